@@ -1,0 +1,78 @@
+# retrigger: `make help` lists what there is.  Every target installs what it needs.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+VENV ?= .venv
+PYTHON ?= python3
+PY := $(VENV)/bin/python
+export OMP_NUM_THREADS ?= 1
+export PYTHONDONTWRITEBYTECODE ?=
+READY := $(VENV)/.ready
+DEBIAN_DEMO := g++
+DEBIAN_TEST := g++ prometheus prometheus-alertmanager chromium xrootd-server postgresql
+SERVE ?= 0
+KILLS ?= 200
+
+.PHONY: help setup demo test lint bench kills damaged week pools pictures dashboards lock debian-demo debian-test clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: $(READY) ## the virtual environment in .venv, pinned and hashed
+
+$(READY): requirements.lock constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "retrigger: needs Python 3.11 or newer, found $$($(PYTHON) --version); name one with make PYTHON=/path/to/python3.11"; exit 1; }
+	@[ -x $(PY) ] || $(PYTHON) -m venv $(VENV)
+	@echo "retrigger: installing into $(VENV) (a few minutes the first time)"
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r constraints.txt
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+debian-demo:
+	@.ci/debian $(DEBIAN_DEMO)
+
+debian-test:
+	@.ci/debian $(DEBIAN_TEST)
+
+demo: debian-demo setup ## several fills through the whole daemon, in ./demo (SERVE=1 leaves the page up)
+	@$(PY) -m daemon.demo --folder demo $(if $(filter 1,$(SERVE)),--serve,)
+
+test: debian-test setup lint ## lint, then every test but the campaigns
+	@$(PY) -m pytest -n 2 --dist loadfile -m "not slow"
+
+lint: setup ## ruff, mypy strict, import contracts
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+
+bench: setup ## speed ratios, each measured in one run
+	@for script in benchmarks/fill.py benchmarks/simulate.py benchmarks/retrain.py; do [ ! -f $$script ] || $(PY) $$script; done
+
+kills: debian-demo setup ## kill -9 at random moments of the demo; the ledger must equal an undisturbed run's
+	@$(PY) benchmarks/kills.py --kills $(KILLS)
+
+damaged: setup ## 2 000 damaged variants of real files: each accepted, waiting or quarantined
+	@$(PY) benchmarks/damaged_files.py
+
+week: setup ## a simulated week of full-length fills for each scenario: alarms, delays, verdicts
+	@$(PY) benchmarks/drift_week.py
+
+pools: ## regenerate the particle pools with Pythia (for whoever wants to)
+	@$(PYTHON) -m venv .venv-pythia
+	@.venv-pythia/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: pythia8mc==8.317.2 numpy awkward pyarrow
+	@.venv-pythia/bin/python drift/simulate/make_pools.py
+
+dashboards: setup ## regenerate the committed Grafana JSON
+	@$(PY) -m dashboards.build
+
+pictures: debian-test setup ## screenshots of the page and a preview of the dashboard, into docs/pictures
+	@$(PY) docs/pictures.py
+
+lock: setup ## pin every dependency again, with hashes and without host names (about seven minutes)
+	@.ci/lock $(VENV)
+
+clean: ## forget the demo and the caches, keep the environment
+	@rm -rf demo build .mypy_cache .ruff_cache .pytest_cache .hypothesis
