@@ -1,0 +1,179 @@
+"""Verbs that need no daemon: a new folder, a configuration, simulated fills, a reference, a scan of files."""
+
+import sys
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from daemon import config
+from daemon.cli import say
+from daemon.cli.app import app
+from daemon.errors import ConfigurationError, SetupError, VerdictError
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+ConfigFile = Annotated[Path, typer.Option("--config", help="The configuration file (TOML).")]
+
+
+@app.command()
+def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")], *, json: Json = False) -> None:
+    """Write a commented configuration and an empty ledger."""
+    from daemon.ledger import Ledger  # noqa: PLC0415 the database is loaded by the verbs that need it
+
+    path = folder / "retrigger.toml"
+    if path.exists():
+        raise SetupError(f"{path} is already there; choose another folder, or edit that file")
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(resources.files("daemon").joinpath("template.toml").read_text(encoding="utf-8"), encoding="utf-8")
+    settings = config.load(path)
+    for needed in (settings.state, settings.conditions.folder, settings.source.quarantine, settings.deploy.folder):
+        needed.mkdir(parents=True, exist_ok=True)
+    Path(settings.source.url).mkdir(parents=True, exist_ok=True)
+    Ledger.open(settings.ledger.url).close()
+    if json:
+        say.machine({"type": "initialised", "config": str(path), "ledger": settings.ledger.url})
+        return
+    say.words(f"Wrote {path} and an empty ledger.  Next:")
+    say.words(f"  retrigger simulate --scenario none --fills 6 --seed 1 {folder}/reference-fills     (or bring your own files)")
+    say.words(f"  retrigger reference fit --config {path} --output {settings.drift.reference} {folder}/reference-fills")
+    say.words(f"  retrigger run --config {path}")
+
+
+@app.command("check-config")
+def check_config(file: Annotated[Path, typer.Argument(help="The configuration file.")], *, json: Json = False) -> None:
+    """Name every problem of a configuration at once."""
+    problems, settings = config.check(file)
+    if json:
+        say.machine({"type": "config", "file": str(file), "problems": problems})
+    elif problems:
+        say.words(f"{file}: {len(problems)} problem(s)")
+        for problem in problems:
+            say.words(f"  {problem}")
+    else:
+        say.words(f"{file}: good")
+    if settings is None:
+        raise typer.Exit(say.BAD_VERDICT)
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Where the fills, their conditions and the truth go.")],
+    *,
+    scenario: Annotated[str, typer.Option(help="none, pu_step, hem1516, ecal_transparency:f=0.05, … (comma-separated)")] = "none",
+    fills: Annotated[int, typer.Option(min=1)] = 1,
+    seed: Annotated[int, typer.Option(min=0)] = 1,
+    lumisections: Annotated[int | None, typer.Option(min=4, help="Lumisections a fill; left out: hours, as at the LHC.")] = None,
+    events: Annotated[int, typer.Option(min=1, help="Zero-bias events a lumisection.")] = 300,
+    block: Annotated[int, typer.Option(min=1, help="Lumisections a file.")] = 10,
+    storage: Annotated[str, typer.Option(help="ttree or rntuple")] = "ttree",
+    first_fill: Annotated[int, typer.Option(min=1)] = 9500,
+    workers: Annotated[int, typer.Option(min=1)] = 2,
+    json: Json = False,
+) -> None:
+    """Write fills as a detector would deliver them, with conditions and, apart, the truth."""
+    from drift.simulate import simulate as write_fills  # noqa: PLC0415 numba is paid for by this verb alone
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeRemainingColumn())
+    with Progress(*columns, disable=json or not sys.stderr.isatty(), transient=True) as bar:
+        task = bar.add_task("simulating", total=None)
+        stream = write_fills(
+            scenario,
+            fills,
+            seed,
+            out,
+            lumisections_per_fill=lumisections,
+            events_per_lumisection=events,
+            lumisections_per_file=block,
+            storage=storage,
+            first_fill=first_fill,
+            progress=lambda done, total, text: bar.update(task, completed=done, total=total, description=text),
+            workers=workers,
+        )
+    if json:
+        say.machine({
+            "type": "simulated",
+            "files": [str(path) for path in stream.files],
+            "conditions": str(stream.conditions),
+            "truth": str(stream.truth),
+        })
+    else:
+        say.words(f"Wrote {len(stream.files)} files of {fills} fill(s); conditions in {stream.conditions}, truth in {stream.truth}.")
+
+
+reference_app = typer.Typer(help="The reference that lumisections are compared with.", no_args_is_help=True)
+app.add_typer(reference_app, name="reference")
+
+
+@reference_app.command("fit")
+def reference_fit(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Run files, or folders of them.")],
+    *,
+    config_file: ConfigFile,
+    output: Annotated[Path, typer.Option("--output", help="Where the reference is written.")],
+    conditions: Annotated[Path | None, typer.Option(help="Conditions folder, when it is not the configured one.")] = None,
+    json: Json = False,
+) -> None:
+    """Fit the expectation given pileup from certified lumisections."""
+    from daemon import scan as scanning  # noqa: PLC0415
+
+    settings = config.load(config_file)
+    report = scanning.fit_reference(paths, settings, output, conditions=conditions)
+    if json:
+        say.machine({"type": "reference", **report})
+        return
+    say.words(
+        f"Fitted {output} (digest {str(report['digest'])[:12]}) from {report['lumisections']} certified lumisections of "
+        f"{report['fills']} fills, pileup {report['pileup_low']:.1f} to {report['pileup_high']:.1f}."
+    )
+    for advice in report["advice"]:
+        say.words(f"  note: {advice}")
+
+
+@app.command()
+def scan(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Run files, or folders of them.")],
+    *,
+    config_file: ConfigFile,
+    reference: Annotated[Path, typer.Option(help="A reference made by `retrigger reference fit`.")],
+    conditions: Annotated[Path | None, typer.Option(help="Conditions folder, when it is not the configured one.")] = None,
+    json: Json = False,
+) -> None:
+    """Watch files once, without daemon or ledger; exit 1 when there is an alarm or a quarantined file."""
+    from daemon import scan as scanning  # noqa: PLC0415
+
+    settings = config.load(config_file)
+    bad = False
+    for line in scanning.scan(paths, settings, reference, conditions=conditions):
+        bad = bad or line["type"] == "alarm" or bool(line.get("quarantined"))
+        if json:
+            say.machine(line)
+        else:
+            _scan_words(line)
+    if bad:
+        raise typer.Exit(say.BAD_VERDICT)
+
+
+def _scan_words(line: dict[str, object]) -> None:
+    if line["type"] == "alarm":
+        onset = line["onset"]
+        assert isinstance(onset, dict)
+        say.words(
+            f"ALARM {line['verdict']} on {line['stream']} at run {line['run']} lumisection {line['lumisection']}, since run "
+            f"{onset['run']} lumisection {onset['lumisection']}; log evidence {line['log_evidence']:.1f}"
+        )
+        say.words(f"  {line.get('text', '')}")
+        say.words(f"  to do: {line['action']}")
+        return
+    say.words(
+        f"{line['watched']} of {line['lumisections']} lumisections watched, {line['excluded']} excluded, {line['alarms']} alarm(s), "
+        f"{line['events']} events in {line['seconds']:.1f} s"
+    )
+    quarantined = line["quarantined"]
+    assert isinstance(quarantined, list)
+    for one in quarantined:
+        say.words(f"  not read: {one['path']}: {one['reason']}")
+
+
+__all__ = ["ConfigurationError", "VerdictError", "check_config", "init", "reference_fit", "scan", "simulate"]

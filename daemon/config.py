@@ -1,0 +1,214 @@
+"""What an operator may set, read once from TOML into frozen settings.
+
+Every mistake in a file is reported together, each with the nearest name for an unknown key.  Nothing here opens a
+database, a data file or a socket; paths are resolved against the folder of the configuration file.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from daemon.errors import ConfigurationError
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StreamSettings(_Section):
+    """Which data are watched, and for which slot of the trigger."""
+
+    name: str = "ZeroBias"
+    slot: str = "L1_AXO"
+    schema_name: str = Field("axol1tl_57", alias="schema")
+
+
+class SourceSettings(_Section):
+    """Where run files appear, when they count as whole, and what reading one may cost."""
+
+    url: str = "incoming"
+    poll_s: Positive = 5.0
+    stable_s: float = Field(5.0, ge=0)
+    give_up_s: Positive = 3600.0
+    gap_grace_s: float = Field(600.0, ge=0)
+    require_sidecar: bool = False
+    quarantine: Path = Path("quarantine")
+    memory_mib: int = Field(3072, ge=512)
+    cpu_s: Positive = 60.0
+    wall_s: Positive = 120.0
+
+
+class ConditionsSettings(_Section):
+    """Where conditions and the beam mode are published, and how long a lumisection waits for its own."""
+
+    folder: Path = Path("conditions")
+    grace_s: float = Field(900.0, ge=0)
+    beam_mode_stale_s: Positive = 900.0
+
+
+class DriftSettings(_Section):
+    """The reference in force and the false alarms we accept."""
+
+    reference: Path = Path("reference.npz")
+    days_between_false_alarms: Positive = 30.0
+    lumisection_s: Positive = 23.3104
+    quarantine_margin_lumisections: int = Field(2, ge=0)
+
+    @property
+    def false_alarms_per_lumisection(self) -> float:
+        """The budget of the sequential detector, per lumisection."""
+        return self.lumisection_s / (self.days_between_false_alarms * 86_400.0)
+
+
+class RetrainSettings(_Section):
+    """When a candidate is trained, on how much, and what it must deliver."""
+
+    model: str = "axol1tl"
+    target_rate_hz: Positive = 1_000.0
+    bunches: int = Field(2345, gt=0)
+    cron: str | None = None
+    cooldown_h: float = Field(24.0, ge=0)
+    minimum_lumisections: int = Field(500, gt=0)
+    maximum_lumisections: int = Field(5000, gt=0)
+    epochs: int = Field(20, gt=0)
+    batch_events: int = Field(4096, gt=0)
+    vectors: int = Field(100_000, ge=100_000)
+    seed: int = Field(1, ge=0)
+    attempts: int = Field(3, gt=0)
+    stalled_s: Positive = 600.0
+
+
+class DeploySettings(_Section):
+    """Where an approved bundle goes."""
+
+    folder: Path = Path("board")
+
+
+class WebSettings(_Section):
+    """The approval page; empty `listen` switches it off in `retrigger run`."""
+
+    listen: str = "127.0.0.1:8080"
+    public_url: str = "http://127.0.0.1:8080"
+
+
+class MetricsSettings(_Section):
+    """The Prometheus exposition."""
+
+    listen: str = "127.0.0.1:9108"
+
+
+class LedgerSettings(_Section):
+    """The database: SQLite beside the state, or PostgreSQL by URL."""
+
+    url: str = "sqlite:///ledger.db"
+
+
+class Settings(_Section):
+    """The whole configuration, with every path absolute."""
+
+    stream: StreamSettings = StreamSettings()
+    source: SourceSettings = SourceSettings()
+    conditions: ConditionsSettings = ConditionsSettings()
+    drift: DriftSettings = DriftSettings()
+    retrain: RetrainSettings = RetrainSettings()
+    deploy: DeploySettings = DeploySettings()
+    web: WebSettings = WebSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    ledger: LedgerSettings = LedgerSettings()
+    state: Path = Path("state")
+    policy: Path | None = None
+
+
+def load(path: Path) -> Settings:
+    """Read a configuration file; call it once per process.
+
+    Raises:
+        ConfigurationError: The file cannot be read, is no TOML, or breaks any rule; the message lists every problem.
+    """
+    problems, settings = check(path)
+    if settings is None:
+        listing = "\n".join(f"  {problem}" for problem in problems)
+        raise ConfigurationError(f"{path}: {len(problems)} problem(s)\n{listing}")
+    return settings
+
+
+def check(path: Path) -> tuple[list[str], Settings | None]:
+    """Return every problem of a configuration file, and the settings when there is none."""
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return [f"{path} does not exist; write one with: retrigger init {path.parent}"], None
+    except (OSError, UnicodeDecodeError) as error:
+        return [f"{path} cannot be read as text: {error}"], None
+    except tomllib.TOMLDecodeError as error:
+        return [f"{path} is not TOML: {error}"], None
+    try:
+        settings = Settings.model_validate(tree)
+    except ValidationError as error:
+        return [_sentence(one) for one in error.errors(include_url=False)], None
+    problems = list(_contradictions(settings))
+    return problems, None if problems else _absolute(settings, path.resolve().parent)
+
+
+def _sentence(error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        known = _names_beside(error["loc"])
+        near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1, cutoff=0.5)
+        advice = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+        return f"{where}: unknown key; {advice}"
+    return f"{where}: {error['msg']}; found {error['input']!r}"
+
+
+def _names_beside(location: tuple[Any, ...]) -> list[str]:
+    section: type[BaseModel] = Settings
+    for part in location[:-1]:
+        annotation = section.model_fields[str(part)].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        section = annotation
+    return [field.alias or name for name, field in section.model_fields.items()]
+
+
+def _contradictions(settings: Settings) -> Iterator[str]:
+    retrain = settings.retrain
+    if retrain.minimum_lumisections > retrain.maximum_lumisections:
+        yield (
+            f"retrain.minimum_lumisections is {retrain.minimum_lumisections}, above "
+            f"retrain.maximum_lumisections {retrain.maximum_lumisections}; lower the first or raise the second"
+        )
+    if retrain.cron is not None and len(retrain.cron.split()) != 5:
+        yield f"retrain.cron: expected five fields (minute hour day month weekday), found {retrain.cron!r}"
+    for name, listen in (("web.listen", settings.web.listen), ("metrics.listen", settings.metrics.listen)):
+        host, _, port = listen.rpartition(":")
+        if listen and not (host and port.isdigit() and int(port) < 65536):
+            yield f"{name}: expected host:port such as 127.0.0.1:8080, found {listen!r}"
+
+
+def _absolute(settings: Settings, home: Path) -> Settings:
+    def resolve(path: Path) -> Path:
+        return path if path.is_absolute() else home / path
+
+    source = settings.source
+    if "://" not in source.url:
+        source = source.model_copy(update={"url": str(resolve(Path(source.url)))})
+    url = settings.ledger.url
+    if url.startswith("sqlite:///") and not url.startswith("sqlite:////"):
+        url = "sqlite:///" + str(resolve(Path(url.removeprefix("sqlite:///"))))
+    return settings.model_copy(
+        update={
+            "source": source.model_copy(update={"quarantine": resolve(source.quarantine)}),
+            "conditions": settings.conditions.model_copy(update={"folder": resolve(settings.conditions.folder)}),
+            "drift": settings.drift.model_copy(update={"reference": resolve(settings.drift.reference)}),
+            "deploy": settings.deploy.model_copy(update={"folder": resolve(settings.deploy.folder)}),
+            "ledger": settings.ledger.model_copy(update={"url": url}),
+            "state": resolve(settings.state),
+            "policy": None if settings.policy is None else resolve(settings.policy),
+        }
+    )

@@ -1,0 +1,83 @@
+"""What can go wrong in the daemon, one class per remedy.
+
+Every message says what was found, what was expected, which thing is meant and what to do.  Callers catch
+`RetriggerError` at the border (command line, page, loop) and show its text as it is.
+"""
+
+
+class RetriggerError(Exception):
+    """Base of every error the daemon raises on purpose."""
+
+
+class FactError(RetriggerError):
+    """A fact cannot be written or read as canonical JSON."""
+
+
+class PolicyError(RetriggerError):
+    """The policy file is wrong; nothing may be proposed under it."""
+
+
+class RefusedError(RetriggerError):
+    """A person asked for something the rules do not allow now; the text says which rule and what to do."""
+
+
+class StalePageError(RefusedError):
+    """The page or command speaks of a request that is no longer the open one (HTTP 412)."""
+
+
+class LedgerError(RetriggerError):
+    """The ledger cannot be opened, read or written."""
+
+
+class StaleSequenceError(LedgerError):
+    """Somebody appended to this subject since the caller read it; read again and decide again."""
+
+
+class NewerSchemaError(LedgerError):
+    """The ledger was written by a newer retrigger; this one must not touch it."""
+
+
+class LeadershipTakenError(LedgerError):
+    """Another daemon leads on this ledger."""
+
+
+class LeaseLostError(LedgerError):
+    """The lease of a piece of work ran out and somebody else claimed it."""
+
+
+class PeopleError(RetriggerError):
+    """An account cannot be made or changed as asked."""
+
+
+class LoginRefusedError(PeopleError):
+    """Name or password is wrong, or the account is closed; which of them is never said."""
+
+
+class LockedOutError(LoginRefusedError):
+    """Too many wrong passwords; the account waits."""
+
+
+class DeployError(RetriggerError):
+    """The target could not be brought to, or read back as, the wanted digest."""
+
+
+class FencedError(DeployError):
+    """A newer daemon has written to this target; this one has lost its lead and must stop."""
+
+
+class ConfigurationError(RetriggerError):
+    """The configuration file is wrong; the message lists every problem of it."""
+
+
+class JobError(RetriggerError):
+    """A training job cannot be written or started as asked."""
+
+
+class SetupError(RetriggerError):
+    """Something that must exist before the daemon runs does not; the message names the verb that makes it."""
+
+
+class VerdictError(RetriggerError):
+    """A check ran and its verdict is bad (exit status 1, where wrong use is 2)."""
+
+    exit_status = 1
