@@ -1,0 +1,43 @@
+"""From facts to the next step, and nothing else.
+
+Pure: no clock, no disk, no network, no database, no randomness.  `fold` says where a candidate stands, `decide` what
+to do next given the world, `voices` what a person may say.  What to do is decided here and done elsewhere.
+"""
+
+from daemon.lifecycle.decide import Act, Decision, Done, Wait, decide
+from daemon.lifecycle.facts import Fact, GateOutcome
+from daemon.lifecycle.fold import Candidate, Phase, evolve, fold
+from daemon.lifecycle.policy import Policy, Tier, parse_policy
+from daemon.lifecycle.request import candidate_id, request_candidate
+from daemon.lifecycle.states import Champion, champion_at, champions, fold_daemon, open_faults
+from daemon.lifecycle.voices import approve, ask_rollback, reject, revoke
+from daemon.lifecycle.world import World
+
+__all__ = [
+    "Act",
+    "Candidate",
+    "Champion",
+    "Decision",
+    "Done",
+    "Fact",
+    "GateOutcome",
+    "Phase",
+    "Policy",
+    "Tier",
+    "Wait",
+    "World",
+    "approve",
+    "ask_rollback",
+    "candidate_id",
+    "champion_at",
+    "champions",
+    "decide",
+    "evolve",
+    "fold",
+    "fold_daemon",
+    "open_faults",
+    "parse_policy",
+    "reject",
+    "request_candidate",
+    "revoke",
+]
