@@ -10,11 +10,14 @@ from dataclasses import MISSING, fields, is_dataclass
 from datetime import UTC, datetime
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import rfc8785
 
 from daemon.errors import FactError
+
+
+T = TypeVar("T")
 
 
 def canonical(value: Any) -> bytes:
@@ -73,7 +76,7 @@ def _hints(kind: type) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
-def build[T](kind: type[T], body: Mapping[str, Any]) -> T:
+def build(kind: type[T], body: Mapping[str, Any]) -> T:
     """Return the dataclass that `plain` took apart.
 
     Raises:
