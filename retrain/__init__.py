@@ -1,1 +1,1 @@
-"""What the model is: contract, recipe, quantisation-aware training, and the proof that C++ and PyTorch agree bit for bit."""
+"""What the model is: contract, recipe, quantisation-aware training, and the proof that C++ equals PyTorch."""

@@ -1,0 +1,203 @@
+"""The network as integers: the golden reference that every other description must equal.
+
+A program is a list of layers on int64 arrays, from what the port carries to an integer score.  It knows
+nothing of the framework that trained it or the compiler that will build it.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrain.contract import Contract, Features
+from retrain.errors import ExportError
+from retrain.fixed_point import FixedPoint, Integers
+
+FLOAT32_LIMIT = 2**24  # integers below this are exact in float32, where PyTorch and QONNX compute
+_CHUNK = 8192  # events at a time: intermediate arrays stay in cache
+
+
+@dataclass(frozen=True)
+class Requantise:
+    """A cast to a type, after an optional rectifier."""
+
+    name: str
+    kind: FixedPoint
+    rectify: bool
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A matrix and a bias on one grid: ``weights * 2**-weight_fraction``, bias on the grid of the sum.
+
+    Attributes:
+        name: Of the layer.
+        weights: Shape ``(n_in, n_out)``.
+        bias: Shape ``(n_out,)``, with input fraction plus ``weight_fraction`` fractional bits.
+        weight_fraction: Fractional bits of a weight.
+        weight_bits: Bits of a weight, sign included.
+    """
+
+    name: str
+    weights: Integers
+    bias: Integers
+    weight_fraction: int
+    weight_bits: int
+
+
+Layer = Requantise | Dense
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The interval that a layer's values can reach, whatever the input: raw, with ``fraction`` bits."""
+
+    layer: str
+    low: int
+    high: int
+    fraction: int
+
+
+@dataclass(frozen=True)
+class IntegerProgram:
+    """From normalised inputs to latent integers and an integer score.
+
+    Attributes:
+        port: Type in which normalised inputs arrive.
+        layers: In order; the last is the cast to the latent type.
+        score: Type of the score; its integer is the unit of thresholds.
+    """
+
+    port: FixedPoint
+    layers: tuple[Layer, ...]
+    score: FixedPoint
+
+    def __post_init__(self) -> None:
+        if not self.layers or not isinstance(self.layers[-1], Requantise):
+            raise ExportError("integer program: the last layer must be the cast to the latent type")
+        if not isinstance(self.layers[0], Requantise):
+            raise ExportError("integer program: the first layer must be the cast to the network's input type")
+
+    @property
+    def latent(self) -> FixedPoint:
+        """Type of the latent values."""
+        last = self.layers[-1]
+        assert isinstance(last, Requantise)
+        return last.kind
+
+    @property
+    def width(self) -> int:
+        """Number of inputs."""
+        return next(int(layer.weights.shape[0]) for layer in self.layers if isinstance(layer, Dense))
+
+    def trace(self, normalised: Integers) -> Iterator[tuple[str, Integers]]:
+        """Yield each layer's name and raw output, shape ``(n_events, width)``, for ``(n_events, n_inputs)`` inputs."""
+        values, fraction = normalised, self.port.fraction
+        for layer in self.layers:
+            if isinstance(layer, Dense):
+                values = values @ layer.weights + layer.bias
+                fraction += layer.weight_fraction
+            else:
+                values = layer.kind.from_raw(np.maximum(values, 0) if layer.rectify else values, fraction)
+                fraction = layer.kind.fraction
+            yield layer.name, values
+
+    def latent_raw(self, normalised: Integers) -> Integers:
+        """Return the latent integers, shape ``(n_events, n_latent)``, of ``(n_events, n_inputs)`` raw inputs."""
+        parts = [np.zeros((0, len(self._last_dense().bias)), np.int64)]
+        for start in range(0, len(normalised), _CHUNK):
+            *_, (_, values) = self.trace(normalised[start : start + _CHUNK])
+            parts.append(values)
+        return np.concatenate(parts)
+
+    def score_of(self, latent_raw: Integers) -> Integers:
+        """Return the integer score, the sum of squares of the latent values cast to the score type."""
+        return self.score.from_raw(np.square(latent_raw).sum(axis=1), 2 * self.latent.fraction)
+
+    def run(self, contract: Contract, features: Features) -> Integers:
+        """Return integer scores, shape ``(n_events,)``, of hardware integers of shape ``(n_inputs, n_events)``."""
+        normalised = np.ascontiguousarray(contract.normalised_raw(features).T)
+        return self.score_of(self.latent_raw(normalised))
+
+    def bounds(self) -> tuple[Bound, ...]:
+        """Return the worst case of every layer by interval arithmetic, the score last.
+
+        A bound on an accumulator counts every partial sum: the sum over inputs of ``|weight| * max|input|``
+        plus ``|bias|``, whatever the order in which a tool adds.
+        """
+        out: list[Bound] = []
+        low: Integers = np.full(self.width, self.port.low, np.int64)
+        high: Integers = np.full(self.width, self.port.high, np.int64)
+        fraction = self.port.fraction
+        for layer in self.layers:
+            if isinstance(layer, Dense):
+                reach = np.abs(layer.weights).T @ np.maximum(np.abs(low), np.abs(high)) + np.abs(layer.bias)
+                positive, negative = np.maximum(layer.weights, 0).T, np.minimum(layer.weights, 0).T
+                low, high = (
+                    positive @ low + negative @ high + layer.bias,
+                    positive @ high + negative @ low + layer.bias,
+                )
+                fraction += layer.weight_fraction
+                out.append(Bound(layer.name, -int(reach.max()), int(reach.max()), fraction))
+            else:
+                if layer.rectify:
+                    low, high = np.maximum(low, np.int64(0)), np.maximum(high, np.int64(0))
+                ends = [layer.kind.from_raw(end, fraction) for end in (low, high)]
+                if layer.kind.overflow == "AP_WRAP":
+                    ends = [np.full_like(low, layer.kind.low), np.full_like(high, layer.kind.high)]
+                low, high = ends
+                fraction = layer.kind.fraction
+                out.append(Bound(layer.name, int(low.min()), int(high.max()), fraction))
+        squares = int(np.maximum(np.square(low), np.square(high)).sum())
+        return (*out, Bound("score", 0, squares, 2 * fraction))
+
+    def _last_dense(self) -> Dense:
+        return [layer for layer in self.layers if isinstance(layer, Dense)][-1]
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return every weight and bias under a stable name, in the narrowest type that is safe: int16 and int32."""
+        out: dict[str, NDArray[Any]] = {}
+        for layer in self.layers:
+            if isinstance(layer, Dense):
+                out[f"{layer.name}.weights"] = _narrow(layer.weights, np.int16)
+                out[f"{layer.name}.bias"] = _narrow(layer.bias, np.int32)
+        return out
+
+    def structure(self) -> dict[str, Any]:
+        """Return everything but the arrays as plain JSON values."""
+        layers: list[dict[str, Any]] = []
+        for layer in self.layers:
+            if isinstance(layer, Dense):
+                bits = {"weight_fraction": layer.weight_fraction, "weight_bits": layer.weight_bits}
+                layers.append({"name": layer.name, "dense": bits})
+            else:
+                layers.append({"name": layer.name, "cast": str(layer.kind), "rectify": layer.rectify})
+        return {"port": str(self.port), "layers": layers, "score": str(self.score)}
+
+    @classmethod
+    def assemble(cls, structure: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Put back together what `structure` and `arrays` took apart.
+
+        Raises:
+            ExportError: A layer's arrays are missing.
+        """
+        layers: list[Layer] = []
+        for one in structure["layers"]:
+            name = one["name"]
+            if "cast" in one:
+                layers.append(Requantise(name, FixedPoint.parse(one["cast"]), bool(one["rectify"])))
+                continue
+            if f"{name}.weights" not in arrays or f"{name}.bias" not in arrays:
+                raise ExportError(f"integer program: layer {name} has no weights or bias among {sorted(arrays)}")
+            weights, bias = (arrays[f"{name}.{part}"].astype(np.int64) for part in ("weights", "bias"))
+            layers.append(Dense(name, weights, bias, one["dense"]["weight_fraction"], one["dense"]["weight_bits"]))
+        return cls(FixedPoint.parse(structure["port"]), tuple(layers), FixedPoint.parse(structure["score"]))
+
+
+def _narrow(values: Integers, kind: type[np.signedinteger[Any]]) -> NDArray[Any]:
+    narrowed = values.astype(kind)
+    if not np.array_equal(narrowed, values):
+        raise ExportError(f"a parameter of {int(np.abs(values).max())} does not fit {np.dtype(kind)}")
+    return narrowed

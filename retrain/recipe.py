@@ -1,0 +1,164 @@
+"""Everything that decides the bits of a trained model, and nothing else.
+
+Two jobs with the same recipe and the same data end in the same weights.  Who asked, when and why is not
+here; that is the ledger's business.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from typing import Any, Self
+
+from retrain.digest import digest_of
+from retrain.errors import RecipeError
+
+MAXIMUM_WIDTH = 1024  # neurons a layer; beyond this no trigger board could hold the network
+MAXIMUM_SEED = 2**63
+
+
+@dataclass(frozen=True, order=True)
+class LumisectionRange:
+    """A closed range of lumisections of one run, as certification files write it."""
+
+    run: int
+    first: int
+    last: int
+
+    def __post_init__(self) -> None:
+        if self.run < 1 or not 1 <= self.first <= self.last:
+            raise RecipeError(
+                f"lumisection range {self.run}:{self.first}-{self.last}: run and lumisections count from 1 and "
+                "the last is not before the first"
+            )
+
+    def __str__(self) -> str:
+        return f"{self.run}:{self.first}-{self.last}"
+
+
+def ranges(lumisections: Iterable[tuple[int, int]]) -> tuple[LumisectionRange, ...]:
+    """Return the shortest list of ranges that covers exactly these (run, lumisection) pairs, sorted."""
+    out: list[LumisectionRange] = []
+    for run, lumisection in sorted(set(lumisections)):
+        if out and out[-1].run == run and out[-1].last == lumisection - 1:
+            out[-1] = LumisectionRange(run, out[-1].first, lumisection)
+        else:
+            out.append(LumisectionRange(run, lumisection, lumisection))
+    return tuple(out)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The complete, frozen instruction for one candidate.
+
+    Attributes:
+        slot: The trigger slot the candidate is for, e.g. ``L1_AXO``.
+        lumisections: What it learns from and is measured on.
+        model: The name under the entry-point group ``retrigger.models``.
+        contract: Digest of the frozen firmware contract; None derives one from the data (first champion only).
+        champion: Digest of the bundle it is compared with on the same lumisections; None when there is none.
+        seed: Seeds the initial weights, the order of events and the sampling of the latent space.
+        held_out_fraction: Share of lumisections kept from training, for the working point (0.05 to 0.9).
+        hidden: Widths of the encoder's hidden layers.
+        latent: Width of the latent space.
+        weight_bits: Bits of a weight (2 to 8), sign included.
+        epochs: Passes over the training events.
+        batch_size: Events a step.
+        learning_rate: Of Adam, at its start; it falls along a cosine.
+        kl_weight: Weight of the Kullback-Leibler term against the reconstruction.
+        target_rate_hz: The total rate the threshold aims at, in Hz.
+        bunches: Colliding bunches the rate is quoted for.
+        confidence: Of the Clopper-Pearson intervals.
+        minimum_passing: Fewer passing zero-bias events than this leave the working point inconclusive.
+        proof_vectors: Vectors on which all descriptions of the network must agree.
+
+    Raises:
+        RecipeError: A field is out of its range; the message names it.
+    """
+
+    slot: str
+    lumisections: tuple[LumisectionRange, ...]
+    model: str = "axol1tl"
+    contract: str | None = None
+    champion: str | None = None
+    seed: int = 1
+    held_out_fraction: float = 0.4
+    hidden: tuple[int, ...] = (32, 16)
+    latent: int = 8
+    weight_bits: int = 6
+    epochs: int = 12
+    batch_size: int = 1024
+    learning_rate: float = 3e-3
+    kl_weight: float = 0.5
+    target_rate_hz: float = 150_000.0
+    bunches: int = 2460
+    confidence: float = 0.95
+    minimum_passing: int = 100
+    proof_vectors: int = 100_000
+
+    def __post_init__(self) -> None:
+        checks: dict[str, tuple[bool, str]] = {
+            "slot": (bool(self.slot) and self.slot.isprintable(), "a printable, non-empty name"),
+            "model": (bool(self.model), "a name registered under retrigger.models"),
+            "lumisections": (len(self.lumisections) > 0, "at least one range"),
+            "seed": (0 <= self.seed < MAXIMUM_SEED, "0 <= seed < 2**63"),
+            "held_out_fraction": (0.05 <= self.held_out_fraction <= 0.9, "between 0.05 and 0.9"),
+            "hidden": (
+                len(self.hidden) > 0 and all(1 <= width <= MAXIMUM_WIDTH for width in self.hidden),
+                f"one or more widths of 1 to {MAXIMUM_WIDTH}",
+            ),
+            "latent": (1 <= self.latent <= MAXIMUM_WIDTH, f"1 to {MAXIMUM_WIDTH}"),
+            "weight_bits": (2 <= self.weight_bits <= 8, "2 to 8 bits"),
+            "epochs": (1 <= self.epochs <= 10_000, "1 to 10000"),
+            "batch_size": (2 <= self.batch_size <= 1_000_000, "2 to 1000000 events"),
+            "learning_rate": (0.0 < self.learning_rate <= 1.0, "above 0, at most 1"),
+            "kl_weight": (0.0 <= self.kl_weight <= 1000.0, "0 to 1000"),
+            "target_rate_hz": (0.0 < self.target_rate_hz < 4.0e7, "above 0 Hz, below 40 MHz"),
+            "bunches": (1 <= self.bunches <= 3564, "1 to 3564 bunches"),
+            "confidence": (0.5 <= self.confidence < 1.0, "0.5 to below 1"),
+            "minimum_passing": (self.minimum_passing >= 1, "at least 1 event"),
+            "proof_vectors": (1 <= self.proof_vectors <= 100_000_000, "1 to 100000000"),
+        }
+        for name, (good, expected) in checks.items():
+            if not good:
+                raise RecipeError(f"recipe field {name} is {getattr(self, name)!r}; expected {expected}")
+        if tuple(sorted(self.lumisections)) != self.lumisections:
+            raise RecipeError("recipe field lumisections is not sorted; build it with retrain.recipe.ranges")
+
+    def covers(self, run: int, lumisection: int) -> bool:
+        """Whether the recipe names this lumisection."""
+        return any(span.run == run and span.first <= lumisection <= span.last for span in self.lumisections)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the canonical JSON of the recipe: its identity."""
+        return digest_of(self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the recipe as plain JSON values."""
+        value = asdict(self)
+        value["lumisections"] = [[span.run, span.first, span.last] for span in self.lumisections]
+        value["hidden"] = list(self.hidden)
+        return value
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote.
+
+        Raises:
+            RecipeError: A key is unknown or missing, or a value is out of its range.
+        """
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(value) - known)
+        if unknown:
+            raise RecipeError(f"recipe has unknown fields {unknown}; known are {sorted(known)}")
+        missing = sorted({"slot", "lumisections"} - set(value))
+        if missing:
+            raise RecipeError(f"recipe lacks {missing}")
+        try:
+            given = dict(value)
+            given["lumisections"] = tuple(LumisectionRange(*map(int, span)) for span in value["lumisections"])
+            if "hidden" in value:
+                given["hidden"] = tuple(int(width) for width in value["hidden"])
+            return cls(**given)
+        except TypeError as error:
+            raise RecipeError(f"recipe has a value of the wrong type: {error}") from error
