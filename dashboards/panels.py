@@ -1,0 +1,177 @@
+"""How one panel of ours looks, whatever it shows: title, description, unit, data source by variable.
+
+Thin words over grafana-foundation-sdk, so that `dashboards.overview` reads as a list of questions and expressions.
+Nothing here names a metric.
+"""
+
+from dataclasses import dataclass
+
+from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, statetimeline, table, timeseries
+from grafana_foundation_sdk.models.common import (
+    BigValueColorMode,
+    BigValueGraphMode,
+    BigValueTextMode,
+    DataSourceRef,
+    GraphDrawStyle,
+    LegendDisplayMode,
+    LegendPlacement,
+    SortOrder,
+    StackingMode,
+    TooltipDisplayMode,
+    VisibilityMode,
+)
+from grafana_foundation_sdk.models.dashboard import (
+    DynamicConfigValue,
+    Threshold,
+    ThresholdsMode,
+    ValueMap,
+    ValueMapping,
+    ValueMappingResult,
+)
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
+GREEN, AMBER, RED, BLUE, GREY = "green", "orange", "red", "blue", "text"
+
+Mark = tuple[float | None, str]
+Panel = stat.Panel | timeseries.Panel | table.Panel | statetimeline.Panel
+EACH_MINUTE = "1m"
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a panel is called, what it answers and what to do then, and the unit of its numbers."""
+
+    title: str
+    description: str
+    unit: str
+
+
+def steps(*marks: Mark) -> dashboard.ThresholdsConfig:
+    """Return colours from marks such as ``(None, GREEN), (60, RED)``; each holds from its value upwards."""
+    thresholds = [Threshold(value=value, color=color) for value, color in marks]
+    return dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(thresholds)
+
+
+def over_time(expr: str, legend: str) -> prometheus.Dataquery:
+    """Return one expression drawn over time."""
+    return prometheus.Dataquery().datasource(SOURCE).expr(expr).legend_format(legend).range()
+
+
+def at_end(expr: str, legend: str = "") -> prometheus.Dataquery:
+    """Return one expression asked for its value at the end of the shown time."""
+    return prometheus.Dataquery().datasource(SOURCE).expr(expr).legend_format(legend).instant()
+
+
+def rows_of(expr: str) -> prometheus.Dataquery:
+    """Return one expression whose labels become the columns of a table."""
+    return prometheus.Dataquery().datasource(SOURCE).expr(expr).instant().format(PromQueryFormat.TABLE)
+
+
+def mapping(*words: tuple[str, str, str]) -> list[ValueMapping]:
+    """Return the text and colour shown instead of a value, from ``(value, text, colour)``."""
+    return [ValueMap(options={value: ValueMappingResult(text=text, color=color) for value, text, color in words})]
+
+
+def number(
+    words: Words, expr: str, *marks: Mark, legend: str = "", width: int = 4, absent: str = "no data"
+) -> stat.Panel:
+    """Return one big number, coloured by marks; `absent` is said when the figure does not exist."""
+    return (
+        stat.Panel()
+        .title(words.title)
+        .description(words.description)
+        .unit(words.unit)
+        .datasource(SOURCE)
+        .with_target(at_end(expr, legend))
+        .thresholds(steps(*(marks or ((None, GREY),))))
+        .color_mode(BigValueColorMode.BACKGROUND if len(marks) > 1 else BigValueColorMode.VALUE)
+        .graph_mode(BigValueGraphMode.NONE)
+        .text_mode(BigValueTextMode.VALUE_AND_NAME if legend else BigValueTextMode.VALUE)
+        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
+        .no_value(absent)
+        .height(4)
+        .span(width)
+    )
+
+
+def lines(words: Words, *queries: prometheus.Dataquery, width: int = 12) -> timeseries.Panel:
+    """Return curves over time, with their last value in the legend."""
+    panel = (
+        timeseries.Panel()
+        .title(words.title)
+        .description(words.description)
+        .unit(words.unit)
+        .datasource(SOURCE)
+        .line_width(2)
+        .fill_opacity(0)
+        .show_points(VisibilityMode.NEVER)
+        .legend(
+            common.VizLegendOptions()
+            .display_mode(LegendDisplayMode.TABLE)
+            .placement(LegendPlacement.BOTTOM)
+            .show_legend(show_legend=True)
+            .calcs(["lastNotNull"])
+        )
+        .tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING))
+        .height(8)
+        .span(width)
+    )
+    for one in queries:
+        panel = panel.with_target(one)
+    return panel
+
+
+def bars(words: Words, *queries: prometheus.Dataquery, width: int = 12) -> timeseries.Panel:
+    """Return stacked bars over time, for counts in each interval."""
+    return (
+        lines(words, *queries, width=width)
+        .draw_style(GraphDrawStyle.BARS)
+        .fill_opacity(70)
+        .line_width(0)
+        .stacking(common.StackingConfig().mode(StackingMode.NORMAL).group("A"))
+        .min(0)
+        .interval(EACH_MINUTE)
+    )
+
+
+def phases(words: Words, *queries: prometheus.Dataquery, width: int = 12) -> statetimeline.Panel:
+    """Return one band per series, coloured where its value is 1."""
+    panel = (
+        statetimeline.Panel()
+        .title(words.title)
+        .description(words.description)
+        .unit(words.unit)
+        .datasource(SOURCE)
+        .mappings(mapping(("0", " ", "transparent"), ("1", "here", BLUE)))
+        .height(8)
+        .span(width)
+    )
+    for one in queries:
+        panel = panel.with_target(one)
+    return panel
+
+
+def listing(words: Words, expr: str, *, width: int = 12) -> table.Panel:
+    """Return the labels of an expression as a table."""
+    return (
+        table.Panel()
+        .title(words.title)
+        .description(words.description)
+        .unit(words.unit)
+        .datasource(SOURCE)
+        .with_target(rows_of(expr))
+        .height(8)
+        .span(width)
+    )
+
+
+def dashed_red(panel: timeseries.Panel, legend: str) -> timeseries.Panel:
+    """Draw the series of this legend as a dashed red line: a limit, not a measurement."""
+    return panel.override_by_regexp(
+        legend,
+        [
+            DynamicConfigValue(id_val="custom.lineStyle", value={"fill": "dash", "dash": [8, 8]}),
+            DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": RED}),
+        ],
+    )
