@@ -194,16 +194,17 @@ def _ports() -> tuple[InputPort, ...]:
     def of(name: str, prefix: str, top: int, eta: int, phi: int, unit: tuple[str, str]) -> list[InputPort]:
         return [
             InputPort(f"{name}_pt", prefix, "pt", "0.5 GeV", 0, top, halved=True),
-            InputPort(f"{name}_eta", prefix, "eta", unit[0], -eta, eta, halved=False),
+            InputPort(f"{name}_eta", prefix, "eta", unit[0], -eta - 1, eta, halved=False),
             InputPort(f"{name}_phi", prefix, "phi", unit[1], 0, phi, halved=False),
         ]
 
+    # eta fields are two's complement, 8 bits (calorimeter) and 9 bits (muon); phi wraps at one turn
     calo = ("hw eta (0.0435)", "hw phi (2 pi / 144)")
     muon = ("hw eta at vertex (0.010875)", "hw phi at vertex (2 pi / 576)")
     out = of("MET", "MET", 4095, 0, 143, calo)
     for prefix, count, top, eta, phi, unit in (
         ("EG", 4, 511, 127, 143, calo),
-        ("Mu", 4, 511, 225, 575, muon),
+        ("Mu", 4, 511, 255, 575, muon),
         ("Jet", 10, 2047, 127, 143, calo),
     ):
         for rank in range(1, count + 1):

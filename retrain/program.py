@@ -143,7 +143,7 @@ class IntegerProgram:
                 out.append(Bound(layer.name, -int(reach.max()), int(reach.max()), fraction))
             else:
                 if layer.rectify:
-                    low, high = np.maximum(low, np.int64(0)), np.maximum(high, np.int64(0))
+                    low, high = low.clip(0), high.clip(0)
                 ends = [layer.kind.from_raw(end, fraction) for end in (low, high)]
                 if layer.kind.overflow == "AP_WRAP":
                     ends = [np.full_like(low, layer.kind.low), np.full_like(high, layer.kind.high)]

@@ -1,0 +1,65 @@
+"""Which class a model's name stands for.
+
+Models register under the entry-point group ``retrigger.models``; the shipped ones are known without it.
+Nothing here imports a model before it is asked for.
+"""
+
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Protocol
+
+from retrain.contract import Contract
+from retrain.errors import RecipeError
+from retrain.recipe import Recipe
+
+GROUP = "retrigger.models"
+BUILT_IN = {"axol1tl": "retrain.network:Axol1tl"}
+
+
+class Model(Protocol):
+    """What a class must offer to be trained and built: a ``torch.nn.Module`` with an exportable encoder.
+
+    It is called as ``cls(recipe, contract)``, and must draw every initial value from PyTorch's global generator,
+    which the trainer seeds.
+    """
+
+    encoder: Any
+    """The quantised ``torch.nn.Module`` that becomes firmware: normalised inputs to latent values."""
+
+    def __init__(self, recipe: Recipe, contract: Contract) -> None: ...
+
+    @staticmethod
+    def contract() -> Contract:
+        """Return the socket the model is made for, offsets and shifts at zero."""
+        ...
+
+    def loss(self, inputs: Any, generator: Any) -> Any:
+        """Return the scalar loss of a batch of normalised inputs ``(n_events, n_inputs)``, drawing from ``generator``."""
+        ...
+
+    def parameters(self) -> Iterator[Any]:
+        """Return what the optimiser may move."""
+        ...
+
+
+def names() -> tuple[str, ...]:
+    """Return every known model name, sorted."""
+    return tuple(sorted({*BUILT_IN, *(point.name for point in entry_points(group=GROUP))}))
+
+
+def resolve(name: str) -> type[Any]:
+    """Return the class registered under a name; importing it may import torch.
+
+    Raises:
+        RecipeError: No model has that name, or its module cannot be imported.
+    """
+    target = next((point.value for point in entry_points(group=GROUP) if point.name == name), BUILT_IN.get(name))
+    if target is None:
+        raise RecipeError(f"model {name!r} is not registered under {GROUP}; known are {list(names())}")
+    module, _, attribute = target.partition(":")
+    try:
+        found: type[Any] = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise RecipeError(f"model {name!r} points to {target!r}, which cannot be imported: {error}") from error
+    return found
