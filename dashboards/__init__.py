@@ -1,1 +1,11 @@
-"""Grafana dashboards written as code and committed as the JSON that the code makes."""
+"""Dashboards and alert rules as code.
+
+We write Grafana's classic dashboard JSON, because every Grafana reads it; the library warns at its first import that a
+newer form exists, and that one warning is silenced here.
+"""
+
+import warnings
+
+with warnings.catch_warnings():
+    warnings.filterwarnings("ignore", "Prefer using dashboardv2", DeprecationWarning)
+    import grafana_foundation_sdk.models.dashboard  # noqa: F401  # imported for its warning, once

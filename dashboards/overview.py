@@ -1,5 +1,7 @@
 """The one dashboard a trigger coordinator opens first: what runs, what the data say, and who must act."""
 
+from itertools import count
+
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models.dashboard import DashboardCursorSync, VariableRefresh, VariableSort
 
@@ -43,6 +45,7 @@ def overview() -> dashboard.Dashboard:
         .with_variable(_labels("stream", "Stream", "retrigger_lumisections_delivered_total"))
         .with_variable(_labels("slot", "Slot", "retrigger_board_agrees"))
     )
+    numbers = count(1)
     for title, panels in (
         ("Now", _now()),
         ("Evidence: is the data what the model was trained for?", _evidence()),
@@ -50,9 +53,9 @@ def overview() -> dashboard.Dashboard:
         ("Candidates: what is being built, and who must act?", _candidates()),
         ("Integrity: does the board run what people approved?", _integrity()),
     ):
-        board = board.with_row(dashboard.Row(title))
+        board = board.with_row(dashboard.Row(title).id(next(numbers)))
         for panel in panels:
-            board = board.with_panel(panel)
+            board = board.with_panel(panel.id(next(numbers)))
     return board
 
 
