@@ -1,0 +1,31 @@
+"""The append-only record and everything the daemon remembers, on SQLite or PostgreSQL.
+
+The only package that imports SQLAlchemy.  It stores and returns; it decides nothing.
+"""
+
+from daemon.ledger.accounts import Account
+from daemon.ledger.chain import Head, StoredFact
+from daemon.ledger.counting import Figures
+from daemon.ledger.history import History
+from daemon.ledger.intake import FileTaken, Outcome, Overlap
+from daemon.ledger.lead import Lead
+from daemon.ledger.ledger import Ledger, StatusRow, each_fact
+from daemon.ledger.offline import verify_export
+from daemon.ledger.work import Work
+
+__all__ = [
+    "Account",
+    "Figures",
+    "FileTaken",
+    "Head",
+    "History",
+    "Lead",
+    "Ledger",
+    "Outcome",
+    "Overlap",
+    "StatusRow",
+    "StoredFact",
+    "Work",
+    "each_fact",
+    "verify_export",
+]
