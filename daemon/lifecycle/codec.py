@@ -16,7 +16,6 @@ import rfc8785
 
 from daemon.errors import FactError
 
-
 T = TypeVar("T")
 
 

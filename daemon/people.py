@@ -1,0 +1,154 @@
+"""Who may speak: local accounts, their roles, and whether a password is right.
+
+Passwords are kept as argon2id hashes.  A name that is unknown, an account that is closed, a wrong password and a
+locked account cost the same work and give the same words, so that nobody learns which of them it was.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from daemon.errors import LockedOutError, LoginRefusedError, PeopleError
+from daemon.ledger import Account, Ledger
+from daemon.lifecycle.facts import KeyRevoked, PasswordChanged, PersonAdded, RolesChanged
+from daemon.lifecycle.policy import ROLES
+
+NAME = re.compile(r"[a-z][a-z0-9._-]{1,63}")
+RESERVED = frozenset({"daemon", "people", "root", "anonymous"})
+SHORTEST, LONGEST = 12, 1024  # characters of a password
+FREE_FAILURES = 4  # wrong passwords in a row before the account waits
+FIRST_WAIT_S, LONGEST_WAIT_S = 30, 900
+REFUSAL = (
+    "name or password is wrong, or the account waits after too many attempts; check both, or try again in 15 minutes"
+)
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with an open account."""
+
+    name: str
+    roles: frozenset[str]
+
+
+class People:
+    """The local accounts in one ledger."""
+
+    def __init__(self, ledger: Ledger, hasher: PasswordHasher | None = None) -> None:
+        self._ledger = ledger
+        self._hasher = hasher or PasswordHasher()
+
+    def add_person(self, name: str, password: str, roles: Iterable[str], *, by: str, now: datetime) -> Person:
+        """Open an account.
+
+        Raises:
+            PeopleError: The name is taken, malformed or reserved, a role is unknown, or the password is too short.
+        """
+        if not NAME.fullmatch(name) or name in RESERVED:
+            raise PeopleError(
+                f"{name!r} cannot be an account name; take 2 to 64 of a-z 0-9 . _ - starting with a letter, "
+                f"and none of {', '.join(sorted(RESERVED))}"
+            )
+        if self._ledger.accounts(name):
+            raise PeopleError(f"{name} has an account already (a closed one keeps its name); choose another name")
+        held = _known(roles)
+        fact = PersonAdded(at=now, actor=by, person=name, roles=tuple(sorted(held)))
+        self._ledger.put_account(Account(person=name, password_hash=self._hash(password), roles=held), fact)
+        return Person(name, held)
+
+    def set_roles(self, name: str, roles: Iterable[str], *, by: str, now: datetime) -> Person:
+        """Give a person these roles and no others; approvals that need a lost role go stale.
+
+        Raises:
+            PeopleError: There is no such open account, or a role is unknown.
+        """
+        account, held = self._open_account(name), _known(roles)
+        fact = RolesChanged(at=now, actor=by, person=name, roles=tuple(sorted(held)))
+        self._ledger.put_account(replace(account, roles=held), fact)
+        return Person(name, held)
+
+    def set_password(self, name: str, password: str, *, by: str, now: datetime) -> None:
+        """Set a person's password anew and end any wait.
+
+        Raises:
+            PeopleError: There is no such open account, or the password is too short.
+        """
+        account = replace(self._open_account(name), password_hash=self._hash(password))
+        self._ledger.put_account(account, PasswordChanged(at=now, actor=by, person=name))
+        self._ledger.note_login(name, 0, None)
+
+    def revoke(self, name: str, reason: str, *, by: str, now: datetime) -> None:
+        """Close an account for good; approvals that rest on it go stale.
+
+        Raises:
+            PeopleError: There is no such open account.
+        """
+        account = replace(self._open_account(name), revoked_at=now)
+        self._ledger.put_account(account, KeyRevoked(at=now, actor=by, person=name, reason=reason))
+
+    def check_password(self, name: str, password: str, now: datetime) -> Person:
+        """Return the person whose password this is.
+
+        Raises:
+            LockedOutError: The account waits after too many wrong passwords; says the same as the next.
+            LoginRefusedError: Unknown name, closed account or wrong password.
+        """
+        account = next(iter(self._ledger.accounts(name)), None)
+        right = self._matches(account.password_hash if account else self._nobodys_hash, password)
+        if account is None or account.revoked_at is not None:
+            raise LoginRefusedError(REFUSAL)
+        if account.locked_until is not None and now < account.locked_until:
+            raise LockedOutError(REFUSAL)
+        if not right:
+            self._note_failure(account, now)
+            raise LoginRefusedError(REFUSAL)
+        if account.failures:
+            self._ledger.note_login(name, 0, None)
+        return Person(name, account.roles)
+
+    def everybody(self) -> list[Person]:
+        """Return every open account, by name."""
+        return [Person(one.person, one.roles) for one in self._ledger.accounts() if one.revoked_at is None]
+
+    def roles(self) -> dict[str, frozenset[str]]:
+        """Return the roles held now, by person, as `World.people` wants them."""
+        return {person.name: person.roles for person in self.everybody()}
+
+    @cached_property
+    def _nobodys_hash(self) -> str:
+        return self._hasher.hash("nobody has this password")
+
+    def _matches(self, kept: str, password: str) -> bool:
+        try:
+            return len(password) <= LONGEST and self._hasher.verify(kept, password)
+        except (VerificationError, InvalidHashError):
+            return False
+
+    def _hash(self, password: str) -> str:
+        if not SHORTEST <= len(password) <= LONGEST:
+            raise PeopleError(f"the password has {len(password)} characters; use {SHORTEST} to {LONGEST}")
+        return self._hasher.hash(password)
+
+    def _note_failure(self, account: Account, now: datetime) -> None:
+        failures = account.failures + 1
+        wait_s = min(FIRST_WAIT_S * 2 ** min(failures - FREE_FAILURES - 1, 10), LONGEST_WAIT_S)
+        locked = now + timedelta(seconds=wait_s) if failures > FREE_FAILURES else None
+        self._ledger.note_login(account.person, failures, locked)
+
+    def _open_account(self, name: str) -> Account:
+        account = next(iter(self._ledger.accounts(name)), None)
+        if account is None or account.revoked_at is not None:
+            raise PeopleError(f"{name} has no open account; add one first")
+        return account
+
+
+def _known(roles: Iterable[str]) -> frozenset[str]:
+    held = frozenset(roles)
+    if unknown := sorted(held - set(ROLES)):
+        raise PeopleError(f"unknown role {', '.join(unknown)}; choose from {', '.join(ROLES)}")
+    return held
