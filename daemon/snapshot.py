@@ -1,47 +1,92 @@
-"""The figures of one instant that the metrics show: frozen values, nothing else.
+"""The figures of one instant that metrics, page and command line show.
 
-`daemon.snapshot_of` takes them from the ledger; `daemon.metrics` gives them names.  What only the running loop knows
-(its last turn, the beam mode it sees, files it waits for) comes as a `LoopView`.
+`snapshot_from` takes them from the ledger; `daemon.metrics` gives them names.  What only the running loop knows (its
+last turn, the beam mode it sees, files it waits for) comes as a `LoopView`, which the loop also leaves in the ledger's
+status for the page.  Nothing here decides anything.
 """
 
-from collections.abc import Mapping
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
-OUTCOMES = ("processed", "warned", "alarmed", "excluded", "out_of_support", "gap")
-"""How a lumisection may end, in the words of the metrics; the ledger's own words are added as they come."""
+from daemon.ledger import Figures, Ledger, StoredFact
+from daemon.lifecycle import Candidate, Phase, champions, fold, fold_daemon, open_faults
+from daemon.lifecycle import facts as f
+from daemon.lifecycle.quorum import quorum
+
+WATCHED = ("watched", "quiet", "warn", "alarm")
+OUTCOMES = ("watched", "excluded", "out_of_support", "data_gap", "late")
+FILE_OUTCOMES = ("accepted", "quarantined", "duplicate")
+VERDICTS = ("broken_detector", "real_shift", "transient", "out_of_support", "data_gap", "contract")
+RESULTS = ("built", "failed")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LoopView:
-    """What the loop has in memory and the ledger does not.
+    """What the loop has in memory and the record does not.
 
     Attributes:
+        started: When the daemon started.
         last_turn: When the loop last ended a turn; None before the first.
-        started: When this process started.
-        waiting_files: Files that are there but not yet whole, by stream.
+        doing: What it does, in words.
         stable_beams: Whether collisions are declared; None when the beam mode is unknown or stale.
+        beam_mode: The beam mode as published; empty when unknown or stale.
         fill: LHC fill number, when known.
         pileup: Mean pileup of the last lumisection with conditions, by stream.
         evidence: Log-evidence now and the value at which an alarm is raised, by stream; natural logarithms.
+        owed: Lumisections delivered whose outcome is still owed, by stream.
+        waiting_files: Files that are there but not yet whole, by stream.
+        newest: When the newest data taken in were written, by stream.
+        running: Digest last read back from the board, by slot; empty when it could not be read.
     """
 
     started: datetime
     last_turn: datetime | None = None
-    waiting_files: Mapping[str, int] = field(default_factory=dict)
+    doing: str = ""
     stable_beams: bool | None = None
+    beam_mode: str = ""
     fill: int | None = None
     pileup: Mapping[str, float] = field(default_factory=dict)
     evidence: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    owed: Mapping[str, int] = field(default_factory=dict)
+    waiting_files: Mapping[str, int] = field(default_factory=dict)
+    newest: Mapping[str, datetime] = field(default_factory=dict)
+    running: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the view as the loop leaves it in the ledger: ``ledger.put_status("loop", view.to_json(), now)``."""
+        times = {"started": self.started.isoformat(), "last_turn": self.last_turn and self.last_turn.isoformat()}
+        newest = {stream: at.isoformat() for stream, at in self.newest.items()}
+        evidence = {stream: list(pair) for stream, pair in self.evidence.items()}
+        return {**vars(self), **times, "newest": newest, "evidence": evidence}
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> "LoopView":
+        """Return the view that `to_json` took apart."""
+        last = body["last_turn"]
+        return cls(
+            **{
+                **body,
+                "started": datetime.fromisoformat(body["started"]),
+                "last_turn": None if last is None else datetime.fromisoformat(last),
+                "newest": {stream: datetime.fromisoformat(at) for stream, at in body["newest"].items()},
+                "evidence": {stream: (now, budget) for stream, (now, budget) in body["evidence"].items()},
+            }
+        )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StreamFigures:
-    """One stream, since the ledger began.
+    """One stream, since the record began.
 
     Attributes:
         lumisections: How many ended in each outcome.
-        delivered: How many the data said exist.
+        delivered: How many the data said exist, gaps included.
         watched: How many of those were compared with the reference.
         files: How many ended in each outcome.
         alarms: How many were raised, by verdict.
@@ -60,7 +105,7 @@ class StreamFigures:
     lag_lumisections: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SlotFigures:
     """One slot of the trigger.
 
@@ -68,18 +113,18 @@ class SlotFigures:
         candidates: How many candidates stand in each phase.
         phase: Phase of the newest candidate; empty when there is none.
         retrain_seconds: How long each ended training took, by result; seconds.
-        vectors: Vectors compared and vectors mismatching for the newest candidate that was verified.
+        vectors: Vectors compared and vectors mismatching of the newest candidate that was built; None before.
         pending_age_s: Age of the open request for approval, in seconds; None when there is none.
-        pending_left_s: Time until it expires, in seconds.
+        pending_left_s: Time until it expires, in seconds, never negative.
         missing_roles: How many signatures it still needs.
-        running_digest: Digest of the champion as it was last read back; empty when there is none.
+        running_digest: Digest of the champion by the record; empty when there is none.
         running_since: When it was deployed or imported.
-        board_agrees: Whether the target was last seen to run what the record says.
+        board_agrees: Whether the board was last seen to run it.
     """
 
     candidates: Mapping[str, int]
     phase: str
-    retrain_seconds: Mapping[str, tuple[float, ...]]
+    retrain_seconds: Mapping[str, Sequence[float]]
     vectors: tuple[int, int] | None
     pending_age_s: float | None
     pending_left_s: float | None
@@ -89,7 +134,7 @@ class SlotFigures:
     board_agrees: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """Everything that one scrape shows, taken at one instant."""
 
@@ -101,3 +146,113 @@ class Snapshot:
     audit_head: int
     paused: bool
     frozen: bool
+
+
+def snapshot_from(
+    ledger: Ledger, now: datetime, *, loop: LoopView, streams: Iterable[str], slots: Iterable[str]
+) -> Snapshot:
+    """Return what the record and the loop say now; the cost grows with the candidates, not with the data."""
+    figures = ledger.figures()
+    state = fold_daemon(stored.fact for stored in ledger.facts(subject="daemon"))
+    stories = [ledger.facts(subject=subject) for subject in ledger.subjects("candidate_requested")]
+    return Snapshot(
+        at=now,
+        version=version("retrigger"),
+        loop=loop,
+        streams={stream: _stream(ledger, figures, loop, stream, now) for stream in streams},
+        slots={slot: _slot(ledger, stories, loop, slot, now) for slot in slots},
+        audit_head=figures.head_sequence,
+        paused=bool(state.paused),
+        frozen=bool(state.frozen),
+    )
+
+
+def last_loop_view(ledger: Ledger) -> LoopView | None:
+    """Return what the loop last left in the ledger's status; None if it never ran here."""
+    row = ledger.status().get("loop")
+    return None if row is None else LoopView.from_json(row.body)
+
+
+def _stream(ledger: Ledger, figures: Figures, loop: LoopView, stream: str, now: datetime) -> StreamFigures:
+    lumisections = _of(figures.outcomes, stream, OUTCOMES)
+    newest = loop.newest.get(stream)
+    if newest is None:
+        accepted = [file.at for file in ledger.files("accepted", limit=1) if file.stream == stream]
+        newest = accepted[0] if accepted else None
+    return StreamFigures(
+        lumisections=lumisections,
+        delivered=sum(lumisections.values()),
+        watched=sum(lumisections.get(word, 0) for word in WATCHED),
+        files=_of(figures.files, stream, FILE_OUTCOMES),
+        alarms=_of(figures.alarms, stream, VERDICTS),
+        fault_open=bool(open_faults(stored.fact for stored in ledger.facts(subject=stream))),
+        lag_s=None if newest is None else max(0.0, (now - newest).total_seconds()),
+        lag_lumisections=loop.owed.get(stream, 0),
+    )
+
+
+def _of(counts: Mapping[tuple[str, str], int], stream: str, known: Iterable[str]) -> dict[str, int]:
+    """Counts of one stream; known words are there from the start, so that a first increase is seen as one."""
+    return dict.fromkeys(known, 0) | {word: n for (where, word), n in counts.items() if where == stream}
+
+
+def _slot(
+    ledger: Ledger, stories: Sequence[Sequence[StoredFact]], loop: LoopView, slot: str, now: datetime
+) -> SlotFigures:
+    mine = [(story, candidate) for story in stories if (candidate := _candidate(story)).slot == slot]
+    candidates = sorted((candidate for _, candidate in mine), key=lambda candidate: candidate.number)
+    counts = Counter(str(candidate.phase) for candidate in candidates)
+    digest, since = _champion(ledger, slot)
+    asked = next((one for one in reversed(candidates) if one.request and one.phase is Phase.PENDING_APPROVAL), None)
+    request = asked.request if asked else None
+    built = [candidate for candidate in candidates if candidate.build is not None]
+    differs = any(one.board_seen for one in candidates if one.phase in {Phase.LIVE, Phase.DEPLOYING})
+    return SlotFigures(
+        candidates={str(phase): counts[str(phase)] for phase in Phase},
+        phase=str(candidates[-1].phase) if candidates else "",
+        retrain_seconds=_durations(story for story, _ in mine),
+        vectors=vectors_of(Path(built[-1].bundle_path)) if built else None,
+        pending_age_s=max(0.0, (now - request.at).total_seconds()) if request else None,
+        pending_left_s=max(0.0, (request.expires_at - now).total_seconds()) if request else None,
+        missing_roles=len(quorum(request.required_roles, asked.approvals, asked.initiator).missing)
+        if asked and request
+        else 0,
+        running_digest=digest,
+        running_since=since,
+        board_agrees=loop.running[slot] == digest if slot in loop.running else not differs,
+    )
+
+
+def _candidate(story: Sequence[StoredFact]) -> Candidate:
+    return fold(stored.fact for stored in story)
+
+
+def _champion(ledger: Ledger, slot: str) -> tuple[str, datetime | None]:
+    kinds = (f.ChampionImported, f.Deployed, f.RolledBack)
+    stored = sorted((one for kind in kinds for one in ledger.facts(kind=kind.kind)), key=lambda one: one.sequence)
+    here = [one.fact for one in stored if getattr(one.fact, "slot", "") == slot]
+    line = champions(here, slot)
+    return (line[-1].digest, here[-1].at) if line else ("", None)
+
+
+def _durations(stories: Iterable[Sequence[StoredFact]]) -> dict[str, list[float]]:
+    seconds: dict[str, list[float]] = {result: [] for result in RESULTS}
+    for story in stories:
+        begun = story[0].fact.at
+        for stored in story:
+            match stored.fact:
+                case f.TrainingFinished(at=at):
+                    seconds["built"].append((at - begun).total_seconds())
+                case f.TrainingFailed(at=at):
+                    seconds["failed"].append((at - begun).total_seconds())
+                    begun = at
+    return seconds
+
+
+def vectors_of(bundle: Path) -> tuple[int, int] | None:
+    """Return how many vectors a bundle's proof compared and how many disagreed; None when it cannot be read."""
+    try:
+        proof = json.loads((bundle / "evidence" / "proof.json").read_bytes())
+        return int(proof["vectors"]), int(proof["mismatches"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
