@@ -1,0 +1,44 @@
+"""The events of one lumisection as they cross from reading to counting: integers in hardware units, nothing else."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class ObjectColumns:
+    """Every object of one type at bunch crossing 0 of one lumisection, flat, in hardware integers.
+
+    Attributes:
+        pt: Transverse momentum, LSB 0.5 GeV.
+        eta: Pseudorapidity, LSB 0.0435 (calorimeter) or 0.010875 (muons, at the vertex).
+        phi: Azimuth, 0..143 (calorimeter) or 0..575 (muons, at the vertex).
+    """
+
+    pt: NDArray[np.int16]
+    eta: NDArray[np.int16]
+    phi: NDArray[np.int16]
+
+
+@dataclass(frozen=True)
+class LumisectionEvents:
+    """The events of one lumisection.
+
+    Attributes:
+        run: Run number.
+        lumisection: Lumisection number, from 1.
+        features: Network inputs, shape ``(n_features, n_events)``, C order: one contiguous row a feature.
+        objects: Every object at BX 0 by type (``"EG"``, ``"MU"``, ``"JET"``), for η–φ occupancy.
+    """
+
+    run: int
+    lumisection: int
+    features: NDArray[np.int16]
+    objects: Mapping[str, ObjectColumns]
+
+    @property
+    def events(self) -> int:
+        """Number of events."""
+        return int(self.features.shape[1])
