@@ -1,0 +1,232 @@
+"""What a person does to a candidate or a fault, from the page or the command line alike.
+
+Each verb reads the candidate's facts, looks at the world (the bundle's bytes included), asks the rules of
+`daemon.lifecycle`, and appends one fact with the sequence it read.  If somebody appended meanwhile, all of it is done
+again on the new facts.  Who the person is was settled before: by a session, or by the account on the terminal.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from daemon.errors import RefusedError, StaleSequenceError
+from daemon.ledger import Ledger
+from daemon.lifecycle import Candidate, Fact, Policy, World, fold, open_faults
+from daemon.lifecycle import approve as may_approve
+from daemon.lifecycle import ask_rollback as may_roll_back
+from daemon.lifecycle import facts as f
+from daemon.lifecycle import reject as may_reject
+from daemon.lifecycle import revoke as may_revoke
+from daemon.lifecycle.quorum import quorum
+
+TRIES = 5
+
+
+class Looks(Protocol):
+    """Sees the world from a candidate's place; `daemon.sight.Sight` is the one that really looks."""
+
+    def candidates(self) -> list[Candidate]:
+        """Return every candidate of the ledger, oldest first."""
+
+    def world(self, candidate: Candidate, others: Sequence[Candidate], now: datetime) -> World:
+        """Return what is seen now, the bundle's bytes re-hashed."""
+
+
+def code_of(candidate: Candidate) -> str:
+    """Return the short code that a person types to approve: it names the candidate and this very request.
+
+    Empty when no request is open.  Its last four letters change with every request, so that a code noted down for an
+    older one does not fit.
+    """
+    return f"{candidate.id}-{candidate.request.request_id[:4]}" if candidate.request else ""
+
+
+def missing_roles(candidate: Candidate) -> tuple[str, ...]:
+    """Return the roles that the open request still needs somebody for."""
+    if candidate.request is None:
+        return ()
+    return quorum(candidate.request.required_roles, candidate.approvals, candidate.initiator).missing
+
+
+def role_for(candidate: Candidate, held: frozenset[str]) -> str:
+    """Return the role in which somebody who holds these would approve: the first still missing; empty if none."""
+    return next((role for role in missing_roles(candidate) if role in held), "")
+
+
+def approve(
+    ledger: Ledger,
+    looks: Looks,
+    policy: Policy,
+    *,
+    candidate_id: str,
+    request_id: str,
+    person: str,
+    role: str,
+    code: str,
+    reason: str,
+    now: datetime,
+) -> Candidate:
+    """Record one person's yes to one request and return the candidate after it.
+
+    Args:
+        ledger: Where the fact goes.
+        looks: Sees bundle, evidence, board, certification, people.
+        policy: In force now.
+        candidate_id: Such as ``c-0042``.
+        request_id: What the person saw on the page.
+        person: From the session; never from a form.
+        role: In which they approve; empty takes the first missing one that they hold.
+        code: What they typed; must be `code_of` the candidate.
+        reason: One sentence, for the record.
+        now: UTC.
+
+    Raises:
+        StalePageError: The open request is another one, or none.
+        RefusedError: The code is wrong, something the request rests on changed (said what), or the person cannot.
+    """
+
+    def say(candidate: Candidate, world: World) -> Fact:
+        as_role = role or role_for(candidate, world.people.get(person, frozenset())) or "none"
+        fact = may_approve(
+            candidate, world, policy, request_id=request_id, person=person, role=as_role, reason=reason, now=now
+        )
+        if code.strip().lower() != code_of(candidate).lower():
+            raise RefusedError(
+                f"the code {code.strip()!r} is not that of this request; type {code_of(candidate)} as the page shows it"
+            )
+        return fact
+
+    return _record(ledger, looks, candidate_id, now, say)
+
+
+def reject(
+    ledger: Ledger,
+    looks: Looks,
+    policy: Policy,
+    *,
+    candidate_id: str,
+    request_id: str,
+    person: str,
+    role: str,
+    klass: str,
+    reason: str,
+    now: datetime,
+) -> Candidate:
+    """Record one person's no, which ends the candidate.  See `approve`; `klass` is one of the policy's classes.
+
+    Raises:
+        StalePageError: The open request is another one, or none.
+        RefusedError: The person holds no role that may reject, or class or reason is missing.
+    """
+
+    def say(candidate: Candidate, world: World) -> Fact:
+        held = world.people.get(person, frozenset())
+        as_role = role or next((one for one in policy.reject_roles if one in held), "none")
+        return may_reject(
+            candidate,
+            world,
+            policy,
+            request_id=request_id,
+            person=person,
+            role=as_role,
+            klass=klass,
+            reason=reason,
+            now=now,
+        )
+
+    return _record(ledger, looks, candidate_id, now, say)
+
+
+def revoke(
+    ledger: Ledger, looks: Looks, *, candidate_id: str, request_id: str, person: str, reason: str, now: datetime
+) -> Candidate:
+    """Record that an approver takes their approval back, while the board is unwritten.
+
+    Raises:
+        StalePageError: The open request is another one, or none.
+        RefusedError: They did not approve it, or it is too late.
+    """
+
+    def say(candidate: Candidate, world: World) -> Fact:
+        return may_revoke(candidate, world, request_id=request_id, person=person, reason=reason, now=now)
+
+    return _record(ledger, looks, candidate_id, now, say)
+
+
+def roll_back(
+    ledger: Ledger, looks: Looks, policy: Policy, *, candidate_id: str, person: str, reason: str, now: datetime
+) -> Candidate:
+    """Record that a person wants the digest before this candidate to run again; paused or frozen, always allowed.
+
+    Raises:
+        RefusedError: The candidate is not on the board, or the person may not.
+    """
+
+    def say(candidate: Candidate, world: World) -> Fact:
+        return may_roll_back(candidate, world, policy, person=person, reason=reason, now=now)
+
+    return _record(ledger, looks, candidate_id, now, say)
+
+
+def close_fault(
+    ledger: Ledger,
+    policy: Policy,
+    *,
+    stream: str,
+    alarm_id: str,
+    person: str,
+    roles: frozenset[str],
+    reason: str,
+    now: datetime,
+) -> f.FaultClosed:
+    """Record that a detector fault is mended, or was none; retraining is possible again after the last one.
+
+    Raises:
+        RefusedError: There is no such open fault, the person may not close it, or the reason is missing.
+    """
+    for _ in range(TRIES):
+        stored = ledger.facts(subject=stream)
+        standing = {fault.alarm_id for fault in open_faults(one.fact for one in stored)}
+        if alarm_id not in standing:
+            raise RefusedError(
+                f"{stream}: no fault {alarm_id} is open; it may have been closed already, reload the page"
+            )
+        if not roles & set(policy.reject_roles):
+            raise RefusedError(f"{person} cannot close a fault; it takes one of {', '.join(policy.reject_roles)}")
+        if not reason.strip():
+            raise RefusedError("to close a fault, say in one sentence what it was; it goes into the record")
+        fact = f.FaultClosed(
+            at=max(now, ledger.clock() or now),
+            actor=person,
+            stream=stream,
+            alarm_id=alarm_id,
+            person=person,
+            reason=reason.strip(),
+        )
+        try:
+            ledger.append(stream, (fact,), expect_sequence=stored[-1].sequence)
+        except StaleSequenceError:
+            continue
+        return fact
+    raise _busy(stream)
+
+
+def _record(
+    ledger: Ledger, looks: Looks, candidate_id: str, now: datetime, say: Callable[[Candidate, World], Fact]
+) -> Candidate:
+    for _ in range(TRIES):
+        stored = ledger.facts(subject=candidate_id)
+        if not stored or not isinstance(stored[0].fact, f.CandidateRequested):
+            raise RefusedError(f"there is no candidate {candidate_id!r}; `retrigger candidates` lists them")
+        candidate = fold(one.fact for one in stored)
+        fact = say(candidate, looks.world(candidate, looks.candidates(), now))
+        try:
+            ledger.append(candidate_id, (fact,), expect_sequence=stored[-1].sequence)
+        except StaleSequenceError:
+            continue
+        return fold([*(one.fact for one in stored), fact])
+    raise _busy(candidate_id)
+
+
+def _busy(subject: str) -> RefusedError:
+    return RefusedError(f"{subject}: others wrote to the record {TRIES} times while you decided; reload and try again")
