@@ -13,6 +13,14 @@ class SourceError(DriftError):
     """A source of run files cannot be reached or listed."""
 
 
+class SandboxError(DriftError):
+    """The reading child cannot be started at all: the installation is broken, not the file."""
+
+
+class QuarantineError(DriftError):
+    """A refused file could not be set aside; it is still where it was."""
+
+
 class ConditionsError(DriftError):
     """A conditions file or folder cannot be used."""
 

@@ -30,7 +30,7 @@ class LumisectionEvents:
         run: Run number.
         lumisection: Lumisection number, from 1.
         features: Network inputs, shape ``(n_features, n_events)``, C order: one contiguous row a feature.
-        objects: Every object at BX 0 by type (``"EG"``, ``"MU"``, ``"JET"``), for η–φ occupancy.
+        objects: Every object at BX 0 by type (``"EG"``, ``"MU"``, ``"JET"``), for eta-phi occupancy.
     """
 
     run: int

@@ -56,6 +56,9 @@ class ObjectBranches:
         pt_high: Largest pt the hardware can send.
         eta_high: Largest absolute pseudorapidity the hardware can send.
         phi_bins: Number of azimuth steps in a full turn.
+        most: The most candidates the hardware sends per bunch crossing.
+        ordered: Whether the hardware sends falling pt.  Muons come ranked by pt and quality together, so no invariant.
+        reduced_pt_gev: The cut central NanoAOD makes on this collection, by which its absence is explained.
     """
 
     collection: str
@@ -66,6 +69,14 @@ class ObjectBranches:
     pt_high: int
     eta_high: int
     phi_bins: int
+    most: int
+    ordered: bool
+    reduced_pt_gev: int
+
+    @property
+    def branches(self) -> tuple[str, str, str]:
+        """Full branch names of pt, eta and phi."""
+        return f"{self.collection}_{self.pt}", f"{self.collection}_{self.eta}", f"{self.collection}_{self.phi}"
 
 
 @dataclass(frozen=True)
@@ -95,6 +106,16 @@ class FeatureSchema:
         }
         return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The features' names, in order."""
+        return tuple(feature.name for feature in self.features)
+
+    @property
+    def scalars(self) -> tuple[str, ...]:
+        """Branches with one number per event that must be there; event numbers only where features are read."""
+        return ("run", "luminosityBlock", "event") if self.features else ("run", "luminosityBlock")
+
     def index(self, name: str) -> int:
         """Return the row of a feature.
 
@@ -116,9 +137,15 @@ class FeatureSchema:
 
 _OBJECTS = MappingProxyType(
     {
-        "EG": ObjectBranches("L1EG", "hwPt", "hwEta", "hwPhi", 4, 511, 127, CALO_PHI_BINS),
-        "MU": ObjectBranches("L1Mu", "hwPt", "hwEtaAtVtx", "hwPhiAtVtx", 4, 511, 225, MUON_PHI_BINS),
-        "JET": ObjectBranches("L1Jet", "hwPt", "hwEta", "hwPhi", 10, 2047, 127, CALO_PHI_BINS),
+        "EG": ObjectBranches(
+            "L1EG", "hwPt", "hwEta", "hwPhi", 4, 511, 127, CALO_PHI_BINS, 12, ordered=True, reduced_pt_gev=10
+        ),
+        "MU": ObjectBranches(
+            "L1Mu", "hwPt", "hwEtaAtVtx", "hwPhiAtVtx", 4, 511, 225, MUON_PHI_BINS, 8, ordered=False, reduced_pt_gev=3
+        ),
+        "JET": ObjectBranches(
+            "L1Jet", "hwPt", "hwEta", "hwPhi", 10, 2047, 127, CALO_PHI_BINS, 12, ordered=True, reduced_pt_gev=30
+        ),
     }
 )
 _PUBLIC_NAMES = MappingProxyType({"EG": "EG", "MU": "Mu", "JET": "Jet"})
