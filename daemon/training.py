@@ -21,7 +21,7 @@ from daemon.errors import JobError
 
 @dataclass(frozen=True)
 class JobState:
-    """What is seen of one job: `absent`, `running`, `dead` (no process, no result) or `finished`."""
+    """What is seen of one job: `absent` (never started by this daemon), `running`, `dead` or `finished`."""
 
     phase: str
     stage: str = ""
@@ -93,11 +93,13 @@ class SubprocessRunner:
             return JobState("finished", result=json.loads((folder / "result.json").read_text(encoding="utf-8")))
         child = self._children.get(folder)
         if child is None:
-            return JobState("dead" if (folder / "progress.json").exists() else "absent")
+            return JobState("absent")
         if child.poll() is not None:
             return JobState("dead", text=self._last_line(folder))
         progress = self._progress(folder)
-        sign = max((folder / name).stat().st_mtime for name in ("job.json", "progress.json") if (folder / name).exists())
+        sign = max(
+            (folder / name).stat().st_mtime for name in ("job.json", "progress.json") if (folder / name).exists()
+        )
         if now.timestamp() - sign > self._stalled_s:
             self._kill(child)
             return JobState("dead", text=f"no sign of life for {self._stalled_s:.0f} s; killed")

@@ -52,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(getattr(error, "exit_status", say.WRONG_USE))
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
-        say.complaint(f"the system refused:{where} {error.strerror or error}; check the path, its permissions and the disk")
+        say.complaint(
+            f"the system refused:{where} {error.strerror or error}; check the path, its permissions and the disk"
+        )
         if "--debug" in words:
             traceback.print_exc()
         sys.exit(say.WRONG_USE)

@@ -18,7 +18,9 @@ ConfigFile = Annotated[Path, typer.Option("--config", help="The configuration fi
 
 
 @app.command()
-def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")], *, json: Json = False) -> None:
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")], *, json: Json = False
+) -> None:
     """Write a commented configuration and an empty ledger."""
     from daemon.ledger import Ledger  # noqa: PLC0415 the database is loaded by the verbs that need it
 
@@ -36,7 +38,9 @@ def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or em
         say.machine({"type": "initialised", "config": str(path), "ledger": settings.ledger.url})
         return
     say.words(f"Wrote {path} and an empty ledger.  Next:")
-    say.words(f"  retrigger simulate --scenario none --fills 6 --seed 1 {folder}/reference-fills     (or bring your own files)")
+    say.words(
+        f"  retrigger simulate --scenario none --fills 6 --seed 1 {folder}/reference-fills     (or bring your own files)"
+    )
     say.words(f"  retrigger reference fit --config {path} --output {settings.drift.reference} {folder}/reference-fills")
     say.words(f"  retrigger run --config {path}")
 
@@ -61,10 +65,14 @@ def check_config(file: Annotated[Path, typer.Argument(help="The configuration fi
 def simulate(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Where the fills, their conditions and the truth go.")],
     *,
-    scenario: Annotated[str, typer.Option(help="none, pu_step, hem1516, ecal_transparency:f=0.05, … (comma-separated)")] = "none",
+    scenario: Annotated[
+        str, typer.Option(help="none, pu_step, hem1516, ecal_transparency:f=0.05, … (comma-separated)")
+    ] = "none",
     fills: Annotated[int, typer.Option(min=1)] = 1,
     seed: Annotated[int, typer.Option(min=0)] = 1,
-    lumisections: Annotated[int | None, typer.Option(min=4, help="Lumisections a fill; left out: hours, as at the LHC.")] = None,
+    lumisections: Annotated[
+        int | None, typer.Option(min=4, help="Lumisections a fill; left out: hours, as at the LHC.")
+    ] = None,
     events: Annotated[int, typer.Option(min=1, help="Zero-bias events a lumisection.")] = 300,
     block: Annotated[int, typer.Option(min=1, help="Lumisections a file.")] = 10,
     storage: Annotated[str, typer.Option(help="ttree or rntuple")] = "ttree",
@@ -75,7 +83,12 @@ def simulate(
     """Write fills as a detector would deliver them, with conditions and, apart, the truth."""
     from drift.simulate import simulate as write_fills  # noqa: PLC0415 numba is paid for by this verb alone
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, disable=json or not sys.stderr.isatty(), transient=True) as bar:
         task = bar.add_task("simulating", total=None)
         stream = write_fills(
@@ -92,14 +105,18 @@ def simulate(
             workers=workers,
         )
     if json:
-        say.machine({
-            "type": "simulated",
-            "files": [str(path) for path in stream.files],
-            "conditions": str(stream.conditions),
-            "truth": str(stream.truth),
-        })
+        say.machine(
+            {
+                "type": "simulated",
+                "files": [str(path) for path in stream.files],
+                "conditions": str(stream.conditions),
+                "truth": str(stream.truth),
+            }
+        )
     else:
-        say.words(f"Wrote {len(stream.files)} files of {fills} fill(s); conditions in {stream.conditions}, truth in {stream.truth}.")
+        say.words(
+            f"Wrote {len(stream.files)} files of {fills} fill(s); conditions in {stream.conditions}, truth in {stream.truth}."
+        )
 
 
 reference_app = typer.Typer(help="The reference that lumisections are compared with.", no_args_is_help=True)
@@ -112,7 +129,9 @@ def reference_fit(
     *,
     config_file: ConfigFile,
     output: Annotated[Path, typer.Option("--output", help="Where the reference is written.")],
-    conditions: Annotated[Path | None, typer.Option(help="Conditions folder, when it is not the configured one.")] = None,
+    conditions: Annotated[
+        Path | None, typer.Option(help="Conditions folder, when it is not the configured one.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Fit the expectation given pileup from certified lumisections."""
@@ -137,7 +156,9 @@ def scan(
     *,
     config_file: ConfigFile,
     reference: Annotated[Path, typer.Option(help="A reference made by `retrigger reference fit`.")],
-    conditions: Annotated[Path | None, typer.Option(help="Conditions folder, when it is not the configured one.")] = None,
+    conditions: Annotated[
+        Path | None, typer.Option(help="Conditions folder, when it is not the configured one.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Watch files once, without daemon or ledger; exit 1 when there is an alarm or a quarantined file."""

@@ -75,7 +75,7 @@ def parse(path: Path) -> ParsedFile:
     if any(word in path.name.lower() for word in ("golden", "cert")):
         return ParsedFile(golden=ranges, malformed=len(problems), problems=problems[:PROBLEMS_KEPT])
     return ParsedFile(
-        unreadable=f"{path.name}: certification or detector control? name it golden*.json, dcs*.json, or put an OMS page"
+        unreadable=f"{path.name}: what is it? name it golden*.json or dcs*.json, or put an OMS page here"
     )
 
 

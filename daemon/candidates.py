@@ -1,0 +1,228 @@
+"""From facts to effects: what `lifecycle.decide` orders is done here, one step of one candidate at a time.
+
+Each step appends its facts first, with the sequence it read, and only then touches the world; so a kill in between leaves
+an intention that the next daemon completes.  Why a step is taken is decided in `lifecycle`, never here.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from daemon.deploy import DeployTarget
+from daemon.errors import DeployError, StaleSequenceError
+from daemon.ledger import Ledger
+from daemon.lifecycle import Act, Candidate, Phase, Policy, World, champions, decide
+from daemon.lifecycle import facts as f
+from daemon.sight import Sight, evidence_root
+from daemon.training import JobRunner, write_job
+from retrain import bundle as bundles
+from retrain.errors import BundleAlteredError, RetrainError
+from retrain.recipe import Recipe
+
+log = logging.getLogger("retrigger.candidates")
+ACTOR = "daemon"
+STEPS_PER_CYCLE = 20
+
+
+class Candidates:
+    """Moves every candidate as far as facts, world and policy allow."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        sight: Sight,
+        policy: Policy,
+        target: DeployTarget,
+        runner: JobRunner,
+        *,
+        jobs: Path,
+        job_of: Callable[[Candidate], Mapping[str, Any]],
+        fence: int,
+    ) -> None:
+        self._ledger = ledger
+        self._sight = sight
+        self._policy = policy
+        self._target = target
+        self._runner = runner
+        self._jobs = jobs
+        self._job_of = job_of
+        self._fence = fence
+
+    def step(self, now: datetime) -> None:
+        """Take every step that is due; return when each candidate waits or is done."""
+        for _ in range(STEPS_PER_CYCLE):
+            if not any([self._advance(candidate, now) for candidate in self._sight.candidates()]):
+                return
+
+    def _advance(self, candidate: Candidate, now: datetime) -> bool:
+        """Take one step of one candidate; return whether its facts changed."""
+        world = self._sight.world(candidate, self._sight.candidates(), now)
+        decision = decide(candidate, world, self._policy, now)
+        if not isinstance(decision, Act):
+            return False
+        if decision.step == "train":
+            return self._train(candidate, now)
+        if decision.step == "verify":
+            return self._verify(candidate, world, now)
+        log.info("step %s of %s: %s", decision.step, candidate.id, decision.why)
+        if decision.facts and not self._append(candidate, decision.facts):
+            return True
+        if decision.step in {"deploy", "roll_back"}:
+            return self._write_board(candidate, decision, now)
+        return bool(decision.facts)
+
+    def _append(self, candidate: Candidate, facts: tuple[f.Fact, ...]) -> bool:
+        """Append with the sequence that was read; return False when somebody was faster."""
+        stored = self._ledger.facts(subject=candidate.id)
+        try:
+            self._ledger.append(candidate.id, facts, expect_sequence=stored[-1].sequence)
+        except StaleSequenceError:
+            log.info("somebody appended to %s meanwhile; deciding again", candidate.id)
+            return False
+        return True
+
+    # --- training -------------------------------------------------------------------------------------------------
+
+    def folder(self, candidate: Candidate) -> Path:
+        """Return the job folder of this attempt; a failed attempt leaves its folder for people to look at."""
+        return self._jobs / f"{candidate.id}-{candidate.recipe_digest[:12]}-{candidate.failures + 1}"
+
+    def _train(self, candidate: Candidate, now: datetime) -> bool:
+        folder = self.folder(candidate)
+        try:
+            write_job(folder, self._job_of(candidate))
+        except (RetrainError, OSError) as error:
+            return self._failed(candidate, str(error), now)
+        state = self._runner.look(folder, now)
+        if state.phase == "absent":
+            log.info("training %s in %s", candidate.id, folder)
+            self._runner.start(folder)
+            return False
+        if state.phase == "running":
+            return False
+        if state.phase == "dead" or state.result is None:
+            return self._failed(candidate, f"the training process ended without a result: {state.text}", now)
+        return self._trained(candidate, state.result, now)
+
+    def _trained(self, candidate: Candidate, result: Mapping[str, Any], now: datetime) -> bool:
+        if result["verdict"] == "failed" or not result.get("bundle"):
+            return self._failed(candidate, str(result.get("reason", "no reason given")), now)
+        world = self._sight.certification(Recipe.from_json(candidate.recipe))
+        fact = f.TrainingFinished(
+            at=now,
+            actor=ACTOR,
+            recipe_digest=candidate.recipe_digest,
+            bundle_digest=str(result["digest"]),
+            bundle_path=str(result["bundle"]),
+            certification_digest=world,
+        )
+        log.info("trained %s: bundle %s", candidate.id, fact.bundle_digest[:16])
+        self._append(candidate, (fact,))
+        return True
+
+    def _failed(self, candidate: Candidate, reason: str, now: datetime) -> bool:
+        log.warning("training of %s failed: %s", candidate.id, reason)
+        fact = f.TrainingFailed(at=now, actor=ACTOR, reason=reason, attempt=candidate.failures + 1)
+        self._append(candidate, (fact,))
+        return True
+
+    def _verify(self, candidate: Candidate, world: World, now: datetime) -> bool:
+        try:
+            bundle = bundles.load(Path(candidate.bundle_path), candidate.bundle_digest)
+        except BundleAlteredError as error:
+            return self._failed(candidate, str(error), now)
+        if world.running is None or world.certification is None:
+            log.info("gates of %s wait: the board or the certification cannot be read", candidate.id)
+            return False
+        gates = tuple(
+            f.GateOutcome(number=gate.number, name=gate.name, verdict=gate.verdict, summary=gate.summary)
+            for gate in bundle.gates
+        )
+        fact = f.GatesEvaluated(
+            at=now,
+            actor=ACTOR,
+            bundle_digest=bundle.digest,
+            gates=gates,
+            evidence_root=evidence_root(bundle),
+            tier=self._tier(bundle, world.running),
+            running_digest=world.running,
+            certification_digest=world.certification,
+        )
+        self._append(candidate, (fact,))
+        return True
+
+    def _tier(self, bundle: bundles.Bundle, running: str) -> str:
+        """T1 for new weights in the same architecture and types, T2 for anything else (docs/approvals.md)."""
+        path = self.bundle_path(running)
+        if path is None:
+            return "T2"
+        try:
+            champion = bundles.load(path, running)
+        except BundleAlteredError:
+            return "T2"
+        same = (
+            champion.recipe.model == bundle.recipe.model
+            and champion.recipe.hidden == bundle.recipe.hidden
+            and champion.recipe.latent == bundle.recipe.latent
+            and champion.recipe.weight_bits == bundle.recipe.weight_bits
+            and champion.contract.digest == bundle.contract.digest
+        )
+        return "T1" if same else "T2"
+
+    def bundle_path(self, digest: str) -> Path | None:
+        """Return where a bundle of the record lies, by its digest."""
+        for stored in self._ledger.facts(kind="champion_imported"):
+            if isinstance(stored.fact, f.ChampionImported) and stored.fact.digest == digest:
+                return Path(stored.fact.bundle_path)
+        for stored in self._ledger.facts(kind="training_finished"):
+            if isinstance(stored.fact, f.TrainingFinished) and stored.fact.bundle_digest == digest:
+                return Path(stored.fact.bundle_path)
+        return None
+
+    # --- the board ------------------------------------------------------------------------------------------------
+
+    def _write_board(self, candidate: Candidate, act: Act, now: datetime) -> bool:
+        try:
+            if act.step == "deploy":
+                self._target.deploy(Path(candidate.bundle_path), candidate.bundle_digest, token=self._fence)
+            else:
+                self._target.roll_back(self._digest_before(candidate), token=self._fence)
+        except (DeployError, BundleAlteredError, OSError) as error:
+            log.warning("%s of %s failed: %s", act.step, candidate.id, error)
+            request = candidate.request.request_id if candidate.request else ""
+            self._append(
+                self._again(candidate),
+                (
+                    f.DeploymentFailed(
+                        at=now,
+                        actor=ACTOR,
+                        request_id=request,
+                        digest=candidate.bundle_digest,
+                        reason=str(error),
+                        attempt=candidate.deployment_failures + 1,
+                    ),
+                ),
+            )
+        return True
+
+    def _again(self, candidate: Candidate) -> Candidate:
+        return next(one for one in self._sight.candidates() if one.id == candidate.id)
+
+    def _digest_before(self, candidate: Candidate) -> str:
+        assert candidate.request is not None
+        return candidate.request.running_digest
+
+
+def champion_digest(ledger: Ledger, slot: str) -> str:
+    """Return the digest the record says the slot runs; empty when no champion was ever imported."""
+    kinds = ("champion_imported", "deployed", "rolled_back")
+    stored = sorted((one for kind in kinds for one in ledger.facts(kind=kind)), key=lambda one: one.sequence)
+    line = champions((one.fact for one in stored), slot)
+    return line[-1].digest if line else ""
+
+
+def open_candidates(candidates: list[Candidate]) -> list[Candidate]:
+    """Return those that still have a way forward and are not on the board."""
+    return [one for one in candidates if not one.terminal and one.phase is not Phase.LIVE]

@@ -1,0 +1,254 @@
+"""From delivered files to outcomes in the ledger: read, join conditions, watch, record, in the order of the data.
+
+One file is one transaction (docs/adr/0002).  A file is held while earlier lumisections or its own conditions may still
+come, and never longer than its grace.  Nothing here decides what an alarm leads to.
+"""
+
+import hashlib
+import logging
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from daemon import event_store
+from daemon.config import Settings
+from daemon.ledger import FileTaken, Ledger, Outcome
+from daemon.lifecycle import Fact
+from daemon.lifecycle import facts as f
+from drift.conditions import Conditions, ConditionsTable
+from drift.events import LumisectionEvents
+from drift.profile import Summariser
+from drift.source import Accepted, Delivered, FileContents, Quarantined, RunSource, Waiting
+from drift.watch import Alarm, Decision, Watch
+
+log = logging.getLogger("retrigger.intake")
+ACTOR = "daemon"
+IN_NAME = re.compile(r"run(\d+)_ls(\d+)-(\d+)")
+FILES_PER_CYCLE = 8
+
+
+@dataclass
+class IntakeView:
+    """What the loop last saw on the way in, for metrics and status; lost with the process, and nothing depends on it."""
+
+    waiting: dict[str, str] = field(default_factory=dict)
+    pileup: float | None = None
+    fill: int | None = None
+    log_evidence: float | None = None
+    lumisection: tuple[int, int] | None = None
+
+
+class Intake:
+    """Takes files from one source into the ledger."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        source: RunSource,
+        read: Callable[[Delivered], Accepted | Waiting | Quarantined],
+        summariser: Summariser,
+        restore: Callable[[bytes | None], Watch],
+    ) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._source = source
+        self._read = read
+        self._summariser = summariser
+        self._restore = restore
+        self._stream = settings.stream.name
+        self._watch = restore(ledger.watch_state(self._stream))
+        self._held_since: dict[str, datetime] = {}
+        self._contents: tuple[Delivered, FileContents] | None = None
+        self.view = IntakeView()
+
+    def step(self, table: ConditionsTable, now: datetime) -> int:
+        """Take the files that are due; return how many were taken."""
+        taken = 0
+        self.view.waiting.clear()
+        for delivered in sorted(self._source.poll(now), key=_place):
+            if taken >= FILES_PER_CYCLE:
+                break
+            if reason := self._must_wait_for_earlier(delivered, table, now):
+                self.view.waiting[delivered.name] = reason
+                break
+            reason = self._take(delivered, table, now)
+            if reason:
+                self.view.waiting[delivered.name] = reason
+                if IN_NAME.search(delivered.name):
+                    break  # later files of the stream stay behind this one until it is read or given up
+                continue
+            taken += 1
+        return taken
+
+    # --- waiting --------------------------------------------------------------------------------------------------
+
+    def _must_wait_for_earlier(self, delivered: Delivered, table: ConditionsTable, now: datetime) -> str:
+        """Say which earlier lumisections may still come; empty when none, or when the grace is over."""
+        place = IN_NAME.search(delivered.name)
+        latest = self._ledger.latest(self._stream)
+        if place is None or latest is None:
+            return ""
+        first = (int(place[1]), int(place[2]))
+        missing = [pair for pair in table.between(latest, first) if (at := table.at(*pair)) is not None and at.usable]
+        if not missing:
+            return ""
+        if self._grace_over(f"gap:{delivered.name}", now, self._settings.source.gap_grace_s):
+            return ""
+        run, lumisection = missing[0]
+        return f"{len(missing)} earlier lumisections have not arrived, first {run}:{lumisection}"
+
+    def _grace_over(self, what: str, now: datetime, grace_s: float) -> bool:
+        since = self._held_since.setdefault(what, now)
+        return (now - since).total_seconds() >= grace_s
+
+    def _conditions(
+        self, contents: FileContents, table: ConditionsTable, now: datetime
+    ) -> tuple[list[Conditions | None], str]:
+        found = [table.at(one.run, one.lumisection) for one in contents.lumisections]
+        lacking = [
+            f"{one.run}:{one.lumisection}"
+            for one, at in zip(contents.lumisections, found, strict=True)
+            if at is None or at.pileup is None
+        ]
+        if not lacking or self._grace_over(f"conditions:{contents.sha256}", now, self._settings.conditions.grace_s):
+            return found, ""
+        return found, f"no conditions yet for {len(lacking)} lumisections, first {lacking[0]}"
+
+    # --- one file -------------------------------------------------------------------------------------------------
+
+    def _take(self, delivered: Delivered, table: ConditionsTable, now: datetime) -> str:
+        """Take one file; return why it has to wait, or nothing when it is recorded."""
+        if self._contents is not None and self._contents[0] == delivered:
+            contents = self._contents[1]
+        else:
+            answer = self._read(delivered)
+            if isinstance(answer, Waiting):
+                answer = self._source.defer(delivered, answer, now)
+            if isinstance(answer, Waiting):
+                return answer.reason
+            if isinstance(answer, Quarantined):
+                return self._quarantine(delivered, answer, now)
+            contents = answer.contents
+            self._contents = (delivered, contents)
+        conditions, reason = self._conditions(contents, table, now)
+        if reason:
+            return reason
+        self._record(delivered, contents, conditions, now)
+        self._contents = None
+        self._source.settle(delivered)
+        return ""
+
+    def _quarantine(self, delivered: Delivered, why: Quarantined, now: datetime) -> str:
+        try:
+            sha256 = hashlib.sha256(delivered.path.read_bytes()).hexdigest()
+        except OSError:  # it vanished or cannot be read: its place and stamp stand for it
+            sha256 = hashlib.sha256(f"{delivered.origin}:{delivered.bytes}:{delivered.stamp}".encode()).hexdigest()
+        log.warning("quarantined %s: %s", delivered.name, why.reason)
+        self._ledger.take_file(
+            FileTaken(
+                path=delivered.origin,
+                sha256=sha256,
+                bytes=delivered.bytes,
+                stream=self._stream,
+                outcome="quarantined",
+                at=now,
+                code=why.code,
+                reason=why.reason,
+            ),
+            (),
+            None,
+            (),
+        )
+        self._source.quarantine(delivered, why, now)
+        return ""
+
+    def _record(
+        self, delivered: Delivered, contents: FileContents, conditions: Sequence[Conditions | None], now: datetime
+    ) -> None:
+        latest = self._ledger.latest(self._stream) or (0, 0)
+        known = self._ledger.recorded(self._stream, [(one.run, one.lumisection) for one in contents.lumisections])
+        outcomes: list[Outcome] = []
+        facts: list[tuple[str, Fact]] = []
+        for events, at in zip(contents.lumisections, conditions, strict=True):
+            pair = (events.run, events.lumisection)
+            if pair in known:
+                outcomes.append(self._outcome(events, at, contents, "duplicate", "delivered again", keep=False))
+                continue
+            if pair < latest:
+                outcomes.append(self._outcome(events, at, contents, "late", f"came after {latest[0]}:{latest[1]}"))
+                continue
+            decision = self._watch_one(events, at)
+            outcomes.append(self._outcome(events, at, contents, decision.state, decision.reason))
+            if decision.alarm is not None:
+                facts += self._alarm_facts(decision.alarm, now)
+        file = FileTaken(
+            path=delivered.origin,
+            sha256=contents.sha256,
+            bytes=contents.bytes,
+            stream=self._stream,
+            outcome="accepted",
+            at=now,
+        )
+        if not self._ledger.take_file(file, outcomes, self._watch.save(), facts):
+            log.info("%s was taken before", delivered.name)
+            self._watch = self._restore(self._ledger.watch_state(self._stream))
+            return
+        log.info(
+            "took %s: %d lumisections, %d events", delivered.name, len(outcomes), sum(one.events for one in outcomes)
+        )
+
+    def _watch_one(self, events: LumisectionEvents, at: Conditions | None) -> Decision:
+        if at is None:
+            at = Conditions.unknown(events.run, events.lumisection)
+        decision = self._watch.take(self._summariser.fill(events), at)
+        self.view.pileup, self.view.fill = at.pileup, at.fill
+        self.view.lumisection, self.view.log_evidence = (events.run, events.lumisection), decision.log_evidence
+        return decision
+
+    def _outcome(
+        self,
+        events: LumisectionEvents,
+        at: Conditions | None,
+        contents: FileContents,
+        result: str,
+        reason: str,
+        *,
+        keep: bool = True,
+    ) -> Outcome:
+        kept = event_store.store(self._settings.state / "events", self._stream, events) if keep else None
+        word = "watched" if result in {"quiet", "warn", "alarm"} else result
+        return Outcome(
+            stream=self._stream,
+            run=events.run,
+            lumisection=events.lumisection,
+            result=word,
+            reason=reason,
+            events=int(events.features.shape[1]),
+            fill=at.fill if at else None,
+            pileup=at.pileup if at else None,
+            certified=at.certified if at else None,
+            events_path=str(kept.path) if kept else "",
+            events_sha256=kept.sha256 if kept else "",
+            file_sha256=contents.sha256,
+        )
+
+    def _alarm_facts(self, alarm: Alarm, now: datetime) -> list[tuple[str, Fact]]:
+        body: Mapping[str, Any] = alarm.to_json()
+        name = f"{self._stream}:{alarm.run}:{alarm.lumisection}:{alarm.verdict}"
+        log.warning("alarm %s: %s", name, alarm.text)
+        common = {"at": now, "actor": ACTOR, "stream": self._stream, "alarm_id": name, "alarm": body}
+        facts: list[tuple[str, Fact]] = [(self._stream, f.AlarmRaised(**common))]
+        if alarm.verdict in {"broken_detector", "contract"}:
+            onset_run, onset_lumisection = alarm.onset
+            opened = f.FaultOpened(**common, onset_run=onset_run, onset_lumisection=onset_lumisection)
+            facts.append((self._stream, opened))
+        return facts
+
+
+def _place(delivered: Delivered) -> tuple[int, int, str]:
+    place = IN_NAME.search(delivered.name)
+    return (int(place[1]), int(place[2]), delivered.name) if place else (0, 0, delivered.name)

@@ -1,0 +1,127 @@
+"""What is seen to be so, gathered just before a decision: the board, the beam, the bundle's bytes, certification, people.
+
+The loop, the page and the command line all decide on a `World` made here, so that none of them can see another world.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from daemon.deploy import DeployTarget
+from daemon.errors import DeployError
+from daemon.ledger import Ledger
+from daemon.lifecycle import Candidate, Phase, World, fold, fold_daemon, open_faults
+from daemon.people import People
+from drift.conditions import BeamModeFeed, ConditionsTable
+from retrain import bundle as bundles
+from retrain.digest import digest_of
+from retrain.errors import BundleAlteredError
+from retrain.recipe import LumisectionRange, Recipe
+
+RESTS_ON_BITS = frozenset(
+    {Phase.VERIFYING, Phase.READY, Phase.STALE, Phase.PENDING_APPROVAL, Phase.APPROVED, Phase.ARMED, Phase.DEPLOYING}
+)
+
+
+class Certifier(Protocol):
+    """Says how lumisections are certified now."""
+
+    def digest(self, spans: Iterable[LumisectionRange]) -> str:
+        """Return one digest for the certification of all these lumisections."""
+
+
+class TableCertifier:
+    """Certification from the conditions folder, read again when it changed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def digest(self, spans: Iterable[LumisectionRange]) -> str:
+        """See `Certifier.digest`."""
+        return certification_digest(ConditionsTable.load(self._folder), spans)
+
+
+def certification_digest(table: ConditionsTable, spans: Iterable[LumisectionRange]) -> str:
+    """Return the SHA-256 of how each lumisection is certified: yes, no, or not yet said."""
+    lines = hashlib.sha256()
+    for span in sorted(spans):
+        for lumisection in range(span.first, span.last + 1):
+            conditions = table.at(span.run, lumisection)
+            certified = None if conditions is None else conditions.certified
+            lines.update(f"{span.run}:{lumisection}={certified}\n".encode())
+    return lines.hexdigest()
+
+
+def evidence_root(bundle: bundles.Bundle) -> str:
+    """Return one digest over every piece of evidence that the bundle's manifest lists."""
+    files: Mapping[str, Any] = bundle.manifest["files"]
+    return digest_of({name: entry for name, entry in files.items() if name.startswith("evidence/")})
+
+
+class Sight:
+    """Looks at the world from one candidate's place.  Nothing is remembered between two looks."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        people: People,
+        target: DeployTarget,
+        certifier: Certifier,
+        beam: BeamModeFeed,
+        stream: str,
+    ) -> None:
+        self._ledger = ledger
+        self._people = people
+        self._target = target
+        self._certifier = certifier
+        self._beam = beam
+        self._stream = stream
+
+    def candidates(self) -> list[Candidate]:
+        """Return every candidate of the ledger, oldest first."""
+        found = [
+            fold(stored.fact for stored in self._ledger.facts(subject=subject))
+            for subject in self._ledger.subjects("candidate_requested")
+        ]
+        return sorted(found, key=lambda candidate: candidate.number)
+
+    def world(self, candidate: Candidate, others: Iterable[Candidate], now: datetime) -> World:
+        """Return what is seen now from the place of one candidate."""
+        bits: dict[str, Any] = {"bundle": None, "evidence_root": None, "bundle_problem": ""}
+        if candidate.phase in RESTS_ON_BITS and candidate.build is not None:
+            bits = self._bits(candidate)
+        spans = Recipe.from_json(candidate.recipe).lumisections if candidate.phase in RESTS_ON_BITS else ()
+        daemon = fold_daemon(stored.fact for stored in self._ledger.facts(subject="daemon"))
+        beam = self._beam.now(now)
+        faults = open_faults(stored.fact for stored in self._ledger.facts(subject=self._stream))
+        return World(
+            target=self._target.name,
+            running=self.running(),
+            beam_mode=beam.mode if beam is not None else None,
+            certification=self._certifier.digest(spans) if spans else None,
+            clock=self._ledger.clock(now),
+            people=self._people.roles_held(),
+            open_faults=tuple(fault.alarm_id for fault in faults),
+            paused=daemon.paused != "",
+            frozen=daemon.frozen,
+            others=tuple(other for other in others if other.id != candidate.id),
+            next_lumisection=self._ledger.next_lumisection(self._stream),
+            **bits,
+        )
+
+    def running(self) -> str | None:
+        """Return the digest read back from the board; None when it cannot be read, empty text when it runs nothing."""
+        try:
+            return self._target.read_back() or ""
+        except (DeployError, BundleAlteredError, OSError):
+            return None
+
+    @staticmethod
+    def _bits(candidate: Candidate) -> dict[str, Any]:
+        try:
+            bundle = bundles.load(Path(candidate.bundle_path), candidate.bundle_digest)
+        except BundleAlteredError as error:
+            return {"bundle": None, "evidence_root": None, "bundle_problem": str(error)}
+        return {"bundle": bundle.digest, "evidence_root": evidence_root(bundle), "bundle_problem": ""}
