@@ -81,7 +81,8 @@ def _expect(connection: Connection, subject: str, expected: int) -> None:
     found = connection.scalar(select(func.max(t.facts.c.sequence)).where(t.facts.c.subject == subject)) or 0
     if found != expected:
         raise StaleSequenceError(
-            f"{subject}: its last fact is number {found}, you decided on number {expected}; read it again and decide again"
+            f"{subject}: its last fact is number {found}, you decided on number {expected}; "
+            "read it again and decide again"
         )
 
 
@@ -149,8 +150,8 @@ def check(rows: Iterable[dict[str, Any]], end: Head | None) -> list[str]:
         expected, previous = found + 1, this
     if end is not None and (end.sequence, end.hash) != (expected - 1, previous):
         problems.append(
-            f"the record ends at number {expected - 1} ({previous[:16]}), its head says {end.sequence} ({end.hash[:16]}); "
-            "records were cut off or added"
+            f"the record ends at number {expected - 1} ({previous[:16]}), "
+            f"its head says {end.sequence} ({end.hash[:16]}); records were cut off or added"
         )
     return problems
 

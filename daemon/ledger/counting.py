@@ -42,7 +42,7 @@ class Figures:
 def count(connection: Connection, topic: str, stream: str, label: str, by: int = 1) -> None:
     """Add to one counter; the caller holds the write lock or the head row."""
     where = (t.counters.c.topic == topic) & (t.counters.c.stream == stream) & (t.counters.c.label == label)
-    done = connection.execute(update(t.counters).where(where).values(count=t.counters.c.count + by))
+    done = connection.execute(update(t.counters).where(where).values(count=t.counters.c["count"] + by))
     if done.rowcount == 0:
         connection.execute(insert(t.counters).values(topic=topic, stream=stream, label=label, count=by))
 
@@ -51,7 +51,7 @@ def figures(connection: Connection) -> Figures:
     """Return every figure; the cost does not grow with the number of lumisections."""
     topics: dict[str, dict[Pair, int]] = {}
     for row in connection.execute(select(t.counters)):
-        topics.setdefault(row.topic, {})[row.stream, row.label] = row.count
+        topics.setdefault(row.topic, {})[row.stream, row.label] = row._mapping["count"]  # noqa: SLF001  # public name; row.count is a method
     open_work = select(t.work.c.kind, func.count()).where(t.work.c.closed_at.is_(None)).group_by(t.work.c.kind)
     end = connection.execute(select(t.head).where(t.head.c.id == 1)).one()
     return Figures(
@@ -78,7 +78,7 @@ def recount(connection: Connection) -> list[str]:
     }
     kept: dict[str, dict[Pair, int]] = {topic: {} for topic in true}
     for row in connection.execute(select(t.counters).where(t.counters.c.topic.in_(true))):
-        kept[row.topic][row.stream, row.label] = row.count
+        kept[row.topic][row.stream, row.label] = row._mapping["count"]  # noqa: SLF001  # public name; row.count is a method
     return [
         f"counter {topic} {stream}/{label}: says {kept[topic].get((stream, label), 0)}, the tables hold "
         f"{true[topic].get((stream, label), 0)}; rows or the counter were edited"

@@ -37,28 +37,43 @@ def connect(url: str) -> Engine:
     engine = _sqlite(address) if address.get_backend_name() == "sqlite" else _postgresql(address)
     try:
         _migrate(engine)
-    except DBAPIError as error:
-        engine.dispose()
-        shown = address.render_as_string(hide_password=True)
-        raise LedgerError(f"cannot open the ledger {shown}: {error.orig}; check path, rights and server") from error
     except NewerSchemaError:
         engine.dispose()
         raise
+    except (DBAPIError, LedgerError) as error:
+        engine.dispose()
+        shown, why = address.render_as_string(hide_password=True), getattr(error, "orig", error)
+        raise LedgerError(f"cannot open the ledger {shown}: {why}; check path, rights and server") from error
     return engine
 
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """Give a transaction that holds the write lock from its first statement."""
-    with engine.connect().execution_options(retrigger_write=True) as connection, connection.begin():
+    with (
+        _speaking("write"),
+        engine.connect().execution_options(retrigger_write=True) as connection,
+        connection.begin(),
+    ):
         yield connection
 
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """Give a transaction that sees one state of the ledger throughout."""
-    with engine.connect() as connection, connection.begin():
+    level = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+    with _speaking("read"), engine.connect().execution_options(**level) as connection, connection.begin():
         yield connection
+
+
+@contextmanager
+def _speaking(what: str) -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        raise LedgerError(
+            f"cannot {what} the ledger: {error.orig}; nothing was changed, check space, rights and server"
+        ) from error
 
 
 def _address(url: str) -> URL:

@@ -9,7 +9,7 @@ what was said and when, and an outcome is read with what was said last.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -18,8 +18,8 @@ from sqlalchemy import Connection, Row, Select, and_, func, insert, literal, or_
 from daemon.ledger import chain
 from daemon.ledger import schema as t
 from daemon.ledger.counting import count
-from daemon.lifecycle.codec import time_text
-from daemon.lifecycle.facts import Fact
+from daemon.lifecycle.codec import digest, time_text
+from daemon.lifecycle.facts import Fact, FileRecorded
 
 FileOutcome = Literal["accepted", "quarantined", "duplicate"]
 CHUNK = 300  # pairs per query, below the limits of both databases
@@ -103,9 +103,22 @@ def take_file(
 
     if watch_state is not None:
         put_watch_state(connection, file.stream, watch_state, file.sha256)
-    if facts:
-        chain.append(connection, [(subject, (fact,), None) for subject, fact in facts])
+    entry = FileRecorded(
+        at=file.at,
+        actor="daemon",
+        stream=file.stream,
+        sha256=file.sha256,
+        outcome=file.outcome,
+        lumisections=len(fresh),
+        outcomes_digest=_outcomes_digest(fresh),
+    )
+    chain.append(connection, [("files", (entry,), None), *((subject, (fact,), None) for subject, fact in facts)])
     return True
+
+
+def _outcomes_digest(outcomes: Iterable[Outcome]) -> str:
+    """Return one digest over all a file brought, in the order of run and lumisection."""
+    return digest([vars(one) for one in sorted(outcomes, key=lambda one: (one.stream, one.run, one.lumisection))])
 
 
 def _taken(connection: Connection, file: FileTaken) -> bool:
@@ -195,6 +208,32 @@ def overlaps(connection: Connection, stream: str, limit: int = 1_000) -> list[Ov
     ]
 
 
+def check_files(connection: Connection) -> list[str]:
+    """Return where files and lumisections differ from what the chain says of them; slow, for audits."""
+    problems, told = [], set()
+    for stored in chain.facts(connection, kind=FileRecorded.kind):
+        entry = stored.fact
+        if not isinstance(entry, FileRecorded) or entry.outcome == "duplicate":
+            continue
+        told.add(entry.sha256)
+        rows = connection.execute(select(t.outcomes).where(t.outcomes.c.file_sha256 == entry.sha256)).all()
+        if _outcomes_digest(_as_written(row) for row in rows) != entry.outcomes_digest:
+            problems.append(
+                f"record {stored.sequence}: file {entry.sha256[:16]} brought {entry.lumisections} lumisections, "
+                f"the table holds {len(rows)} of another content; they were edited"
+            )
+    known = set(connection.scalars(select(t.files.c.sha256).where(t.files.c.outcome != "duplicate")))
+    strays = set(connection.scalars(select(t.outcomes.c.file_sha256).distinct())) - told
+    problems += [
+        f"file {sha256[:16]}: is in the record and not in the table; it was deleted" for sha256 in told - known
+    ]
+    problems += [
+        f"file {sha256[:16]}: is in the tables and not in the record; it was added"
+        for sha256 in (known | strays) - told
+    ]
+    return problems
+
+
 # --- reading outcomes ---------------------------------------------------------------------------------------------
 
 
@@ -263,9 +302,12 @@ def _with_certification() -> Select[Any]:
 
 
 def _outcome(row: Row[Any]) -> Outcome:
-    values = {name: getattr(row, name) for name in Outcome.__dataclass_fields__}
     certified = None if row.certified_now is None else bool(row.certified_now)
-    return Outcome(**{**values, "certified": certified})
+    return replace(_as_written(row), certified=certified)
+
+
+def _as_written(row: Row[Any]) -> Outcome:
+    return Outcome(**{name: getattr(row, name) for name in Outcome.__dataclass_fields__})
 
 
 def certify(connection: Connection, said: Iterable[tuple[int, int, bool]], now: datetime) -> int:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import Engine, insert, select, update
 
@@ -53,7 +53,7 @@ class Ledger:
         """Give every connection back."""
         self._engine.dispose()
 
-    def __enter__(self) -> "Ledger":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -103,7 +103,10 @@ class Ledger:
         """Return everything that is wrong with the record, one sentence each; empty if it is whole."""
         with reading(self._engine) as connection:
             end = chain.head(connection)
-            return [*chain.check(chain.records(connection), end), *counting.recount(connection)]
+            broken = chain.check(chain.records(connection), end)
+            if broken:  # what the chain says of the tables can be trusted only when the chain is whole
+                return broken
+            return [*intake.check_files(connection), *counting.recount(connection)]
 
     def export(self, path: Path) -> Head:
         """Write the whole chain as JSON lines, the head last; `verify_export` checks it without a database."""

@@ -86,6 +86,7 @@ outcomes = Table(
     Column("events_sha256", String(64), nullable=False),
     Column("file_sha256", String(64), nullable=False),
     UniqueConstraint("stream", "run", "lumisection", name="outcomes_once"),
+    Index("outcomes_by_file", "file_sha256"),
 )
 
 overlaps = Table(

@@ -109,6 +109,6 @@ def _close(connection: Connection, work: Work, values: Mapping[str, Any]) -> Non
     mine = (t.work.c.id == work.id) & (t.work.c.token == work.token) & t.work.c.closed_at.is_(None)
     if connection.execute(update(t.work).where(mine).values(**values)).rowcount == 0:
         raise LeaseLostError(
-            f"work {work.id} ({work.kind}): token {work.token} is no longer its own; its lease ran out or it is closed, "
-            "drop the result"
+            f"work {work.id} ({work.kind}): token {work.token} is no longer its own; "
+            "its lease ran out or it is closed, drop the result"
         )

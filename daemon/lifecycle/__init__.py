@@ -4,7 +4,8 @@ Pure: no clock, no disk, no network, no database, no randomness.  `fold` says wh
 to do next given the world, `voices` what a person may say.  What to do is decided here and done elsewhere.
 """
 
-from daemon.lifecycle.decide import Act, Decision, Done, Wait, decide
+from daemon.lifecycle.decide import decide
+from daemon.lifecycle.decision import Act, Decision, Done, Wait
 from daemon.lifecycle.facts import Fact, GateOutcome
 from daemon.lifecycle.fold import Candidate, Phase, evolve, fold
 from daemon.lifecycle.policy import Policy, Tier, parse_policy

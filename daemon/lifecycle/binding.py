@@ -72,7 +72,8 @@ def changes(candidate: Candidate, world: World, policy: Policy, *, also_running:
         policy: In force now.
         also_running: A digest that may run instead of the champion: our own, while it is being written.
     """
-    changed, unseen = [], []
+    changed: list[str] = []
+    unseen: list[str] = []
     gates, request = candidate.gates, candidate.request
     if gates is None:
         return Comparison(("the gates: none were evaluated on this build",), ())
@@ -89,17 +90,30 @@ def changes(candidate: Candidate, world: World, policy: Policy, *, also_running:
         changed,
         unseen,
     )
-    if world.running != also_running or not also_running:
+    if not (also_running and world.running == also_running):
         _compare("the running model", gates.running_digest, world.running, changed, unseen)
     if request is not None:
         _compare("the policy", request.policy_id, policy.id, changed, unseen)
         _compare("the target", request.target, world.target, changed, unseen)
         if request.request_id != request_id(candidate.id, request):
             changed.append("the request itself: its fields do not give its digest")
-        for approval in candidate.approvals:
-            if approval.role not in world.people.get(approval.person, frozenset()):
-                changed.append(f"the approvers: {approval.person} no longer holds the role {approval.role}")
+        changed += _bent(request, policy)
+        changed += [
+            f"the approvers: {approval.person} no longer holds the role {approval.role}"
+            for approval in candidate.approvals
+            if approval.role not in world.people.get(approval.person, frozenset())
+        ]
     return Comparison(tuple(changed), tuple(unseen))
+
+
+def _bent(request: Proposed, policy: Policy) -> list[str]:
+    """What a request claims of the policy and the policy does not say: then no daemon of ours wrote it."""
+    tier = policy.tiers.get(request.tier)
+    if tier is None or tier.roles != request.required_roles:
+        return [f"the quorum: tier {request.tier} requires {', '.join(tier.roles) if tier else 'nothing we know'}"]
+    if request.expires_at - request.at > timedelta(hours=tier.ttl_hours):
+        return [f"the expiry: tier {request.tier} allows {tier.ttl_hours:g} h"]
+    return []
 
 
 def _compare(what: str, recorded: str, seen: str | None, changed: list[str], unseen: list[str]) -> None:

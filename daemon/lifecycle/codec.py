@@ -5,7 +5,7 @@ machine.  Nothing here knows what a fact means.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -71,7 +71,7 @@ def _key(key: Any) -> str:
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(kind: Hashable) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
@@ -81,8 +81,9 @@ def build(kind: type[T], body: Mapping[str, Any]) -> T:
     Raises:
         FactError: A field is missing, unknown or of another type; a newer retrigger may have written it.
     """
-    hints = _hints(kind)
-    declared = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]  # every caller passes a dataclass
+    declaring: Any = kind  # mypy takes no type for a hashable, nor for a dataclass
+    hints = _hints(declaring)
+    declared = {field.name: field for field in fields(declaring)}
     if unknown := sorted(set(body) - set(declared)):
         raise FactError(f"{kind.__name__} has unknown fields {unknown}; a newer retrigger wrote it, use that one")
     values = {}

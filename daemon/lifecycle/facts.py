@@ -257,11 +257,19 @@ class Restored(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class BoardDiffers(Fact):
-    """The target runs something else than the record says.  `found` is empty when it cannot be read."""
+    """The target runs something else than the record says.  `found` is empty when the target cannot be read."""
 
     slot: str
     expected: str
     found: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoardAgrees(Fact):
+    """The target runs again what the record says."""
+
+    slot: str
+    digest: str
 
 
 # --- a slot; subject: the slot ------------------------------------------------------------------------------------
@@ -307,6 +315,17 @@ class FaultClosed(Fact):
     alarm_id: str
     person: str
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileRecorded(Fact):
+    """A file and its lumisections entered the ledger; the digest is over their rows.  Subject: ``files``."""
+
+    stream: str
+    sha256: str
+    outcome: str
+    lumisections: int
+    outcomes_digest: str
 
 
 # --- the daemon; subject: "daemon" --------------------------------------------------------------------------------

@@ -77,6 +77,7 @@ class Candidate:
     gates: f.GatesEvaluated | None = None
     request: f.Proposed | None = None
     requests: int = 0
+    stales: int = 0
     approvals: tuple[f.Approved, ...] = ()
     started: f.DeploymentStarted | None = None
     deployment_failures: int = 0
@@ -112,7 +113,8 @@ def fold(facts: Iterable[Fact]) -> Candidate:
     first = next(rest, None)
     if not isinstance(first, f.CandidateRequested):
         raise FactError(
-            f"a candidate starts with candidate_requested, found {first.kind if first else 'no fact'}; is this a candidate id?"
+            f"a candidate starts with candidate_requested, found {first.kind if first else 'no fact'}; "
+            "is this a candidate id?"
         )
     candidate = _requested(first)
     for fact in rest:
@@ -219,7 +221,9 @@ def _staled(c: Candidate, fact: f.Staled) -> Candidate | None:
     fits = _speaks_of(c, fact.request_id) if c.request else not fact.request_id
     if not fits:
         return None
-    return replace(c, phase=Phase.STALE, request=None, approvals=(), closing=fact.what_changed)
+    return replace(
+        c, phase=Phase.STALE, request=None, approvals=(), stales=c.stales + 1, failures=0, closing=fact.what_changed
+    )
 
 
 def _superseded(c: Candidate, fact: f.Superseded) -> Candidate:
@@ -248,7 +252,7 @@ def _deployed(c: Candidate, fact: f.Deployed) -> Candidate | None:
 
 
 def _rollback_requested(c: Candidate, fact: f.RollbackRequested) -> Candidate:
-    return replace(c, rollback=fact)
+    return replace(c, rollback=fact, deployment_failures=0)
 
 
 def _rolled_back(c: Candidate, fact: f.RolledBack) -> Candidate | None:
@@ -267,6 +271,10 @@ def _board_differs(c: Candidate, fact: f.BoardDiffers) -> Candidate:
     return replace(c, board_seen=fact)
 
 
+def _board_agrees(c: Candidate, fact: f.BoardAgrees) -> Candidate | None:
+    return replace(c, board_seen=None) if fact.digest == c.bundle_digest else None
+
+
 def _speaks_of(c: Candidate, request_id: str) -> bool:
     return c.request is not None and c.request.request_id == request_id
 
@@ -277,7 +285,7 @@ _STANDING = frozenset({Phase.READY, Phase.NEEDS_EXPERT, Phase.STALE})
 
 # kind of fact → the phases it may meet, and what it makes of the candidate (None: it does not fit after all)
 _RULES: dict[type[Fact], tuple[frozenset[Phase], Callable[[Candidate, Any], Candidate | None]]] = {
-    f.TrainingFinished: (frozenset({Phase.BUILDING, Phase.VERIFYING, Phase.STALE}), _finished),
+    f.TrainingFinished: (_STANDING | {Phase.BUILDING, Phase.VERIFYING}, _finished),
     f.TrainingFailed: (frozenset({Phase.BUILDING, Phase.VERIFYING, Phase.STALE}), _failed),
     f.GivenUp: (frozenset({Phase.BUILDING, Phase.VERIFYING, Phase.STALE}), _given_up),
     f.GatesEvaluated: (frozenset({Phase.VERIFYING, Phase.NEEDS_EXPERT, Phase.STALE}), _evaluated),
@@ -296,4 +304,5 @@ _RULES: dict[type[Fact], tuple[frozenset[Phase], Callable[[Candidate, Any], Cand
     f.RolledBack: (frozenset({Phase.DEPLOYING, Phase.LIVE}), _rolled_back),
     f.Restored: (frozenset({Phase.SUPERSEDED}), _restored),
     f.BoardDiffers: (frozenset({Phase.DEPLOYING, Phase.LIVE}), _board_differs),
+    f.BoardAgrees: (frozenset({Phase.DEPLOYING, Phase.LIVE}), _board_agrees),
 }

@@ -135,7 +135,8 @@ def _open_request(candidate: Candidate, request_id: str, phases: set[Phase]) -> 
         raise StalePageError(f"{candidate.id} has no open request: it is {candidate.phase}{why}; reload the page")
     if request.request_id != request_id:
         raise StalePageError(
-            f"{candidate.id}: you decided on request {request_id[:16]}, open is {request.request_id[:16]}; reload the page"
+            f"{candidate.id}: you decided on request {request_id[:16]}, "
+            f"open is {request.request_id[:16]}; reload the page"
         )
     return request
 

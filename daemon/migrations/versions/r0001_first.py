@@ -21,7 +21,9 @@ def upgrade() -> None:
     _intake(big)
     _running(big)
     _people()
-    op.execute(sa.text(f"INSERT INTO head (id, sequence, hash, clock) VALUES (1, 0, '{GENESIS}', '')"))
+    op.execute(
+        sa.text("INSERT INTO head (id, sequence, hash, clock) VALUES (1, 0, :hash, '')").bindparams(hash=GENESIS)
+    )
     for table in APPEND_ONLY:
         _refuse_edits(table)
 
@@ -93,6 +95,7 @@ def _intake(big: sa.types.TypeEngine[int]) -> None:
         sa.Column("file_sha256", sa.String(64), nullable=False),
         sa.UniqueConstraint("stream", "run", "lumisection", name="outcomes_once"),
     )
+    op.create_index("outcomes_by_file", "outcomes", ["file_sha256"])
     op.create_table(
         "overlaps",
         sa.Column("id", big, primary_key=True),

@@ -1,0 +1,148 @@
+"""The next step of a candidate that is on the board, on its way there, or was there: what runs is the truth."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from daemon.lifecycle import facts as f
+from daemon.lifecycle.asking import until_writable
+from daemon.lifecycle.binding import changes
+from daemon.lifecycle.decision import ACTOR, Act, Decision, Done, Wait, act
+from daemon.lifecycle.fold import Candidate, Phase
+from daemon.lifecycle.policy import Policy
+from daemon.lifecycle.world import World
+
+
+def deploying(c: Candidate, world: World, policy: Policy, now: datetime) -> Decision:
+    """Confirm what is read back; else write again while everything still holds; else leave the old model."""
+    assert c.request is not None
+    assert c.started is not None
+    ours = c.request.bundle_digest
+    if world.running is None:
+        return _unreadable(c, policy, now, c.phase_since, ours)
+    if world.running == ours:
+        return _confirm(c, world, now, ours)
+    if world.running != c.request.running_digest and (alarm := _alarm_once(c, world, now, ours)):
+        return alarm
+    if why := next(_reasons_to_abort(c, world, policy, now), ""):
+        return act(c, "abort", c.started.transition, why, _rolled_back(c, world, now, ACTOR, why))
+    waiting = until_writable(c, world, policy, now) or _backing_off(c, policy, now)
+    again = Act(step="deploy", key=c.started.transition, why="the write was begun and the old model still runs")
+    return waiting or again
+
+
+def live(c: Candidate, world: World, policy: Policy, now: datetime) -> Decision:
+    """Make way for a newer model, roll back if asked to, and see that the board agrees with the record."""
+    newer = [o for o in world.others if o.slot == c.slot and o.number > c.number and o.phase is Phase.LIVE]
+    if newer:
+        by = max(newer, key=lambda other: other.number).id
+        return act(c, "supersede", by, f"{by} runs now", f.Superseded(at=now, actor=ACTOR, by=by))
+    if world.running is None:
+        return _unreadable(c, policy, now, c.phase_since, c.bundle_digest)
+    if c.rollback is not None:
+        return _rolling_back(c, world, policy, now, c.rollback)
+    being_replaced = any(o.slot == c.slot and o.phase is Phase.DEPLOYING for o in world.others)
+    if world.running != c.bundle_digest and not being_replaced:
+        standing = Wait(for_what="the board to run what the record says; an alarm stands", until=now + policy.recheck)
+        return _alarm_once(c, world, now, c.bundle_digest) or standing
+    if world.running == c.bundle_digest and c.board_seen is not None:
+        fact = f.BoardAgrees(at=now, actor=ACTOR, slot=c.slot, digest=world.running)
+        return act(c, "all_clear", c.board_seen.at.isoformat(), "the board runs what the record says again", fact)
+    return Wait(for_what="a newer candidate", until=now + policy.recheck)
+
+
+def superseded(c: Candidate, world: World, policy: Policy, now: datetime) -> Decision:  # noqa: ARG001  # one shape for all
+    """Take the champion's place back, when the successor was rolled back and this one runs again."""
+    mine = [o for o in world.others if o.slot == c.slot]
+    fell = any(o.number > c.number and o.phase is Phase.ROLLED_BACK for o in mine)
+    taken = any(o.phase in {Phase.LIVE, Phase.DEPLOYING} for o in mine)
+    if c.deployed is not None and fell and not taken and world.running == c.bundle_digest:
+        fact = f.Restored(at=now, actor=ACTOR, slot=c.slot, digest=c.bundle_digest, read_back=world.running)
+        return act(c, "restore", c.latest_at.isoformat(), "its successor was rolled back and it runs again", fact)
+    return Done(why=c.closing)
+
+
+def _confirm(c: Candidate, world: World, now: datetime, ours: str) -> Act:
+    assert c.request is not None
+    run, lumisection = world.next_lumisection
+    fact = f.Deployed(
+        at=now,
+        actor=ACTOR,
+        slot=c.slot,
+        request_id=c.request.request_id,
+        digest=ours,
+        read_back=world.running or "",
+        effective_run=run,
+        effective_lumisection=lumisection,
+    )
+    return act(c, "confirm", c.request.request_id, "the digest read back is the approved one", fact)
+
+
+def _reasons_to_abort(c: Candidate, world: World, policy: Policy, now: datetime) -> Iterator[str]:
+    """Yield why a write that was begun, and has not happened, must not happen any more."""
+    assert c.request is not None
+    if world.running != c.request.running_digest:
+        yield "something else was put on the board meanwhile"
+    if c.rollback is not None:
+        yield f"{c.rollback.person} asked: {c.rollback.reason}"
+    if changed := changes(c, world, policy, also_running=c.request.bundle_digest).changed:
+        yield f"changed before the write: {'; '.join(changed)}"
+    if now >= c.request.expires_at:
+        yield "the approval expired before the write succeeded"
+    if c.deployment_failures >= policy.attempts:
+        yield f"the write failed {c.deployment_failures} times, last: {c.last_failure}"
+
+
+def _rolling_back(c: Candidate, world: World, policy: Policy, now: datetime, asked: f.RollbackRequested) -> Decision:
+    assert c.request is not None
+    before, why = c.request.running_digest, f"{asked.person} asked: {asked.reason}"
+    if world.running == c.bundle_digest:
+        if c.deployment_failures >= policy.attempts and (alarm := _alarm_once(c, world, now, before)):
+            return alarm
+        attempt = c.deployment_failures + 1
+        return _backing_off(c, policy, now) or act(c, "roll_back", f"{asked.at.isoformat()}:{attempt}", why)
+    if world.running != before and (alarm := _alarm_once(c, world, now, before)):
+        return alarm
+    fact = _rolled_back(c, world, now, asked.person, asked.reason)
+    return act(c, "confirm_rollback", asked.at.isoformat(), "another digest than this one was read back", fact)
+
+
+def _rolled_back(c: Candidate, world: World, now: datetime, by: str, why: str) -> f.RolledBack:
+    run, lumisection = world.next_lumisection
+    return f.RolledBack(
+        at=now,
+        actor=ACTOR,
+        slot=c.slot,
+        from_digest=c.bundle_digest,
+        to_digest=world.running or "",
+        by=by,
+        reason=why,
+        effective_run=run,
+        effective_lumisection=lumisection,
+    )
+
+
+def _backing_off(c: Candidate, policy: Policy, now: datetime) -> Wait | None:
+    if not c.deployment_failures or c.last_failure_at is None:
+        return None
+    retry = c.last_failure_at + policy.backoff(c.deployment_failures)
+    return Wait(for_what="the next attempt to write the board", until=retry) if now < retry else None
+
+
+def _unreadable(c: Candidate, policy: Policy, now: datetime, since: datetime, expected: str) -> Decision:
+    """An unread board is never assumed to run anything: wait, raise one alarm, go on looking."""
+    deadline = since + timedelta(minutes=policy.read_back_minutes)
+    if now < deadline:
+        return Wait(for_what="the board to be readable", until=deadline)
+    if c.board_seen is None or c.board_seen.found:
+        fact = f.BoardDiffers(at=now, actor=ACTOR, slot=c.slot, expected=expected, found="")
+        return act(c, "alarm", f"unreadable:{c.latest_at.isoformat()}", "the board cannot be read back", fact)
+    return Wait(for_what="the board to be readable; an alarm stands", until=now + policy.recheck)
+
+
+def _alarm_once(c: Candidate, world: World, now: datetime, expected: str) -> Act | None:
+    found = world.running or "nothing"
+    if c.board_seen is not None and (c.board_seen.expected, c.board_seen.found) == (expected, found):
+        return None
+    fact = f.BoardDiffers(at=now, actor=ACTOR, slot=c.slot, expected=expected, found=found)
+    why = f"the board runs {found[:16]}, the record says {expected[:16]}"
+    return act(c, "alarm", f"{expected}:{found}:{c.latest_at.isoformat()}", why, fact)
