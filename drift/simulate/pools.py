@@ -1,8 +1,8 @@
 """The particles of a proton collision, kept as small integer tables that ship with the package.
 
-Each pool is a parquet file of Pythia 8 events: one list of particles an event.  The tail is stratified: minimum-bias
-events whose hardest parton is above 20 GeV were removed and are put back, vertex by vertex, from slices generated with a
-cut, each with the probability its cross-section gives it.  Nothing here knows a detector.
+Each pool is a parquet file of Pythia 8 events, one list of particles an event.  The tail is stratified: minimum-bias
+events whose hardest parton is above 20 GeV were removed and are put back, vertex by vertex, from slices generated with
+a cut, each with the probability its cross-section gives it.  Nothing here knows a detector.
 """
 
 from collections.abc import Mapping
@@ -64,7 +64,7 @@ def load_pool(name: str, folder: Path = POOL_FOLDER) -> Pool:
     """
     path = folder / f"{name}.parquet"
     if not path.is_file():
-        raise PoolError(f"{path}: particle pool not found; reinstall retrigger, or regenerate the pools by `make pools`")
+        raise PoolError(f"{path}: particle pool not found; reinstall retrigger or run `make pools`")
     table = pq.read_table(path)
     missing = {"pt", "eta", "phi", "kind"} - set(table.column_names)
     if missing:
