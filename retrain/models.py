@@ -35,7 +35,7 @@ class Model(Protocol):
         ...
 
     def loss(self, inputs: Any, generator: Any) -> Any:
-        """Return the scalar loss of a batch of normalised inputs ``(n_events, n_inputs)``, drawing from ``generator``."""
+        """Return the scalar loss of normalised inputs ``(n_events, n_inputs)``, drawing from ``generator``."""
         ...
 
     def parameters(self) -> Iterator[Any]:

@@ -107,7 +107,8 @@ class Axol1tl(nn.Module):
         wanted = inputs.clamp(-self.limit, self.limit)
         reconstruction = torch.square(self.decoder(latent) - wanted).sum(dim=1)
         divergence = 0.5 * (torch.square(mean) + torch.exp(log_variance) - 1.0 - log_variance).sum(dim=1)
-        return (reconstruction + self.kl_weight * divergence).mean() / inputs.shape[1]
+        out: torch.Tensor = (reconstruction + self.kl_weight * divergence).mean() / inputs.shape[1]
+        return out
 
 
 def _decoder(latent: int, hidden: tuple[int, ...], width: int) -> nn.Sequential:

@@ -134,17 +134,13 @@ class IntegerProgram:
         for layer in self.layers:
             if isinstance(layer, Dense):
                 reach = np.abs(layer.weights).T @ np.maximum(np.abs(low), np.abs(high)) + np.abs(layer.bias)
-                positive, negative = np.maximum(layer.weights, 0).T, np.minimum(layer.weights, 0).T
-                low, high = (
-                    positive @ low + negative @ high + layer.bias,
-                    positive @ high + negative @ low + layer.bias,
-                )
+                positive, negative = layer.weights.clip(min=0).T, layer.weights.clip(max=0).T
+                ends = [positive @ low + negative @ high + layer.bias, positive @ high + negative @ low + layer.bias]
+                low, high = (end.astype(np.int64) for end in ends)
                 fraction += layer.weight_fraction
                 out.append(Bound(layer.name, -int(reach.max()), int(reach.max()), fraction))
             else:
-                if layer.rectify:
-                    low, high = low.clip(0), high.clip(0)
-                ends = [layer.kind.from_raw(end, fraction) for end in (low, high)]
+                ends = [layer.kind.from_raw(end.clip(0) if layer.rectify else end, fraction) for end in (low, high)]
                 if layer.kind.overflow == "AP_WRAP":
                     ends = [np.full_like(low, layer.kind.low), np.full_like(high, layer.kind.high)]
                 low, high = ends

@@ -1,0 +1,183 @@
+"""Exactly the listed lumisections, whole and unaltered, in memory.
+
+A lumisection is an ``.npy`` of hardware integers with a digest.  One that is missing, altered or not named by the
+recipe stops everything; nothing is skipped in silence.  The split is by lumisection, never by event, so that what
+measures a model has not taught it.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrain.contract import Features
+from retrain.digest import digest_of, digest_of_bytes
+from retrain.errors import DatasetError
+from retrain.recipe import Recipe, ranges
+
+MAXIMUM_EVENTS = 50_000_000  # 5.7 GB of int16; beyond this the job would not fit its memory limit
+
+
+@dataclass(frozen=True)
+class ListedLumisection:
+    """One lumisection as the job description names it.
+
+    Attributes:
+        run: Run number.
+        lumisection: Lumisection number.
+        path: An ``.npy`` of int16, shape ``(n_inputs, n_events)``, hardware integers.
+        sha256: Of the file's bytes.
+        fill: LHC fill; None when unknown.
+        pileup: Mean interactions a crossing; None when unknown.
+        certified: What certification says; None when it has not spoken.
+    """
+
+    run: int
+    lumisection: int
+    path: Path
+    sha256: str
+    fill: int | None = None
+    pileup: float | None = None
+    certified: bool | None = None
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Read one entry of a job description.
+
+        Raises:
+            DatasetError: A key is missing or of the wrong type.
+        """
+        try:
+            fill, pileup, certified = value.get("fill"), value.get("pileup"), value.get("certified")
+            return cls(
+                run=int(value["run"]),
+                lumisection=int(value["lumisection"]),
+                path=Path(value["path"]),
+                sha256=str(value["sha256"]),
+                fill=None if fill is None else int(fill),
+                pileup=None if pileup is None else float(pileup),
+                certified=None if certified is None else bool(certified),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise DatasetError(
+                f"job.json lumisection {dict(value)}: {error!r}; expected run, lumisection, fill, pileup, path, sha256"
+            ) from error
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """All events of a recipe.
+
+    Attributes:
+        features: Hardware integers, shape ``(n_inputs, n_events)``.
+        lumisections: In the order in which their events stand.
+        counts: Events of each lumisection.
+        held_out: For each lumisection, whether it is kept from training.
+    """
+
+    features: Features
+    lumisections: tuple[ListedLumisection, ...]
+    counts: tuple[int, ...]
+    held_out: tuple[bool, ...]
+
+    def mask(self, *, held_out: bool) -> NDArray[np.bool_]:
+        """Return which events are held out (or are not), shape ``(n_events,)``."""
+        return np.repeat(np.array(self.held_out, np.bool_) == held_out, self.counts)
+
+    def per_event(self, values: Sequence[float | None]) -> NDArray[np.float64]:
+        """Spread one value per lumisection over its events; None becomes NaN."""
+        plain = np.array([np.nan if value is None else value for value in values], np.float64)
+        return np.repeat(plain, self.counts)
+
+    def evidence(self) -> dict[str, Any]:
+        """Return what was read: ranges, digests, counts, the split, certification."""
+        rows = list(zip(self.lumisections, self.counts, self.held_out, strict=True))
+
+        def spans(wanted: bool) -> list[str]:
+            return [str(span) for span in ranges((one.run, one.lumisection) for one, _, out in rows if out == wanted)]
+
+        listed = [[one.run, one.lumisection, one.sha256, count] for one, count, _ in rows]
+        return {
+            "lumisections": len(rows),
+            "events": int(sum(self.counts)),
+            "runs": sorted({one.run for one, _, _ in rows}),
+            "fills": sorted({one.fill for one, _, _ in rows if one.fill is not None}),
+            "training": {"ranges": spans(False), "events": sum(count for _, count, out in rows if not out)},
+            "held_out": {"ranges": spans(True), "events": sum(count for _, count, out in rows if out)},
+            "files": listed,
+            "digest": digest_of(listed),
+            "certified": sum(one.certified is True for one, _, _ in rows),
+            "rejected": [f"{one.run}:{one.lumisection}" for one, _, _ in rows if one.certified is False],
+            "unspoken": [f"{one.run}:{one.lumisection}" for one, _, _ in rows if one.certified is None],
+        }
+
+
+def split(listed: Sequence[ListedLumisection], fraction: float, seed: int) -> tuple[bool, ...]:
+    """Return which lumisections are held out: those whose hash ranks lowest, at least one on each side.
+
+    The rank of a lumisection depends on its name and the seed alone, not on the order in which files came.
+    """
+
+    def rank(one: ListedLumisection) -> str:
+        return hashlib.sha256(f"{seed}:{one.run}:{one.lumisection}".encode()).hexdigest()
+
+    count = min(max(round(fraction * len(listed)), 1), len(listed) - 1)
+    chosen = {rank(one) for one in sorted(listed, key=rank)[:count]}
+    return tuple(rank(one) in chosen for one in listed)
+
+
+def load(
+    listed: Sequence[ListedLumisection],
+    recipe: Recipe,
+    n_inputs: int,
+    beat: Callable[[float, str], None] = lambda _fraction, _text: None,
+) -> Dataset:
+    """Read every listed lumisection and nothing else.
+
+    Raises:
+        DatasetError: The list is not the recipe's, a file is missing, its digest is another, or it does not hold
+            int16 of the right shape.
+    """
+    ordered = sorted(listed, key=lambda one: (one.run, one.lumisection))
+    if ranges((one.run, one.lumisection) for one in ordered) != recipe.lumisections:
+        found = ", ".join(map(str, ranges((one.run, one.lumisection) for one in ordered))) or "none"
+        wanted = ", ".join(map(str, recipe.lumisections))
+        raise DatasetError(f"job lists lumisections {found}; the recipe names {wanted}; write them from one selection")
+    if len({(one.run, one.lumisection) for one in ordered}) != len(ordered):
+        raise DatasetError("job lists a lumisection twice; each may be learned from once")
+    if len(ordered) < 2:
+        raise DatasetError("job lists one lumisection; expected at least two, to train on and to measure on")
+    parts: list[Features] = []
+    for index, one in enumerate(ordered):
+        parts.append(_read(one, n_inputs))
+        beat(index / len(ordered), f"read {index + 1} of {len(ordered)} lumisections")
+        if sum(part.shape[1] for part in parts) > MAXIMUM_EVENTS:
+            raise DatasetError(f"the listed lumisections hold more than {MAXIMUM_EVENTS} events; list fewer")
+    held_out = split(ordered, recipe.held_out_fraction, recipe.seed)
+    counts = tuple(int(part.shape[1]) for part in parts)
+    features = np.ascontiguousarray(np.concatenate(parts, axis=1))
+    return Dataset(features, tuple(ordered), counts, held_out)
+
+
+def _read(one: ListedLumisection, n_inputs: int) -> Features:
+    where = f"lumisection {one.run}:{one.lumisection} ({one.path})"
+    try:
+        content = one.path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{where} cannot be read: {error}; write it again from its ROOT file") from error
+    found = digest_of_bytes(content)
+    if found != one.sha256:
+        raise DatasetError(f"{where} has sha256 {found[:16]}; the job lists {one.sha256[:16]}; the file was altered")
+    try:
+        array = np.load(BytesIO(content), allow_pickle=False)
+    except ValueError as error:
+        raise DatasetError(f"{where} is not an array file: {error}") from error
+    if array.dtype != np.int16 or array.ndim != 2 or array.shape[0] != n_inputs:
+        raise DatasetError(f"{where} holds {array.dtype} {array.shape}; expected int16 ({n_inputs}, n_events)")
+    features: Features = array
+    return features
