@@ -1,8 +1,8 @@
 """What one lumisection looked like: lossless integer counts that add up exactly.
 
-The inputs are integers, so counts at full resolution lose nothing that a one-dimensional test could ask for; the eta-phi
-maps and the bounded pair quantities add what single columns cannot show.  Summaries add exactly and in any order, so
-chunks, workers and replays agree.  Nothing here knows what a reference, a pileup or an alarm is.
+The inputs are integers, so counts at full resolution lose nothing that a one-dimensional test could ask for; the
+eta-phi maps and the bounded pair quantities add what single columns cannot show.  Summaries add exactly and in any
+order, so chunks, workers and replays agree.  Nothing here knows what a reference, a pileup or an alarm is.
 """
 
 import hashlib
