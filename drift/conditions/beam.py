@@ -1,66 +1,60 @@
-"""The LHC beam mode now, from a feed that grows by one line a change."""
+"""What the machine does now, from a feed of beam modes that somebody else appends to."""
 
 import json
-from dataclasses import dataclass
+import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from drift.conditions.record import BeamMode
 
-@dataclass(frozen=True)
-class BeamMode:
-    """One line of the feed: the fill, its mode, and since when."""
-
-    fill: int
-    mode: str
-    since: datetime
+TAIL_BYTES = 1 << 18
+CLOCK_SKEW = timedelta(seconds=60)
 
 
 class BeamModeFeed:
-    """Reads ``beam_mode.jsonl``: one object a line with ``time`` (ISO 8601, UTC), ``fill`` and ``beam_mode``.
+    """Reads the end of ``beam_mode.jsonl``: lines ``{"time", "fill", "beam_mode"}``, newest last."""
 
-    An unknown beam mode never opens a window, so every doubt here ends in None.
-    """
-
-    def __init__(self, path: Path, *, stale_after: timedelta, heartbeat: bool = True) -> None:
-        """Take the feed at ``path``.
-
-        Args:
-            path: The feed.
-            stale_after: How old the last sign of life may be.
-            heartbeat: Count a touched file as a sign of life, as a feed does that repeats itself only on change.
-        """
+    def __init__(self, path: Path, stale_s: float = 900.0) -> None:
         self._path = path
-        self._stale_after = stale_after
-        self._heartbeat = heartbeat
+        self._stale = timedelta(seconds=stale_s)
 
     def now(self, now: datetime) -> BeamMode | None:
-        """Return the mode in force, or None when the feed is absent, unreadable, from the future or stale."""
+        """Return the mode said last, or None when nothing trustworthy says what the machine does.
+
+        A last line without its end is being written and is passed over.  A whole last line that cannot be understood,
+        is older than the staleness limit, or comes from the future, makes the mode unknown: a deployment then waits.
+        """
+        lines = self._tail()
+        modes: list[BeamMode] = []
+        for line in reversed(lines):
+            mode = _mode(line)
+            if mode is None or (modes and (mode.fill, mode.mode) != (modes[0].fill, modes[0].mode)):
+                break
+            modes.append(mode)
+        if not modes or not now - self._stale <= modes[0].since <= now + CLOCK_SKEW:
+            return None
+        return BeamMode(modes[0].fill, modes[0].mode, modes[-1].since)
+
+    def _tail(self) -> list[str]:
         try:
-            with self._path.open("rb") as source:
-                source.seek(0, 2)
-                size = source.tell()
-                source.seek(max(0, size - 65_536))
-                tail = source.read()
-                written = datetime.fromtimestamp(self._path.stat().st_mtime, tz=now.tzinfo)
+            with self._path.open("rb") as feed:
+                size = feed.seek(0, os.SEEK_END)
+                start = max(0, size - TAIL_BYTES)
+                feed.seek(start)
+                tail = feed.read()
         except OSError:
-            return None
-        whole = tail[: tail.rfind(b"\n") + 1].splitlines()
-        for line in reversed(whole):
-            mode = _parsed(line)
-            if mode is None:
-                continue
-            alive = max(mode.since, written) if self._heartbeat else mode.since
-            fresh = now - alive <= self._stale_after and mode.since <= now + timedelta(seconds=5)
-            return mode if fresh else None
-        return None
+            return []
+        if start:
+            tail = tail.partition(b"\n")[2]
+        whole = tail[: tail.rfind(b"\n") + 1]
+        return [line for line in whole.decode("utf-8", errors="replace").splitlines() if line.strip()]
 
 
-def _parsed(line: bytes) -> BeamMode | None:
+def _mode(line: str) -> BeamMode | None:
     try:
-        body = json.loads(line)
-        since = datetime.fromisoformat(str(body["time"]))
-        if since.tzinfo is None:
-            return None
-        return BeamMode(int(body["fill"]), str(body["beam_mode"]), since)
-    except (ValueError, KeyError, TypeError):
+        entry = json.loads(line)
+        since = datetime.fromisoformat(entry["time"])
+        mode = BeamMode(int(entry["fill"]), str(entry["beam_mode"]).upper(), since)
+    except (ValueError, TypeError, KeyError):
         return None
+    return mode if since.tzinfo is not None else None

@@ -74,9 +74,7 @@ def parse(path: Path) -> ParsedFile:
         return ParsedFile(dcs=ranges, malformed=len(problems), problems=problems[:PROBLEMS_KEPT])
     if any(word in path.name.lower() for word in ("golden", "cert")):
         return ParsedFile(golden=ranges, malformed=len(problems), problems=problems[:PROBLEMS_KEPT])
-    return ParsedFile(
-        unreadable=f"{path.name}: what is it? name it golden*.json or dcs*.json, or put an OMS page here"
-    )
+    return ParsedFile(unreadable=f"{path.name}: what is it? name it golden*.json or dcs*.json, or put an OMS page here")
 
 
 def _ranges(name: str, tree: Any) -> tuple[Certified, tuple[str, ...]]:

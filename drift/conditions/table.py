@@ -1,206 +1,230 @@
-"""One `Conditions` a lumisection, joined by run and lumisection from every file of a folder."""
+"""What all the conditions files of a folder say together about each lumisection.
 
-import itertools
-from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+Sources complete one another; where two disagree the cautious answer is used and counted.  Certification and detector
+control are asked separately: real certified lumisections have been missing from the DCS list.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
-from drift.conditions.parse import Certified, ParsedFile, parse
+from drift.conditions.formats import Parsed, Range, Row, parse_certificate, parse_lumi_csv, parse_oms
+from drift.conditions.join import Joined, join
+from drift.conditions.record import STABLE_BEAMS, Conditions, Counts
 from drift.errors import ConditionsError
 
-STABLE = "STABLE BEAMS"
-DEAD_TIME_LIMIT = 0.20
+_PARSERS: Mapping[str, Callable[[str], Parsed]] = {
+    "lumi": parse_lumi_csv,
+    "oms": parse_oms,
+    "golden": parse_certificate,
+    "dcs": parse_certificate,
+}
+
+
+class _Stamp(NamedTuple):
+    """One version of one file."""
+
+    path: Path
+    kind: str
+    bytes: int
+    modified_ns: int
+    inode: int
+
+
+def kind_of(name: str) -> str | None:
+    """Return what a file of this name holds (``lumi``, ``golden``, ``dcs``, ``oms``), or None when it is not for us."""
+    low = name.lower()
+    if low.startswith((".", "~")):
+        return None
+    if low.endswith(".csv"):
+        return "lumi"
+    if not low.endswith((".json", ".txt")):
+        return None
+    if low.startswith("oms"):
+        return "oms"
+    if "dcs" in low:
+        return "dcs"
+    return "golden" if "golden" in low or low.startswith("cert") else None
 
 
 @dataclass(frozen=True)
-class Conditions:
-    """What is known of one lumisection; None means that nobody has said it yet.
+class Certificate:
+    """Which lumisections one golden or DCS JSON says are good."""
 
-    Attributes:
-        run: Run number.
-        lumisection: Lumisection number.
-        fill: LHC fill.
-        pileup: Mean inelastic collisions per crossing.
-        bunches: Colliding bunches.
-        prescale_column: Name of the prescale column.
-        beam_mode: LHC beam mode, e.g. ``STABLE BEAMS``.
-        dcs_ok: Whether detector control declares every subsystem on.
-        certified: Whether the golden JSON holds it; False when its run is there and it is not.
-        dead_time: Fraction of the lumisection that was vetoed, 0 to 1.
-    """
-
-    run: int
-    lumisection: int
-    fill: int | None = None
-    pileup: float | None = None
-    bunches: int | None = None
-    prescale_column: str | None = None
-    beam_mode: str | None = None
-    dcs_ok: bool | None = None
-    certified: bool | None = None
-    dead_time: float | None = None
+    ranges: Mapping[int, tuple[Range, ...]]
+    first: int
+    last: int
 
     @classmethod
-    def unknown(cls, run: int, lumisection: int) -> "Conditions":
-        """Return the conditions of a lumisection of which nothing is known."""
-        return cls(run, lumisection)
+    def of(cls, ranges: Mapping[int, tuple[Range, ...]]) -> "Certificate":
+        """Return the certificate of ranges per run."""
+        return cls(ranges, min(ranges, default=0), max(ranges, default=-1))
 
-    @property
-    def obstacle(self) -> str:
-        """Why its events say nothing about drift; empty when they do."""
-        if self.pileup is None:
-            return "no pileup is known"
-        if self.beam_mode != STABLE:
-            return f"beam mode is {self.beam_mode or 'unknown'}"
-        if self.dcs_ok is False:
-            return "detector control has a subsystem off"
-        if self.dead_time is not None and self.dead_time > DEAD_TIME_LIMIT:
-            return f"dead time is {self.dead_time:.0%}"
-        return ""
+    def says(self, run: int, lumisection: int) -> bool | None:
+        """Return whether it is good, or None when the file does not reach that far (yet).
 
-    @property
-    def usable(self) -> bool:
-        """Stable beams, pileup known, nothing switched off, dead time below 20 %."""
-        return not self.obstacle
+        A file speaks of every run between its first and its last, listed or not; of its last run it speaks up to the
+        last lumisection listed, for the list may still grow.
+        """
+        if not self.first <= run <= self.last:
+            return None
+        spans = self.ranges.get(run, ())
+        if any(first <= lumisection <= last for first, last in spans):
+            return True
+        return None if run == self.last and (not spans or lumisection > spans[-1][1]) else False
 
 
 @dataclass(frozen=True)
-class ConditionsCounts:
-    """What was irregular: shown in metrics, so that a rotting feed is seen."""
+class _Reading:
+    """One reading of a folder: every file understood as far as it goes, and the rows joined."""
 
-    lumisections: int = 0
-    gaps: int = 0
-    duplicates: int = 0
-    conflicts: int = 0
-    late: int = 0
-    malformed: int = 0
+    parsed: Mapping[_Stamp, Parsed]
+    joined: Joined
+    late: int
+    faults: tuple[str, ...]
 
 
-@dataclass(frozen=True)
 class ConditionsTable:
-    """Every lumisection of which something is known."""
+    """Conditions by run and lumisection, as one reading of a folder found them; never changes."""
 
-    rows: Mapping[tuple[int, int], Conditions]
-    certified: Certified
-    dcs: Certified
-    counts: ConditionsCounts = ConditionsCounts()
-    problems: tuple[str, ...] = ()
-    _order: Sequence[tuple[int, int]] = field(default=(), repr=False)
+    def __init__(self, reading: _Reading) -> None:
+        self._parsed = reading.parsed
+        self._joined = reading.joined
+        self._late = reading.late
+        self._golden = _certificates(reading.parsed, "golden")
+        self._dcs = _certificates(reading.parsed, "dcs")
+        self.faults = reading.faults
 
     @classmethod
     def load(cls, folder: Path) -> "ConditionsTable":
-        """Read a folder once.
+        """Return what the folder says now; call it as often as wanted, only files that changed are read again.
+
+        ``*.csv`` is luminosity by lumisection, ``golden*``/``Cert*`` and ``*dcs*`` (``.json`` or ``.txt``) certify, and
+        ``oms*.json`` is OMS.  A file that is damaged or half written keeps its last good reading; see `faults`.
 
         Raises:
-            ConditionsError: The folder is not there.
+            ConditionsError: The folder cannot be listed.
         """
-        return ConditionsFolder(folder).table()
+        folder = folder.absolute()
+        stamps = _stamps(folder)
+        before, table = _LAST_READING.get(folder, (None, None))
+        if before is None or table is None or before.parsed.keys() != set(stamps):
+            before = _read(stamps, before)
+            table = cls(before)
+            _LAST_READING[folder] = before, table
+        return table
 
     def at(self, run: int, lumisection: int) -> Conditions | None:
-        """Return what is known of a lumisection, or None when nothing is."""
-        row = self.rows.get((run, lumisection))
-        said = (self.certified.says(run, lumisection), self.dcs.says(run, lumisection))
+        """Return what is known of one lumisection; None when no source lists it."""
+        row = self._joined.rows.get((run, lumisection))
+        certified, _ = _ask(self._golden, run, lumisection)
+        dcs_ok, _ = _ask(self._dcs, run, lumisection)
         if row is None:
-            return None if said == (None, None) else Conditions(run, lumisection, certified=said[0], dcs_ok=said[1])
-        dcs_ok = row.dcs_ok if said[1] is None else said[1]
-        return replace(row, certified=said[0], dcs_ok=dcs_ok)
+            if certified is not True and dcs_ok is not True:
+                return None
+            row = Row(run, lumisection)
+        return Conditions(
+            run=run,
+            lumisection=lumisection,
+            fill=row.fill,
+            pileup=row.pileup,
+            bunches=row.bunches,
+            prescale_column=row.prescale_column,
+            beam_mode=_beam_mode(row),
+            dcs_ok=row.dcs_ok if dcs_ok is None else dcs_ok,
+            certified=certified,
+            dead_time=row.dead_time,
+        )
 
-    def runs(self) -> list[int]:
-        """Return every run with at least one lumisection, sorted."""
-        return sorted({run for run, _ in self.rows})
+    def runs(self) -> tuple[int, ...]:
+        """Return the runs of which some lumisection has conditions, ascending."""
+        return tuple(self._joined.spans)
 
-    def between(self, after: tuple[int, int], before: tuple[int, int]) -> list[tuple[int, int]]:
-        """Return the known (run, lumisection) strictly between two places, in order."""
-        return list(self._order[bisect_right(self._order, after) : bisect_left(self._order, before)])
+    def lumisections(self, run: int) -> tuple[int, ...]:
+        """Return the lumisections of a run that have conditions, ascending."""
+        return tuple(self._joined.spans.get(run, ()))
 
-
-class ConditionsFolder:
-    """A folder of conditions files that others write to; files that changed are read again."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._parsed: dict[Path, tuple[tuple[int, int], ParsedFile]] = {}
-        self._seen: set[tuple[int, int]] = set()
-        self._late = 0
-        self._table: ConditionsTable | None = None
-
-    def table(self) -> ConditionsTable:
-        """Return the table as the folder is now.
-
-        A file that cannot be parsed as a whole keeps what was last read from it; the problem is listed.
-
-        Raises:
-            ConditionsError: The folder is not there.
-        """
-        if not self._folder.is_dir():
-            raise ConditionsError(f"{self._folder} is not a folder; name the conditions folder in the configuration")
-        changed = self._refresh()
-        if changed or self._table is None:
-            self._table = self._joined()
-        return self._table
-
-    def _refresh(self) -> bool:
-        present = {
-            path: path.stat() for path in sorted(self._folder.iterdir()) if path.suffix in {".csv", ".json", ".txt"}
-        }
-        changed = set(self._parsed) - set(present) != set()
-        self._parsed = {path: kept for path, kept in self._parsed.items() if path in present}
-        for path, stat in present.items():
-            stamp = (stat.st_size, stat.st_mtime_ns)
-            old = self._parsed.get(path)
-            if old is not None and old[0] == stamp:
-                continue
-            parsed = parse(path)
-            if parsed.unreadable and old is not None:
-                parsed = replace(old[1], problems=(*old[1].problems, parsed.unreadable))
-            self._parsed[path] = (stamp, parsed)
-            changed = True
-        return changed
-
-    def _joined(self) -> ConditionsTable:
-        rows: dict[tuple[int, int], Conditions] = {}
-        certified, dcs = Certified(), Certified()
-        duplicates = conflicts = malformed = 0
-        problems: list[str] = []
-        for _, parsed in self._parsed.values():
-            problems += [*parsed.problems, *([parsed.unreadable] if parsed.unreadable else [])]
-            malformed += parsed.malformed
-            duplicates += parsed.duplicates
-            certified = certified.merged(parsed.golden)
-            dcs = dcs.merged(parsed.dcs)
-            for said in parsed.rows.values():
-                pair = (said.run, said.lumisection)
-                row = rows.get(pair, Conditions.unknown(*pair))
-                clash, rows[pair] = _merged(row, said.values)
-                conflicts += clash
-        order = sorted(rows)
-        if self._seen:
-            newest = max(self._seen)
-            self._late += sum(pair < newest for pair in order if pair not in self._seen)
-        self._seen.update(order)
-        counts = ConditionsCounts(len(order), _gaps(order), duplicates, conflicts, self._late, malformed)
-        return ConditionsTable(rows, certified, dcs, counts, tuple(problems), order)
+    @cached_property
+    def counts(self) -> Counts:
+        """How well the sources fitted together."""
+        split = sum(
+            _ask(certificates, run, lumisection)[1]
+            for certificates in (self._golden, self._dcs)
+            if len(certificates) > 1
+            for run, lumisection in self._joined.rows
+        )
+        return Counts(
+            gaps=sum(span[-1] - span[0] + 1 - len(span) for span in self._joined.spans.values()),
+            duplicates=self._joined.duplicates,
+            conflicts=len(self._joined.conflicts) + split,
+            late=self._late,
+            malformed=len(self.faults),
+            unrecorded=sum(part.unrecorded for part in self._parsed.values()),
+        )
 
 
-PILEUP_AGREES = 0.5
+_LAST_READING: dict[Path, tuple[_Reading, ConditionsTable]] = {}
+"""A cache by folder: forgetting it costs one more reading, and the count of late arrivals."""
 
 
-def _merged(row: Conditions, values: Mapping[str, object]) -> tuple[int, Conditions]:
-    """Add what one file says; the first file that says a thing is kept, a contradiction is counted."""
-    fresh: dict[str, object] = {}
-    clash = 0
-    for name, value in values.items():
-        known = getattr(row, name)
-        if known is None:
-            fresh[name] = value
-        elif isinstance(known, float) and isinstance(value, float):
-            clash |= abs(known - value) > (PILEUP_AGREES if name == "pileup" else 0.05)
-        else:
-            clash |= known != value
-    return int(clash), replace(row, **fresh)  # type: ignore[arg-type]  # names come from the parser, checked in its test
+def _read(stamps: list[_Stamp], before: _Reading | None) -> _Reading:
+    known = {} if before is None else before.parsed
+    good = {stamp.path: part for stamp, part in known.items()}
+    parsed: dict[_Stamp, Parsed] = {}
+    for stamp in stamps:
+        part = known[stamp] if stamp in known else _parse(stamp)
+        earlier = good.get(stamp.path)
+        if not part.whole and earlier is not None:
+            part = replace(earlier, faults=part.faults, whole=False)
+        parsed[stamp] = part
+    joined = join(part.rows for _, part in sorted(parsed.items(), key=_lumi_first))
+    late = 0 if before is None else before.late + joined.arrived_late(before.joined)
+    faults = tuple(f"{stamp.path}: {fault}" for stamp, part in parsed.items() for fault in part.faults)
+    return _Reading(parsed, joined, late, faults)
 
 
-def _gaps(order: Sequence[tuple[int, int]]) -> int:
-    """Count lumisections that are missing between two known ones of the same run."""
-    return sum(b[1] - a[1] - 1 for a, b in itertools.pairwise(order) if a[0] == b[0])
+def _lumi_first(entry: tuple[_Stamp, Parsed]) -> tuple[bool, str]:
+    return entry[0].kind != "lumi", str(entry[0].path)
+
+
+def _certificates(parsed: Mapping[_Stamp, Parsed], kind: str) -> list[Certificate]:
+    return [
+        Certificate.of(part.ranges) for stamp, part in parsed.items() if stamp.kind == kind and part.ranges is not None
+    ]
+
+
+def _ask(certificates: list[Certificate], run: int, lumisection: int) -> tuple[bool | None, bool]:
+    """Return the cautious answer of all files, and whether they disagree."""
+    answers = {answer for one in certificates if (answer := one.says(run, lumisection)) is not None}
+    return (False not in answers if answers else None), len(answers) > 1
+
+
+def _beam_mode(row: Row) -> str | None:
+    if row.stable is False and row.beam_mode in {None, STABLE_BEAMS}:
+        return "NOT STABLE BEAMS"
+    return STABLE_BEAMS if row.beam_mode is None and row.stable else row.beam_mode
+
+
+def _stamps(folder: Path) -> list[_Stamp]:
+    stamps = []
+    try:
+        for path in sorted(folder.iterdir()):
+            kind = kind_of(path.name)
+            if kind is not None and path.is_file():
+                status = path.stat()
+                stamps.append(_Stamp(path, kind, status.st_size, status.st_mtime_ns, status.st_ino))
+    except OSError as error:
+        raise ConditionsError(
+            f"conditions folder {folder} cannot be listed ({error.strerror}); create it, or set conditions.folder"
+        ) from error
+    return stamps
+
+
+def _parse(stamp: _Stamp) -> Parsed:
+    try:
+        text = stamp.path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        return Parsed(faults=(f"cannot be read as text ({error}); it is read again when it changes",), whole=False)
+    return _PARSERS[stamp.kind](text)
