@@ -10,10 +10,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from daemon import shelf
 from daemon.deploy import DeployTarget
-from daemon.errors import DeployError, StaleSequenceError
-from daemon.ledger import Ledger
-from daemon.lifecycle import Act, Candidate, Phase, Policy, World, champions, decide
+from daemon.errors import DeployError, LeadershipTakenError, StaleSequenceError
+from daemon.ledger import Lead, Ledger
+from daemon.lifecycle import Act, Candidate, Phase, Policy, World, decide
 from daemon.lifecycle import facts as f
 from daemon.sight import Sight, evidence_root
 from daemon.training import JobRunner, write_job
@@ -39,7 +40,7 @@ class Candidates:
         *,
         jobs: Path,
         job_of: Callable[[Candidate], Mapping[str, Any]],
-        fence: int,
+        lead: Lead,
     ) -> None:
         self._ledger = ledger
         self._sight = sight
@@ -48,7 +49,7 @@ class Candidates:
         self._runner = runner
         self._jobs = jobs
         self._job_of = job_of
-        self._fence = fence
+        self._lead = lead
 
     def step(self, now: datetime) -> None:
         """Take every step that is due; return when each candidate waits or is done."""
@@ -109,14 +110,17 @@ class Candidates:
     def _trained(self, candidate: Candidate, result: Mapping[str, Any], now: datetime) -> bool:
         if result["verdict"] == "failed" or not result.get("bundle"):
             return self._failed(candidate, str(result.get("reason", "no reason given")), now)
-        world = self._sight.certification(Recipe.from_json(candidate.recipe))
+        certification = self._sight.certification(Recipe.from_json(candidate.recipe).lumisections)
+        if certification is None:
+            log.info("%s waits: the conditions cannot be read", candidate.id)
+            return False
         fact = f.TrainingFinished(
             at=now,
             actor=ACTOR,
             recipe_digest=candidate.recipe_digest,
             bundle_digest=str(result["digest"]),
             bundle_path=str(result["bundle"]),
-            certification_digest=world,
+            certification_digest=certification,
         )
         log.info("trained %s: bundle %s", candidate.id, fact.bundle_digest[:16])
         self._append(candidate, (fact,))
@@ -155,14 +159,8 @@ class Candidates:
 
     def _tier(self, bundle: bundles.Bundle, running: str) -> str:
         """T1 for new weights in the same architecture and types, T2 for anything else (docs/approvals.md)."""
-        path = self.bundle_path(running)
-        if path is None:
-            return "T2"
-        try:
-            champion = bundles.load(path, running)
-        except BundleAlteredError:
-            return "T2"
-        same = (
+        champion = shelf.whole_bundle(self._ledger, running)
+        same = champion is not None and (
             champion.recipe.model == bundle.recipe.model
             and champion.recipe.hidden == bundle.recipe.hidden
             and champion.recipe.latent == bundle.recipe.latent
@@ -171,24 +169,16 @@ class Candidates:
         )
         return "T1" if same else "T2"
 
-    def bundle_path(self, digest: str) -> Path | None:
-        """Return where a bundle of the record lies, by its digest."""
-        for stored in self._ledger.facts(kind="champion_imported"):
-            if isinstance(stored.fact, f.ChampionImported) and stored.fact.digest == digest:
-                return Path(stored.fact.bundle_path)
-        for stored in self._ledger.facts(kind="training_finished"):
-            if isinstance(stored.fact, f.TrainingFinished) and stored.fact.bundle_digest == digest:
-                return Path(stored.fact.bundle_path)
-        return None
-
     # --- the board ------------------------------------------------------------------------------------------------
 
     def _write_board(self, candidate: Candidate, act: Act, now: datetime) -> bool:
+        if not self._lead.held():
+            raise LeadershipTakenError("another daemon took the lead of this ledger; this one must not write the board")
         try:
             if act.step == "deploy":
-                self._target.deploy(Path(candidate.bundle_path), candidate.bundle_digest, token=self._fence)
+                self._target.deploy(candidate.bundle_digest, Path(candidate.bundle_path), token=self._lead.token)
             else:
-                self._target.roll_back(self._digest_before(candidate), token=self._fence)
+                self._target.roll_back(candidate.bundle_digest, token=self._lead.token)
         except (DeployError, BundleAlteredError, OSError) as error:
             log.warning("%s of %s failed: %s", act.step, candidate.id, error)
             request = candidate.request.request_id if candidate.request else ""
@@ -209,18 +199,6 @@ class Candidates:
 
     def _again(self, candidate: Candidate) -> Candidate:
         return next(one for one in self._sight.candidates() if one.id == candidate.id)
-
-    def _digest_before(self, candidate: Candidate) -> str:
-        assert candidate.request is not None
-        return candidate.request.running_digest
-
-
-def champion_digest(ledger: Ledger, slot: str) -> str:
-    """Return the digest the record says the slot runs; empty when no champion was ever imported."""
-    kinds = ("champion_imported", "deployed", "rolled_back")
-    stored = sorted((one for kind in kinds for one in ledger.facts(kind=kind)), key=lambda one: one.sequence)
-    line = champions((one.fact for one in stored), slot)
-    return line[-1].digest if line else ""
 
 
 def open_candidates(candidates: list[Candidate]) -> list[Candidate]:

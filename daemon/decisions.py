@@ -86,10 +86,13 @@ def approve(
     """
 
     def say(candidate: Candidate, world: World) -> Fact:
-        as_role = role or role_for(candidate, world.people.get(person, frozenset())) or "none"
+        held = world.people.get(person, frozenset())
+        as_role = role or role_for(candidate, held) or _any_required(candidate, held)
         fact = may_approve(
             candidate, world, policy, request_id=request_id, person=person, role=as_role, reason=reason, now=now
         )
+        if as_role not in missing_roles(candidate):
+            raise RefusedError(f"{candidate_id}: somebody already approved as {as_role}; {person} is not needed for it")
         if code.strip().lower() != code_of(candidate).lower():
             raise RefusedError(
                 f"the code {code.strip()!r} is not that of this request; type {code_of(candidate)} as the page shows it"
@@ -195,6 +198,7 @@ def close_fault(
             raise RefusedError(f"{person} cannot close a fault; it takes one of {', '.join(policy.reject_roles)}")
         if not reason.strip():
             raise RefusedError("to close a fault, say in one sentence what it was; it goes into the record")
+        until_run, until_lumisection = ledger.latest(stream) or (0, 0)
         fact = f.FaultClosed(
             at=max(now, ledger.clock() or now),
             actor=person,
@@ -202,6 +206,8 @@ def close_fault(
             alarm_id=alarm_id,
             person=person,
             reason=reason.strip(),
+            until_run=until_run,
+            until_lumisection=until_lumisection,
         )
         try:
             ledger.append(stream, (fact,), expect_sequence=stored[-1].sequence)
@@ -209,6 +215,12 @@ def close_fault(
             continue
         return fact
     raise _busy(stream)
+
+
+def _any_required(candidate: Candidate, held: frozenset[str]) -> str:
+    """The role that the refusal should speak of: one they hold if it is required at all, else the first required."""
+    required = candidate.request.required_roles if candidate.request else ("none",)
+    return next((role for role in required if role in held), required[0])
 
 
 def _record(

@@ -10,8 +10,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
+
+from drift.watch import Alarm, Decision, Watch
 
 from daemon import event_store
 from daemon.config import Settings
@@ -22,7 +23,6 @@ from drift.conditions import Conditions, ConditionsTable
 from drift.events import LumisectionEvents
 from drift.profile import Summariser
 from drift.source import Accepted, Delivered, FileContents, Quarantined, RunSource, Waiting
-from drift.watch import Alarm, Decision, Watch
 
 log = logging.getLogger("retrigger.intake")
 ACTOR = "daemon"
@@ -39,6 +39,8 @@ class IntakeView:
     fill: int | None = None
     log_evidence: float | None = None
     lumisection: tuple[int, int] | None = None
+    owed: dict[str, int] = field(default_factory=dict)
+    newest: datetime | None = None
 
 
 class Intake:
@@ -69,7 +71,9 @@ class Intake:
         """Take the files that are due; return how many were taken."""
         taken = 0
         self.view.waiting.clear()
-        for delivered in sorted(self._source.poll(now), key=_place):
+        due = sorted(self._source.poll(now), key=_place)
+        self.view.owed = {delivered.name: _lumisections_named(delivered.name) for delivered in due}
+        for delivered in due:
             if taken >= FILES_PER_CYCLE:
                 break
             if reason := self._must_wait_for_earlier(delivered, table, now):
@@ -81,6 +85,7 @@ class Intake:
                 if IN_NAME.search(delivered.name):
                     break  # later files of the stream stay behind this one until it is read or given up
                 continue
+            self.view.owed.pop(delivered.name, None)
             taken += 1
         return taken
 
@@ -252,3 +257,9 @@ class Intake:
 def _place(delivered: Delivered) -> tuple[int, int, str]:
     place = IN_NAME.search(delivered.name)
     return (int(place[1]), int(place[2]), delivered.name) if place else (0, 0, delivered.name)
+
+
+def _lumisections_named(name: str) -> int:
+    """How many lumisections a file says it holds, 1 when its name does not say."""
+    place = IN_NAME.search(name)
+    return int(place[3]) - int(place[2]) + 1 if place else 1

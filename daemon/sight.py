@@ -14,7 +14,8 @@ from daemon.errors import DeployError
 from daemon.ledger import Ledger
 from daemon.lifecycle import Candidate, Phase, World, fold, fold_daemon, open_faults
 from daemon.people import People
-from drift.conditions import BeamModeFeed, ConditionsTable
+from drift.conditions import BeamModeFeed, ConditionsFolder, ConditionsTable
+from drift.errors import ConditionsError
 from retrain import bundle as bundles
 from retrain.digest import digest_of
 from retrain.errors import BundleAlteredError
@@ -35,12 +36,12 @@ class Certifier(Protocol):
 class TableCertifier:
     """Certification from the conditions folder, read again when it changed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: ConditionsFolder) -> None:
         self._folder = folder
 
     def digest(self, spans: Iterable[LumisectionRange]) -> str:
         """See `Certifier.digest`."""
-        return certification_digest(ConditionsTable.load(self._folder), spans)
+        return certification_digest(self._folder.table(), spans)
 
 
 def certification_digest(table: ConditionsTable, spans: Iterable[LumisectionRange]) -> str:
@@ -100,16 +101,23 @@ class Sight:
             target=self._target.name,
             running=self.running(),
             beam_mode=beam.mode if beam is not None else None,
-            certification=self._certifier.digest(spans) if spans else None,
-            clock=self._ledger.clock(now),
-            people=self._people.roles_held(),
+            certification=self.certification(spans) if spans else None,
+            clock=self._ledger.clock() or now,
+            people=self._people.roles(),
             open_faults=tuple(fault.alarm_id for fault in faults),
             paused=daemon.paused != "",
             frozen=daemon.frozen,
             others=tuple(other for other in others if other.id != candidate.id),
-            next_lumisection=self._ledger.next_lumisection(self._stream),
+            next_lumisection=_after(self._ledger.latest(self._stream)),
             **bits,
         )
+
+    def certification(self, spans: Iterable[LumisectionRange]) -> str | None:
+        """Return the digest of how these lumisections are certified now; None when conditions cannot be read."""
+        try:
+            return self._certifier.digest(spans)
+        except (ConditionsError, OSError):
+            return None
 
     def running(self) -> str | None:
         """Return the digest read back from the board; None when it cannot be read, empty text when it runs nothing."""
@@ -125,3 +133,8 @@ class Sight:
         except BundleAlteredError as error:
             return {"bundle": None, "evidence_root": None, "bundle_problem": str(error)}
         return {"bundle": bundle.digest, "evidence_root": evidence_root(bundle), "bundle_problem": ""}
+
+
+def _after(latest: tuple[int, int] | None) -> tuple[int, int]:
+    """Where a change takes effect: the lumisection after the last one that has an outcome."""
+    return (0, 0) if latest is None else (latest[0], latest[1] + 1)

@@ -26,7 +26,7 @@ app = typer.Typer(
 def common(
     context: typer.Context,
     *,
-    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),  # noqa: FBT003 typer's way
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
 ) -> None:
     """Keep a machine-learning trigger honest while the detector under it changes."""
     context.ensure_object(dict)["debug"] = debug

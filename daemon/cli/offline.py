@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from daemon import config
 from daemon.cli import say
 from daemon.cli.app import app
-from daemon.errors import ConfigurationError, SetupError, VerdictError
+from daemon.errors import SetupError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 ConfigFile = Annotated[Path, typer.Option("--config", help="The configuration file (TOML).")]
@@ -151,6 +151,41 @@ def reference_fit(
 
 
 @app.command()
+def bootstrap(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Run files, or folders of them.")],
+    *,
+    config_file: ConfigFile,
+    conditions: Annotated[
+        Path | None, typer.Option(help="Conditions folder, when it is not the configured one.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Train and prove a first champion from certified reference fills."""
+    from daemon import bootstrap as first  # noqa: PLC0415 the job's libraries are paid for by this verb alone
+    from daemon.training import JobState, SubprocessRunner  # noqa: PLC0415 the same
+
+    settings = config.load(config_file)
+    folder, _ = first.first_job(paths, settings, conditions=conditions)
+    told = ""
+
+    def tell(state: JobState) -> None:
+        nonlocal told
+        if state.stage != told and not json:
+            told = state.stage
+            say.words(f"  {state.stage}: {state.text}" if state.text else f"  {state.stage}")
+
+    runner = SubprocessRunner(stalled_s=settings.retrain.stalled_s)
+    try:
+        result = first.finish(runner, folder, tell)
+    finally:
+        runner.stop()
+    if json:
+        say.machine({"type": "champion", **result})
+    else:
+        say.words(f"Proven: {result['bundle']}.  Adopt it with: retrigger import-champion {result['bundle']}")
+
+
+@app.command()
 def scan(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Run files, or folders of them.")],
     *,
@@ -197,4 +232,4 @@ def _scan_words(line: dict[str, object]) -> None:
         say.words(f"  not read: {one['path']}: {one['reason']}")
 
 
-__all__ = ["ConfigurationError", "VerdictError", "check_config", "init", "reference_fit", "scan", "simulate"]
+__all__ = ["bootstrap", "check_config", "init", "reference_fit", "scan", "simulate"]

@@ -309,12 +309,14 @@ class FaultOpened(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class FaultClosed(Fact):
-    """A person says the fault is mended, or was none."""
+    """A person says the fault is mended, or was none.  Data up to `until` stay out of training; (0, 0) when unknown."""
 
     stream: str
     alarm_id: str
     person: str
     reason: str
+    until_run: int = 0
+    until_lumisection: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from daemon.errors import FactError, PolicyError
@@ -53,7 +54,7 @@ class Policy:
     recheck_minutes: float
     read_back_minutes: float
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Digest of the rules; changes when any of them does."""
         return digest(self)

@@ -1,0 +1,69 @@
+"""The parts of a running daemon, made from settings: adapters here, rules elsewhere."""
+
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from daemon.config import Settings
+from daemon.deploy import FilesystemTarget
+from daemon.ledger import Ledger
+from daemon.lifecycle import Policy
+from daemon.people import People
+from daemon.policy_file import load_policy
+from daemon.sight import Sight, TableCertifier
+from drift.conditions import BeamModeFeed, ConditionsFolder
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What every acting verb needs: the record, the people, the rules, and eyes."""
+
+    settings: Settings
+    ledger: Ledger
+    people: People
+    policy: Policy
+    target: FilesystemTarget
+    conditions: ConditionsFolder
+    beam: BeamModeFeed
+    sight: Sight
+
+
+@contextmanager
+def parts(settings: Settings) -> Iterator[Parts]:
+    """Open the ledger and gather the parts around it; the ledger is closed afterwards."""
+    with Ledger.open(settings.ledger.url) as ledger:
+        people = People(ledger)
+        settings.deploy.folder.mkdir(parents=True, exist_ok=True)
+        target = FilesystemTarget(settings.deploy.folder)
+        conditions = ConditionsFolder(settings.conditions.folder)
+        beam = BeamModeFeed(
+            settings.conditions.folder / "beam_mode.jsonl",
+            stale_after=timedelta(seconds=settings.conditions.beam_mode_stale_s),
+        )
+        sight = Sight(ledger, people, target, TableCertifier(conditions), beam, settings.stream.name)
+        yield Parts(settings, ledger, people, load_policy(settings.policy), target, conditions, beam, sight)
+
+
+def owner() -> str:
+    """Name this process in leases and leads: host and process id."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def utc_now() -> datetime:
+    """Read the clock; the one place where the daemon does."""
+    return datetime.now(tz=UTC)
+
+
+def log_to_stderr(*, verbose: bool = False) -> None:
+    """Log one line an event, for journald or a terminal."""
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%S",
+    )
+    for noisy in ("apscheduler", "alembic", "watchfiles"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -1,0 +1,250 @@
+"""Verbs that read the record, and the accounts: history, audit, status, doctor, people."""
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daemon import config
+from daemon.assemble import Parts, parts, utc_now
+from daemon.cli import say
+from daemon.cli.app import app
+from daemon.cli.identity import Me, PasswordStdin, authenticate
+from daemon.cli.offline import ConfigFile, Json
+from daemon.errors import RefusedError
+from daemon.ledger import verify_export
+from daemon.lifecycle import open_faults
+from daemon.lifecycle.codec import plain
+from daemon.shelf import champion_digest
+from daemon.snapshot import last_loop_view
+
+audit_app = typer.Typer(help="The hash chain of facts.", no_args_is_help=True)
+app.add_typer(audit_app, name="audit")
+people_app = typer.Typer(help="Accounts and roles.", no_args_is_help=True)
+app.add_typer(people_app, name="people")
+
+
+@app.command()
+def history(
+    *,
+    run: Annotated[int, typer.Option("--run", min=1)],
+    lumisection: Annotated[int, typer.Option("--lumisection", min=1)],
+    config_file: ConfigFile = Path("retrigger.toml"),
+    json: Json = False,
+) -> None:
+    """Answer what ran at a run and lumisection, who approved it, and on what evidence."""
+    with parts(config.load(config_file)) as ready:
+        slot, stream = ready.settings.stream.slot, ready.settings.stream.name
+        found = ready.ledger.history(run, lumisection, slot)
+        outcome = ready.ledger.outcome(stream, run, lumisection)
+    if json:
+        say.machine({"type": "history", **plain(found), "outcome": plain(outcome)})
+    else:
+        say.words(f"run {run} lumisection {lumisection}, slot {slot}")
+        say.words(
+            f"  ran       {found.digest or 'unknown to this record'}{'  (imported champion)' if found.imported else ''}"
+        )
+        for approval in found.approvals:
+            say.words(
+                f"  approved  {approval.person} as {approval.role} at {approval.at:%Y-%m-%d %H:%M:%S} UTC: {approval.reason}"
+            )
+        if found.candidate:
+            say.words(f"  candidate {found.candidate}, live since {found.since[0]}:{found.since[1]}")
+            say.words(f"  evidence  {found.evidence_root} in {found.bundle_path}")
+        for gate in found.gates:
+            say.words(f"  gate {gate.number:2d}   {gate.verdict:12s} {gate.name}: {gate.summary}")
+        seen = f"{outcome.result}{': ' + outcome.reason if outcome.reason else ''}" if outcome else "never delivered"
+        say.words(f"  data      {stream}: {seen}")
+    if not found.digest:
+        raise typer.Exit(say.BAD_VERDICT)
+
+
+@audit_app.command("verify")
+def audit_verify(
+    *,
+    config_file: ConfigFile = Path("retrigger.toml"),
+    export: Annotated[Path | None, typer.Option(help="Verify this exported record instead, offline.")] = None,
+    json: Json = False,
+) -> None:
+    """Recompute the hash chain; exit 1 when a record was edited, dropped or reordered."""
+    if export is not None:
+        problems = verify_export(export)
+        where = str(export)
+    else:
+        with parts(config.load(config_file)) as ready:
+            problems = ready.ledger.verify()
+            head = ready.ledger.head()
+            where = f"{ready.settings.ledger.url}, head {head.sequence} {head.hash[:16]}"
+    if json:
+        say.machine({"type": "audit", "where": where, "problems": list(problems)})
+    else:
+        say.words(f"{where}: {'the chain holds' if not problems else f'{len(problems)} problem(s)'}")
+        for problem in problems:
+            say.words(f"  {problem}")
+    if problems:
+        raise typer.Exit(say.BAD_VERDICT)
+
+
+@audit_app.command("export")
+def audit_export(
+    out: Annotated[Path, typer.Argument(help="A JSON-lines file.")],
+    *,
+    config_file: ConfigFile = Path("retrigger.toml"),
+    json: Json = False,
+) -> None:
+    """Write the whole record to a file that verifies offline."""
+    with parts(config.load(config_file)) as ready:
+        head = ready.ledger.export(out)
+    if json:
+        say.machine({"type": "export", "file": str(out), "sequence": head.sequence, "hash": head.hash})
+    else:
+        say.words(f"Wrote {out}: {head.sequence} facts, head {head.hash}.  Keep the head somewhere else.")
+
+
+@app.command()
+def status(*, config_file: ConfigFile = Path("retrigger.toml"), json: Json = False) -> None:
+    """Say where the daemon stands; exit 1 when it has not turned for a minute or a fault is open."""
+    with parts(config.load(config_file)) as ready:
+        now = utc_now()
+        view = last_loop_view(ready.ledger)
+        figures = ready.ledger.figures()
+        age_s = None if view is None or view.last_turn is None else (now - view.last_turn).total_seconds()
+        stream, slot = ready.settings.stream.name, ready.settings.stream.slot
+        standing = open_faults(one.fact for one in ready.ledger.facts(subject=stream))
+        tree = {
+            "type": "status",
+            "turned_s_ago": age_s,
+            "doing": view.doing if view else "never ran here",
+            "beam_mode": view.beam_mode if view else "",
+            "lumisections": {result: n for (where, result), n in figures.outcomes.items() if where == stream},
+            "files": {outcome: n for (where, outcome), n in figures.files.items() if where == stream},
+            "alarms": {verdict: n for (where, verdict), n in figures.alarms.items() if where == stream},
+            "open_faults": [one.alarm_id for one in standing],
+            "champion": champion_digest(ready.ledger, slot),
+            "running": ready.sight.running() or "",
+            "candidates": {one.id: str(one.phase) for one in ready.sight.candidates()},
+        }
+    if json:
+        say.machine(tree)
+    else:
+        _status_words(tree, stream, slot)
+    if age_s is None or age_s > 60.0 or standing:
+        raise typer.Exit(say.BAD_VERDICT)
+
+
+def _status_words(tree: dict[str, object], stream: str, slot: str) -> None:
+    def counted(name: str) -> str:
+        counts = tree[name]
+        assert isinstance(counts, dict)
+        return ", ".join(f"{number} {word}" for word, number in sorted(counts.items())) or "none"
+
+    age_s = tree["turned_s_ago"]
+    say.words(
+        f"loop        {'never ran here' if not isinstance(age_s, float) else f'last turn {age_s:.0f} s ago: '}{tree['doing']}"
+    )
+    say.words(f"beam mode   {tree['beam_mode'] or 'unknown'}")
+    say.words(
+        f"{stream}    lumisections: {counted('lumisections')}; files: {counted('files')}; alarms: {counted('alarms')}"
+    )
+    say.words(
+        f"faults      {', '.join(map(str, tree['open_faults'])) if isinstance(tree['open_faults'], list) and tree['open_faults'] else 'none open'}"
+    )
+    say.words(
+        f"{slot}      record {str(tree['champion'])[:16] or 'nothing'}, read back {str(tree['running'])[:16] or 'nothing'}"
+    )
+    say.words(f"candidates  {counted('candidates') if not tree['candidates'] else tree['candidates']}")
+
+
+TOOLS = (("g++", "builds the C++ emulation that candidates are proven with"),)
+
+
+@app.command()
+def doctor(*, config_file: ConfigFile = Path("retrigger.toml"), json: Json = False) -> None:
+    """Name what is missing on this machine or in this setup; exit 1 when something is."""
+    findings: list[tuple[str, bool, str]] = [
+        ("python", sys.version_info >= (3, 11), f"{sys.version.split()[0]}; needs 3.11 or newer")
+    ]
+    findings += [(tool, shutil.which(tool) is not None, purpose) for tool, purpose in TOOLS]
+    problems, settings = config.check(config_file)
+    findings.append(("configuration", settings is not None, "; ".join(problems) or str(config_file)))
+    if settings is not None:
+        with parts(settings) as ready:
+            findings += _setup_findings(ready)
+    if json:
+        say.machine({"type": "doctor", "findings": [{"what": a, "good": b, "detail": c} for a, b, c in findings]})
+    else:
+        for what, good, detail in findings:
+            say.words(f"{'good   ' if good else 'MISSING'} {what}: {detail}")
+    if not all(good for _, good, _ in findings):
+        raise typer.Exit(say.BAD_VERDICT)
+
+
+def _setup_findings(ready: Parts) -> list[tuple[str, bool, str]]:
+    settings = ready.settings
+    held = {role for roles in ready.people.roles().values() for role in roles}
+    needed = set(ready.policy.tiers["T1"].roles) if "T1" in ready.policy.tiers else set()
+    free_gib = shutil.disk_usage(settings.state if settings.state.exists() else Path.cwd()).free / 2**30
+    slot = settings.stream.slot
+    return [
+        (
+            "reference",
+            settings.drift.reference.exists(),
+            f"{settings.drift.reference}; made by `retrigger reference fit`",
+        ),
+        ("conditions", settings.conditions.folder.is_dir(), str(settings.conditions.folder)),
+        ("beam mode", ready.beam.now(utc_now()) is not None, "beam_mode.jsonl, fresh; without it nothing is deployed"),
+        (
+            "champion",
+            bool(champion_digest(ready.ledger, slot)),
+            f"of {slot}; adopt one with `retrigger import-champion`",
+        ),
+        ("people", needed <= held, f"somebody for each of {', '.join(sorted(needed))}; `retrigger people add`"),
+        ("disk", free_gib > 2.0, f"{free_gib:.0f} GiB free; wants 2"),
+        ("record", not ready.ledger.verify(), "the hash chain holds"),
+    ]
+
+
+@people_app.command("add")
+def people_add(
+    name: str,
+    *,
+    role: Annotated[list[str], typer.Option("--role", help="Give it several times for several roles.")],
+    config_file: ConfigFile = Path("retrigger.toml"),
+    person: Me = "",
+    password_stdin: PasswordStdin = False,
+    json: Json = False,
+) -> None:
+    """Open an account; the first one needs nobody, later ones need somebody with the role root."""
+    with parts(config.load(config_file)) as ready:
+        by = "setup"
+        if any("root" in one.roles for one in ready.people.everybody()):
+            me = authenticate(ready, person, password_stdin=password_stdin)
+            if "root" not in me.roles:
+                raise RefusedError(f"{me.name} may not open accounts; it takes the role root")
+            by = me.name
+        password = _new_password(name, password_stdin=password_stdin)
+        added = ready.people.add_person(name, password, role, by=by, now=utc_now())
+    if json:
+        say.machine({"type": "person", "name": added.name, "roles": sorted(added.roles)})
+    else:
+        say.words(f"{added.name}: {', '.join(sorted(added.roles))}")
+
+
+def _new_password(name: str, *, password_stdin: bool) -> str:
+    if password_stdin:
+        return sys.stdin.readline().rstrip("\n")
+    return str(typer.prompt(f"new password of {name}", hide_input=True, confirmation_prompt=True))
+
+
+@people_app.command("list")
+def people_list(*, config_file: ConfigFile = Path("retrigger.toml"), json: Json = False) -> None:
+    """List accounts and their roles."""
+    with parts(config.load(config_file)) as ready:
+        everybody = ready.people.everybody()
+    if json:
+        for one in everybody:
+            say.machine({"type": "person", "name": one.name, "roles": sorted(one.roles)})
+        return
+    say.table("people", ["name", "roles"], ((one.name, ", ".join(sorted(one.roles))) for one in everybody))

@@ -1,0 +1,208 @@
+"""The loop: look, take files, answer triggers, move candidates, say how it stands; again until told to stop.
+
+Every turn starts from what is on disk and in the ledger; nothing in memory matters, so a kill at any instant costs at
+most one repeatable step.  An error of one part is logged, shown in the status, and retried in the next turn.
+"""
+
+import logging
+import math
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from types import FrameType
+
+from drift.reference import Reference
+from drift.watch import Watch
+
+from daemon.assemble import Parts, owner, utc_now
+from daemon.candidates import Candidates
+from daemon.errors import LeadershipTakenError, RetriggerError, SetupError
+from daemon.intake import Intake
+from daemon.ledger import Lead
+from daemon.metrics import serve_metrics
+from daemon.notify import notify, status
+from daemon.shelf import bundle_path
+from daemon.snapshot import LoopView, snapshot_of
+from daemon.training import SubprocessRunner
+from daemon.triggers import Triggers, job_of
+from drift.conditions import ConditionsTable
+from drift.errors import DriftError
+from drift.profile import Summariser
+from drift.schema import schema_named
+from drift.source import Accepted, Delivered, Limits, Quarantined, Reader, RunSource, Waiting, open_source
+from retrain.errors import RetrainError
+
+log = logging.getLogger("retrigger.loop")
+
+
+class Loop:
+    """One turn after another."""
+
+    def __init__(self, parts: Parts, lead: Lead, source: RunSource, reader: Reader, started: datetime) -> None:
+        settings = parts.settings
+        schema = schema_named(settings.stream.schema_name)
+        reference = _reference(parts)
+        if reference.schema_digest != schema.digest:
+            raise SetupError(
+                f"{settings.drift.reference} was fitted for another schema than {schema.name}; fit it anew with: "
+                "retrigger reference fit"
+            )
+
+        def restore(state: bytes | None) -> Watch:
+            budget = settings.drift.false_alarms_per_lumisection
+            return Watch(reference, false_alarms_per_lumisection=budget, stream=settings.stream.name, state=state)
+
+        limits = Limits(settings.source.memory_mib, settings.source.cpu_s, settings.source.wall_s)
+
+        def read(delivered: Delivered) -> Accepted | Waiting | Quarantined:
+            return reader.read(delivered.path, schema, limits)
+
+        self._parts = parts
+        self._source = source
+        self._intake = Intake(settings, parts.ledger, source, read, Summariser(schema), restore)
+        self._runner = SubprocessRunner(stalled_s=settings.retrain.stalled_s)
+        self.triggers = Triggers(settings, parts.ledger, parts.sight, parts.policy, owner=owner())
+        self._candidates = Candidates(
+            parts.ledger,
+            parts.sight,
+            parts.policy,
+            parts.target,
+            self._runner,
+            jobs=settings.state / "jobs",
+            job_of=lambda candidate: job_of(
+                candidate,
+                settings,
+                parts.ledger,
+                bundle_path(parts.ledger, str(candidate.recipe.get("champion") or "")),
+            ),
+            lead=lead,
+        )
+        self._view = LoopView(started=started)
+        self._certified_by: ConditionsTable | None = None
+        self._budget = math.log(1.0 / settings.drift.false_alarms_per_lumisection)
+
+    def turn(self, now: datetime) -> int:
+        """Do everything that is due; return how many files were taken."""
+        taken = 0
+        try:
+            table = self._parts.conditions.table()
+            if table is not self._certified_by:
+                self._parts.ledger.certify(table.certifications(), now)
+                self._certified_by = table
+            taken = self._intake.step(table, now)
+        except (DriftError, OSError) as error:
+            log.warning("intake failed and is tried again: %s", error)
+        for part in (self.triggers.step, self._candidates.step):
+            try:
+                part(now)
+            except (LeadershipTakenError, KeyboardInterrupt):
+                raise
+            except (RetriggerError, RetrainError, DriftError, OSError) as error:
+                log.warning("%s failed and is tried again: %s", part.__qualname__, error)
+        self._say(now)
+        return taken
+
+    def _say(self, now: datetime) -> None:
+        settings, seen = self._parts.settings, self._intake.view
+        stream, beam = settings.stream.name, self._parts.beam.now(now)
+        self._view = LoopView(
+            started=self._view.started,
+            last_turn=now,
+            doing=self._sentence(),
+            stable_beams=None if beam is None else beam.mode == "STABLE BEAMS",
+            beam_mode=beam.mode if beam else "",
+            fill=beam.fill if beam else seen.fill,
+            pileup={} if seen.pileup is None else {stream: seen.pileup},
+            evidence={stream: (seen.log_evidence if seen.log_evidence is not None else 0.0, self._budget)},
+            owed={stream: sum(seen.owed.values())},
+            waiting_files={stream: len(seen.waiting)},
+            newest={} if seen.newest is None else {stream: seen.newest},
+            running={settings.stream.slot: self._parts.sight.running() or ""},
+        )
+        self._parts.ledger.put_status("loop", self._view.to_json(), now)
+        notify("WATCHDOG=1", status(self._view.doing))
+
+    def _sentence(self) -> str:
+        waiting = list(self._intake.view.waiting.items())
+        if waiting:
+            name, reason = waiting[0]
+            return f"{name} waits: {reason}"
+        return self.triggers.waiting_for or f"watching {self._parts.settings.stream.name}"
+
+    def wait(self, seconds: float) -> None:
+        """Wait for new files, at most so long."""
+        self._source.wait(seconds)
+
+    def close(self) -> None:
+        """Stop the jobs; their finished stages stay."""
+        self._runner.stop()
+
+
+def run(parts: Parts, *, until_idle: bool = False, clock: Callable[[], datetime] = utc_now) -> None:
+    """Lead, and turn until SIGTERM or SIGINT.
+
+    Args:
+        parts: What to work with.
+        until_idle: Return as soon as a turn found nothing to do (for scripts and tests).
+        clock: Where the time comes from.
+
+    Raises:
+        LeadershipTakenError: Another daemon leads on this ledger.
+        SetupError: There is no reference yet.
+    """
+    settings = parts.settings
+    stop = threading.Event()
+    started = clock()
+    with _stopping_on_signals(stop), parts.ledger.lead(owner(), started) as lead:
+        source = open_source(
+            settings.source.url,
+            quarantine=settings.source.quarantine,
+            spool=settings.state / "spool",
+            stable_for=timedelta(seconds=settings.source.stable_s),
+            give_up_after=timedelta(seconds=settings.source.give_up_s),
+            require_sidecar=settings.source.require_sidecar,
+        )
+        with Reader(spool=settings.state / "spool") as reader:
+            loop = Loop(parts, lead, source, reader, started)
+            server = None
+            if settings.metrics.listen:
+                server = serve_metrics(settings.metrics.listen, lambda: snapshot_of(parts.ledger, clock()))
+            clockwork = loop.triggers.clockwork()
+            notify("READY=1")
+            try:
+                while not stop.is_set():
+                    taken = loop.turn(clock())
+                    if until_idle and not taken:
+                        break
+                    if not taken:
+                        loop.wait(settings.source.poll_s)
+            finally:
+                notify("STOPPING=1")
+                if clockwork is not None:
+                    clockwork.shutdown(wait=False)
+                if server is not None:
+                    server.shutdown()
+                loop.close()
+
+
+@contextmanager
+def _stopping_on_signals(stop: threading.Event) -> Iterator[None]:
+    def ask(number: int, _: FrameType | None) -> None:
+        log.info("%s: stopping after this turn", signal.Signals(number).name)
+        stop.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _reference(parts: Parts) -> Reference:
+    path = parts.settings.drift.reference
+    if not path.exists():
+        raise SetupError(f"there is no reference at {path}; make one with: retrigger reference fit --output {path} …")
+    return Reference.load(path)

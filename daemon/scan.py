@@ -1,0 +1,180 @@
+"""Files read once, without daemon or ledger: to fit a reference, to train a first champion, or to watch them."""
+
+import math
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from drift.reference import Reference
+from drift.watch import Watch
+
+from daemon import event_store
+from daemon.config import Settings
+from daemon.errors import SetupError
+from drift.conditions import Conditions, ConditionsTable
+from drift.events import LumisectionEvents
+from drift.profile import LumisectionSummary, Summariser
+from drift.schema import schema_named
+from drift.source import Accepted, FileContents, Limits, Quarantined, Reader, Waiting
+
+IGNORED = (".part", ".tmp", ".inprogress")
+
+
+def run_files(paths: list[Path]) -> list[Path]:
+    """Return every .root file below these paths, in name order.
+
+    Raises:
+        SetupError: A path does not exist, or there is no run file at all.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise SetupError(f"{path} does not exist; name run files (*.root) or folders of them")
+        found += sorted(path.rglob("*.root")) if path.is_dir() else [path]
+    if not found:
+        raise SetupError(f"no *.root file below {', '.join(map(str, paths))}")
+    return sorted(found, key=lambda path: path.name)
+
+
+def conditions_for(settings: Settings, chosen: Path | None) -> ConditionsTable:
+    """Return the conditions to join: of the folder given, else the configured one."""
+    return ConditionsTable.load(chosen or settings.conditions.folder)
+
+
+@contextmanager
+def _reading(settings: Settings) -> Iterator["_Files"]:
+    with tempfile.TemporaryDirectory(prefix="retrigger-") as spool, Reader(spool=Path(spool)) as reader:
+        yield _Files(settings, reader)
+
+
+class _Files:
+    def __init__(self, settings: Settings, reader: Reader) -> None:
+        self._reader = reader
+        self._schema = schema_named(settings.stream.schema_name)
+        self._limits = Limits(settings.source.memory_mib, settings.source.cpu_s, settings.source.wall_s)
+        self.quarantined: list[dict[str, str]] = []
+
+    def contents(self, path: Path) -> FileContents | None:
+        """Return what is in a file, or None after noting why it was not read."""
+        answer = self._reader.read(path, self._schema, self._limits)
+        if isinstance(answer, Accepted):
+            return answer.contents
+        assert isinstance(answer, Waiting | Quarantined)
+        reason = answer.reason if isinstance(answer, Quarantined) else f"not ready: {answer.reason}"
+        self.quarantined.append({"path": str(path), "reason": reason})
+        return None
+
+
+def fit_reference(
+    paths: list[Path], settings: Settings, output: Path, *, conditions: Path | None = None
+) -> dict[str, Any]:
+    """Fit and save a reference from the certified lumisections of these files; return what it rests on.
+
+    Raises:
+        ReferenceUnfitError: Too little to fit from; the message says what is missing.
+        SetupError: A file among them could not be read: a reference must rest on all that it was given.
+    """
+    table = conditions_for(settings, conditions)
+    schema = schema_named(settings.stream.schema_name)
+    summariser = Summariser(schema)
+    pairs: list[tuple[LumisectionSummary, Conditions]] = []
+    with _reading(settings) as files:
+        for path in run_files(paths):
+            contents = files.contents(path)
+            for events in contents.lumisections if contents else ():
+                at = table.at(events.run, events.lumisection)
+                if at is not None:
+                    pairs.append((summariser.fill(events), at))
+        if files.quarantined:
+            first = files.quarantined[0]
+            raise SetupError(
+                f"{len(files.quarantined)} of the files cannot be read, first {first['path']}: {first['reason']}; "
+                "take them out and fit again"
+            )
+    reference = Reference.fit(pairs, schema)
+    reference.save(output)
+    return {
+        "path": str(output),
+        "digest": reference.digest,
+        "lumisections": reference.lumisections,
+        "fills": reference.fills,
+        "pileup_low": reference.pileup_low,
+        "pileup_high": reference.pileup_high,
+        "advice": list(reference.advice),
+    }
+
+
+def keep_events(paths: list[Path], settings: Settings, *, conditions: Path | None = None) -> list[dict[str, Any]]:
+    """Store the events of every certified, usable lumisection of these files; return them as a job lists them."""
+    table = conditions_for(settings, conditions)
+    kept: list[dict[str, Any]] = []
+    with _reading(settings) as files:
+        for path in run_files(paths):
+            contents = files.contents(path)
+            for events in contents.lumisections if contents else ():
+                at = table.at(events.run, events.lumisection)
+                if at is None or not at.usable or at.certified is not True or not events.features.size:
+                    continue
+                stored = event_store.store(settings.state / "events", settings.stream.name, events)
+                kept.append(
+                    {
+                        "run": events.run,
+                        "lumisection": events.lumisection,
+                        "fill": at.fill,
+                        "pileup": at.pileup,
+                        "path": str(stored.path),
+                        "sha256": stored.sha256,
+                    }
+                )
+    if not kept:
+        raise SetupError("no certified lumisection among these files; is the conditions folder theirs?")
+    return kept
+
+
+def scan(
+    paths: list[Path], settings: Settings, reference: Path, *, conditions: Path | None = None
+) -> Iterator[Mapping[str, Any]]:
+    """Yield the public JSON lines of a scan: every alarm as it comes, the summary last."""
+    started = time.perf_counter()
+    if not reference.exists():
+        raise SetupError(f"there is no reference at {reference}; make one with: retrigger reference fit")
+    schema = schema_named(settings.stream.schema_name)
+    watch = Watch(
+        Reference.load(reference),
+        false_alarms_per_lumisection=settings.drift.false_alarms_per_lumisection,
+        stream=settings.stream.name,
+    )
+    summariser, table = Summariser(schema), conditions_for(settings, conditions)
+    counted = {"lumisections": 0, "watched": 0, "excluded": 0, "alarms": 0, "events": 0}
+    seen: set[tuple[int, int]] = set()
+    with _reading(settings) as files:
+        for path in run_files(paths):
+            contents = files.contents(path)
+            for events in contents.lumisections if contents else ():
+                pair = (events.run, events.lumisection)
+                if pair in seen:
+                    continue
+                seen.add(pair)
+                decision = watch.take(summariser.fill(events), _at(table, events))
+                counted["lumisections"] += 1
+                counted["events"] += events.events
+                watched = decision.state in {"quiet", "warn", "alarm"}
+                counted["watched" if watched else "excluded"] += 1
+                if decision.alarm is not None:
+                    counted["alarms"] += 1
+                    yield {"type": "alarm", **decision.alarm.to_json()}
+        quarantined = files.quarantined
+    seconds = round(time.perf_counter() - started, 3)
+    yield {"type": "summary", **counted, "quarantined": quarantined, "seconds": seconds}
+
+
+def _at(table: ConditionsTable, events: LumisectionEvents) -> Conditions:
+    return table.at(events.run, events.lumisection) or Conditions.unknown(events.run, events.lumisection)
+
+
+def budget_log(settings: Settings) -> float:
+    """Return the log-evidence at which an alarm is raised."""
+    return math.log(1.0 / settings.drift.false_alarms_per_lumisection)

@@ -1,0 +1,221 @@
+"""When a candidate is asked for: on schedule, by a person, or because of a real shift; and what it may learn from.
+
+A trigger is a row in the work queue or an alarm in the ledger, so it survives a restart and is answered once.  Whether
+the answer is allowed (cool-down, open faults, a candidate in the making) is a rule of `daemon.lifecycle`.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.cron import CronTrigger
+
+from daemon import shelf
+from daemon.config import Settings
+from daemon.errors import RefusedError
+from daemon.ledger import Ledger, Outcome
+from daemon.lifecycle import Candidate, Policy, fold_daemon, open_faults, request_candidate
+from daemon.lifecycle import facts as f
+from daemon.lifecycle.facts import Trigger
+from daemon.sight import Sight
+from retrain.recipe import Recipe, ranges
+
+log = logging.getLogger("retrigger.triggers")
+TRAIN = "train"
+LEASE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One wish for a candidate."""
+
+    trigger: Trigger
+    initiator: str
+    reason: str
+    since: tuple[int, int] | None = None
+
+
+class Triggers:
+    """Turns schedule, wishes and alarms into candidate requests."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, sight: Sight, policy: Policy, *, owner: str) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._sight = sight
+        self._policy = policy
+        self._owner = owner
+        self.waiting_for = ""
+
+    def clockwork(self) -> BackgroundScheduler | None:
+        """Return a running scheduler that queues one work row a tick, or None without a cron expression."""
+        cron = self._settings.retrain.cron
+        if cron is None:
+            return None
+        scheduler = BackgroundScheduler(timezone="UTC")
+        trigger = CronTrigger.from_crontab(cron, timezone="UTC")
+        scheduler.add_job(self.tick, trigger, args=[trigger], coalesce=True, misfire_grace_time=3600)
+        scheduler.start()
+        return scheduler
+
+    def tick(self, trigger: CronTrigger, now: datetime | None = None) -> bool:
+        """Queue the work of the tick that is due now; the same tick queued twice is one piece of work."""
+        at = (now or datetime.now(tz=trigger.timezone)).replace(second=0, microsecond=0)
+        return self._ledger.add_work(TRAIN, at, {"trigger": "cron", "initiator": "daemon", "reason": "schedule"})
+
+    def step(self, now: datetime) -> None:
+        """Answer every wish that is due."""
+        self.waiting_for = ""
+        while (work := self._ledger.claim_work(now, LEASE_S, self._owner, kinds=[TRAIN])) is not None:
+            asked = Asked(work.payload["trigger"], work.payload["initiator"], work.payload["reason"])
+            try:
+                self._ask(asked, now)
+            except RefusedError as refusal:
+                log.warning("no candidate for %s: %s", asked.reason, refusal)
+                self._ledger.fail_work(work, str(refusal), now)
+                continue
+            self._ledger.finish_work(work, now)
+        for asked in self._unanswered_shifts():
+            try:
+                self._ask(asked, now)
+            except RefusedError as refusal:
+                self.waiting_for = str(refusal)
+
+    def _unanswered_shifts(self) -> list[Asked]:
+        """Real shifts that no candidate was asked for yet; the latest one speaks for those before it."""
+        stream = self._settings.stream.name
+        answered = {candidate.reason for candidate in self._sight.candidates() if candidate.trigger == "drift"}
+        raised = [one.fact for one in self._ledger.facts(subject=stream, kind="alarm_raised")]
+        asked = []
+        for fact in raised:
+            if not isinstance(fact, f.AlarmRaised) or fact.alarm.get("verdict") != "real_shift":
+                continue
+            onset: Mapping[str, Any] = fact.alarm["onset"]
+            reason = f"{fact.alarm_id}: {fact.alarm.get('text', 'real shift')}"
+            asked.append(Asked("drift", "daemon", reason, (int(onset["run"]), int(onset["lumisection"]))))
+        return asked[-1:] if asked and asked[-1].reason not in answered else []
+
+    def _ask(self, asked: Asked, now: datetime) -> None:
+        lessons = self.lessons(asked.since)
+        minimum = self._settings.retrain.minimum_lumisections
+        faults = [fault.alarm_id for fault in self._faults()]
+        daemon = fold_daemon(one.fact for one in self._ledger.facts(subject="daemon"))
+        candidates = self._sight.candidates()
+        if len(lessons) < minimum and not faults:
+            raise RefusedError(
+                f"{self._settings.stream.slot}: {len(lessons)} certified lumisections to learn from, "
+                f"{minimum} are needed; wait for more data or lower retrain.minimum_lumisections"
+            )
+        recipe = self._recipe(lessons) if lessons else None
+        fact = request_candidate(
+            candidates,
+            self._policy,
+            slot=self._settings.stream.slot,
+            trigger=asked.trigger,
+            initiator=asked.initiator,
+            recipe_digest=recipe.digest if recipe else "",
+            recipe=recipe.to_json() if recipe else {},
+            reason=asked.reason,
+            number=max((one.number for one in candidates), default=0) + 1,
+            open_faults=faults,
+            paused=daemon.paused,
+            now=now,
+        )
+        self._ledger.append(fact.candidate, (fact,), expect_sequence=0)
+        log.info("asked for %s: %s", fact.candidate, asked.reason)
+
+    def _faults(self) -> tuple[f.FaultOpened, ...]:
+        return open_faults(one.fact for one in self._ledger.facts(subject=self._settings.stream.name))
+
+    def lessons(self, since: tuple[int, int] | None) -> list[Outcome]:
+        """Return the lumisections a candidate may learn from: watched, certified, and outside every quarantine."""
+        outcomes = self._ledger.outcomes(self._settings.stream.name, results=["watched"], certified=True)
+        margin = self._settings.drift.quarantine_margin_lumisections
+        spans = quarantined((one.fact for one in self._ledger.facts(subject=self._settings.stream.name)), margin)
+        good = [
+            one
+            for one in outcomes
+            if (since is None or (one.run, one.lumisection) >= since)
+            and not any(first <= (one.run, one.lumisection) <= last for first, last in spans)
+        ]
+        return good[-self._settings.retrain.maximum_lumisections :]
+
+    def _recipe(self, lessons: list[Outcome]) -> Recipe:
+        settings = self._settings.retrain
+        running = self._sight.running() or None
+        champion = shelf.whole_bundle(self._ledger, running)
+        return Recipe(
+            slot=self._settings.stream.slot,
+            lumisections=ranges((one.run, one.lumisection) for one in lessons),
+            model=settings.model,
+            contract=champion.contract.digest if champion else None,
+            champion=champion.digest if champion else None,
+            seed=settings.seed,
+            epochs=settings.epochs,
+            batch_size=settings.batch_events,
+            target_rate_hz=settings.target_rate_hz,
+            bunches=settings.bunches,
+            proof_vectors=settings.vectors,
+        )
+
+
+FOREVER = (2**62, 2**62)
+
+
+def quarantined(facts: Iterable[f.Fact], margin: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+    """Return closed spans of (run, lumisection) that no model may learn from.
+
+    A fault quarantines from its onset, less a margin, to where it was closed (or without end while it is open); a
+    transient from its onset to its alarm.
+    """
+    spans: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {}
+    for fact in facts:
+        match fact:
+            case f.FaultOpened(alarm_id=alarm_id, onset_run=run, onset_lumisection=lumisection):
+                spans[alarm_id] = ((run, lumisection - margin), FOREVER)
+            case f.FaultClosed(alarm_id=alarm_id, until_run=run, until_lumisection=lumisection) if alarm_id in spans:
+                spans[alarm_id] = (spans[alarm_id][0], (run, lumisection))
+            case f.AlarmRaised(alarm_id=alarm_id, alarm=alarm) if alarm.get("verdict") == "transient":
+                onset: Mapping[str, Any] = alarm["onset"]
+                first = (int(onset["run"]), int(onset["lumisection"]) - margin)
+                spans[alarm_id] = (first, (int(alarm["run"]), int(alarm["lumisection"])))
+    return list(spans.values())
+
+
+def job_of(candidate: Candidate, settings: Settings, ledger: Ledger, champion: Path | None) -> dict[str, Any]:
+    """Return the job of a candidate: its recipe, and where each of its lumisections lies, as the ledger recorded it.
+
+    Raises:
+        RefusedError: The ledger does not hold a lumisection that the recipe names.
+    """
+    recipe = Recipe.from_json(candidate.recipe)
+    lumisections = []
+    for span in recipe.lumisections:
+        found = ledger.outcomes(settings.stream.name, between=((span.run, span.first), (span.run, span.last)))
+        by_number = {one.lumisection: one for one in found}
+        for number in range(span.first, span.last + 1):
+            one = by_number.get(number)
+            if one is None or not one.events_path:
+                raise RefusedError(
+                    f"{candidate.id}: the ledger holds no events of {span.run}:{number}; renew the recipe"
+                )
+            lumisections.append(
+                {
+                    "run": one.run,
+                    "lumisection": one.lumisection,
+                    "fill": one.fill,
+                    "pileup": one.pileup,
+                    "path": one.events_path,
+                    "sha256": one.events_sha256,
+                }
+            )
+    return {
+        "recipe": recipe.to_json(),
+        "lumisections": lumisections,
+        "champion": None if champion is None else str(champion),
+        "out": str(settings.state / "bundles"),
+        "exclude_reasons": {},
+    }

@@ -1,0 +1,146 @@
+"""The page as one application: routes, errors and the guard around them."""
+
+import logging
+import secrets
+from collections.abc import Callable
+from datetime import datetime
+from importlib.resources import files
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse, Response
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from daemon.decisions import Looks
+from daemon.errors import RefusedError, RetriggerError
+from daemon.ledger import Ledger
+from daemon.lifecycle import Policy
+from daemon.people import People
+from daemon.web import api, doors, forms, pages
+from daemon.web.api import problem, wants_json
+from daemon.web.doors import NotLoggedInError, WrongFormError
+from daemon.web.guard import Guard
+from daemon.web.office import Office
+from daemon.web.render import trouble
+from daemon.web.sessions import Sessions
+
+log = logging.getLogger("retrigger.web")
+
+
+def new_token() -> str:
+    """Return 256 unguessable bits as text."""
+    return secrets.token_urlsafe(32)
+
+
+def create_app(
+    ledger: Ledger,
+    people: People,
+    looks: Looks,
+    policy: Policy,
+    *,
+    stream: str,
+    slot: str,
+    public_url: str,
+    clock: Callable[[], datetime],
+    tokens: Callable[[], str] = new_token,
+) -> FastAPI:
+    """Return the page over one ledger.
+
+    Args:
+        ledger: The record; the page appends to it through `daemon.decisions` alone.
+        people: Who may log in.
+        looks: Sees bundle, board and certification: a `daemon.sight.Sight`.
+        policy: In force.
+        stream: Whose alarms and lumisections are shown.
+        slot: Whose model.
+        public_url: How people reach the page; requests under another name are refused, https makes cookies secure.
+        clock: Returns the time, UTC.
+        tokens: Returns unguessable text; given by tests.
+    """
+    app = FastAPI(title="retrigger", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.office = Office(
+        ledger=ledger,
+        people=people,
+        looks=looks,
+        policy=policy,
+        stream=stream,
+        slot=slot,
+        public_url=public_url,
+        clock=clock,
+        sessions=Sessions(tokens),
+    )
+    for part in (doors, pages, forms, api):
+        app.include_router(part.router)
+    app.mount("/static", StaticFiles(directory=str(files("daemon").joinpath("static"))), name="static")
+    app.add_middleware(Guard, public_url=public_url)
+    app.add_exception_handler(NotLoggedInError, _log_in_first)
+    app.add_exception_handler(WrongFormError, _wrong_form)
+    app.add_exception_handler(RefusedError, _no_such_thing)
+    app.add_exception_handler(RetriggerError, _cannot)
+    app.add_exception_handler(RequestValidationError, _unreadable)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _broken)
+    return app
+
+
+def _log_in_first(request: Request, error: Exception) -> Response:  # noqa: ARG001  # Starlette hands both
+    if wants_json(request):
+        return problem(401, "Nobody is logged in", "log in on the page first")
+    target = request.url.path if request.method == "GET" else "/"
+    return RedirectResponse(f"/login?to={target}", status_code=303)
+
+
+def _wrong_form(request: Request, error: Exception) -> Response:  # noqa: ARG001  # Starlette hands both
+    what = "this form was not made for your present log-in"
+    if wants_json(request):
+        return problem(403, "Wrong token", f"{what}; read X-Form-Token from /api/v1/session")
+    remedy = "Nothing was recorded. Go to the overview, open the candidate again and repeat what you meant to do."
+    return trouble(request, 403, "This form is too old", what, remedy)
+
+
+def _no_such_thing(request: Request, error: Exception) -> Response:
+    if wants_json(request):
+        return problem(404, "Not found", str(error))
+    return trouble(request, 404, "Nothing here", str(error), "Go to the overview; it lists what there is.")
+
+
+def _cannot(request: Request, error: Exception) -> Response:
+    log.error("the page cannot answer %s: %s", request.url.path, error)
+    if wants_json(request):
+        return problem(503, "The record cannot be read or written", str(error))
+    remedy = (
+        "Nothing was recorded, and what runs goes on running. Reload in a minute. If it stays, call the ML expert on "
+        "call; `retrigger doctor` on the host says what is wrong. Approving by command line works without this page."
+    )
+    return trouble(request, 503, "The record cannot be read or written", str(error), remedy)
+
+
+def _unreadable(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    detail = "; ".join(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors())
+    if wants_json(request):
+        return problem(422, "The request cannot be understood", detail)
+    return trouble(
+        request, 422, "The form cannot be understood", detail, "Nothing was recorded. Go back and try again."
+    )
+
+
+def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if wants_json(request):
+        return problem(error.status_code, str(error.detail), f"{request.method} {request.url.path}")
+    remedy = "Go to the overview; it lists what there is."
+    return trouble(request, error.status_code, str(error.detail), f"{request.method} {request.url.path}", remedy)
+
+
+def _broken(request: Request, error: Exception) -> Response:
+    log.exception("the page broke at %s", request.url.path, exc_info=error)
+    if wants_json(request):
+        return problem(500, "The page broke", "nothing was recorded; the log of retrigger-web has the details")
+    remedy = (
+        "Nothing was recorded, and what runs goes on running. Reload; if it breaks again, use the command line "
+        "(`retrigger candidates`, `retrigger show ID`) and send the ML expert the time shown here."
+    )
+    what = f"an error of ours, at {request.url.path}"
+    return trouble(request, 500, "The page broke", what, remedy)

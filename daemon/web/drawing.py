@@ -1,0 +1,94 @@
+"""Pictures as inline SVG, drawn on the server: an eta-phi map with the box of an alarm, and strips of lumisections.
+
+Each has a title for those who cannot see it.  Colours come from the style sheet by class, so that dark pages have dark
+pictures.  Nothing here knows what an alarm means.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup, escape
+
+ETA_EDGE = 5.0
+WIDTH, HEIGHT, MARGIN = 360.0, 200.0, 34.0
+
+
+def eta_phi_map(box: Mapping[str, Any], title: str) -> Markup:
+    """Return the eta-phi plane with one box; phi wraps at pi, so a box over the seam is drawn in two parts.
+
+    Args:
+        box: ``eta`` and ``phi`` as ``[low, high]`` in natural units and radians.
+        title: Said to screen readers.
+    """
+    across, up = WIDTH - MARGIN - 8, HEIGHT - MARGIN - 8
+
+    def x(eta: float) -> float:
+        return MARGIN + (min(max(eta, -ETA_EDGE), ETA_EDGE) + ETA_EDGE) / (2 * ETA_EDGE) * across
+
+    def y(phi: float) -> float:
+        return 8 + (math.pi - phi) / (2 * math.pi) * up
+
+    low, high = sorted(float(one) for one in box["eta"])
+    parts = [
+        f'<svg class="map" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" aria-label="{escape(title)}">',
+        f"<title>{escape(title)}</title>",
+        f'<rect class="plane" x="{MARGIN:g}" y="8" width="{across:g}" height="{up:g}"/>',
+    ]
+    for eta in (-4, -2, 0, 2, 4):
+        parts.append(f'<line class="grid" x1="{x(eta):.1f}" x2="{x(eta):.1f}" y1="8" y2="{8 + up:g}"/>')
+        parts.append(f'<text x="{x(eta):.1f}" y="{HEIGHT - 14:g}" text-anchor="middle">{eta}</text>')
+    for phi, name in ((-math.pi, "-π"), (0.0, "0"), (math.pi, "π")):
+        parts.append(
+            f'<line class="grid" x1="{MARGIN:g}" x2="{MARGIN + across:g}" y1="{y(phi):.1f}" y2="{y(phi):.1f}"/>'
+        )
+        parts.append(f'<text x="{MARGIN - 6:g}" y="{y(phi) + 4:.1f}" text-anchor="end">{name}</text>')
+    for begin, end in _unwrapped(float(box["phi"][0]), float(box["phi"][1])):
+        wide, tall = max(x(high) - x(low), 3.0), max(y(begin) - y(end), 3.0)
+        parts.append(
+            f'<rect class="box" x="{x(low):.1f}" y="{y(end):.1f}" width="{wide:.1f}" height="{tall:.1f}" rx="1"/>'
+        )
+    parts.append(f'<text x="{MARGIN + across / 2:g}" y="{HEIGHT - 1:g}" text-anchor="middle">η</text>')
+    parts.append(f'<text x="6" y="{8 + up / 2:g}">φ</text></svg>')
+    return Markup("".join(parts))  # noqa: S704  # every text in it was escaped or is a number
+
+
+def _unwrapped(begin: float, end: float) -> Iterable[tuple[float, float]]:
+    """Return the parts of a phi range within -pi to pi; a full turn is the whole range."""
+    if end < begin:
+        end += 2 * math.pi
+    if end - begin >= 2 * math.pi:
+        return [(-math.pi, math.pi)]
+    begin_in = (begin + math.pi) % (2 * math.pi) - math.pi
+    end_in = begin_in + (end - begin)
+    if end_in <= math.pi:
+        return [(begin_in, end_in)]
+    return [(begin_in, math.pi), (-math.pi, end_in - 2 * math.pi)]
+
+
+def strip(results: Sequence[tuple[str, str]], title: str) -> Markup:
+    """Return one thin bar per lumisection, oldest first, from ``(class, what to say when pointed at)``."""
+    step, tall = 6, 28
+    bars = "".join(
+        f'<rect class="ls {escape(kind)}" x="{index * step}" y="0" width="{step - 1}" height="{tall}">'
+        f"<title>{escape(said)}</title></rect>"
+        for index, (kind, said) in enumerate(results)
+    )
+    wide = max(step * len(results), step)
+    return Markup(  # noqa: S704  # every text in it was escaped
+        f'<svg class="strip" viewBox="0 0 {wide} {tall}" preserveAspectRatio="none" role="img" '
+        f'aria-label="{escape(title)}"><title>{escape(title)}</title>{bars}</svg>'
+    )
+
+
+def gauge(value: float, budget: float, title: str) -> Markup:
+    """Return a bar that fills towards a budget, with a mark where the budget is."""
+    top = max(budget * 1.25, value, 1e-9)
+    at, mark = 300 * max(value, 0.0) / top, 300 * budget / top
+    over = " over" if value >= budget else ""
+    return Markup(  # noqa: S704  # every text in it was escaped or is a number
+        f'<svg class="gauge{over}" viewBox="0 0 300 16" preserveAspectRatio="none" role="img" '
+        f'aria-label="{escape(title)}"><title>{escape(title)}</title>'
+        f'<rect class="rail" width="300" height="16" rx="3"/><rect class="fill" width="{at:.1f}" height="16" rx="3"/>'
+        f'<rect class="mark" x="{mark - 1:.1f}" width="2" height="16"/></svg>'
+    )

@@ -1,0 +1,65 @@
+"""What the pages stand on: the ledger, the people, eyes for the world, the rules and a clock, in one frozen value."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from threading import BoundedSemaphore
+
+from daemon.decisions import Looks
+from daemon.ledger import Ledger
+from daemon.lifecycle import Policy
+from daemon.people import People, Person
+from daemon.web.sessions import Session, Sessions
+
+PASSWORDS_AT_ONCE = BoundedSemaphore(2)  # argon2 takes 64 MiB and a core for each
+
+
+@dataclass(frozen=True, kw_only=True)
+class Office:
+    """Everything a route may use.
+
+    Attributes:
+        ledger: The record.
+        people: Local accounts.
+        looks: Sees bundle, board, beam and certification; the same eyes as the loop's.
+        policy: In force.
+        stream: Whose alarms and lumisections are shown.
+        slot: Whose model.
+        public_url: Where people reach the page; ``https`` makes cookies secure.
+        clock: Returns the time, UTC.
+        sessions: Who is logged in.
+    """
+
+    ledger: Ledger
+    people: People
+    looks: Looks
+    policy: Policy
+    stream: str
+    slot: str
+    public_url: str
+    clock: Callable[[], datetime]
+    sessions: Sessions
+
+    @property
+    def secure(self) -> bool:
+        """Whether the page is reached by https."""
+        return self.public_url.startswith("https://")
+
+    @property
+    def cookie(self) -> str:
+        """Name of the session cookie; browsers accept ``__Host-`` by https alone."""
+        return "__Host-retrigger" if self.secure else "retrigger"
+
+    def check_password(self, name: str, password: str, now: datetime) -> Person:
+        """Return the person whose password this is; a few at a time, so that log-ins cannot fill the memory.
+
+        Raises:
+            LoginRefusedError: It is not right, or the account waits or is closed.
+        """
+        with PASSWORDS_AT_ONCE:
+            return self.people.check_password(name, password, now)
+
+    def person_of(self, session: Session) -> Person | None:
+        """Return the person of a session with the roles they hold now; None when the account was closed."""
+        held = self.people.roles().get(session.person)
+        return None if held is None else Person(session.person, held)
