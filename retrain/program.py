@@ -134,18 +134,17 @@ class IntegerProgram:
         for layer in self.layers:
             if isinstance(layer, Dense):
                 reach = np.abs(layer.weights).T @ np.maximum(np.abs(low), np.abs(high)) + np.abs(layer.bias)
-                positive, negative = layer.weights.clip(min=0).T, layer.weights.clip(max=0).T
-                ends = [positive @ low + negative @ high + layer.bias, positive @ high + negative @ low + layer.bias]
-                low, high = (end.astype(np.int64) for end in ends)
+                low, high = _through(layer, low, high)
                 fraction += layer.weight_fraction
                 out.append(Bound(layer.name, -int(reach.max()), int(reach.max()), fraction))
-            else:
-                ends = [layer.kind.from_raw(end.clip(0) if layer.rectify else end, fraction) for end in (low, high)]
-                if layer.kind.overflow == "AP_WRAP":
-                    ends = [np.full_like(low, layer.kind.low), np.full_like(high, layer.kind.high)]
-                low, high = ends
-                fraction = layer.kind.fraction
-                out.append(Bound(layer.name, int(low.min()), int(high.max()), fraction))
+                continue
+            if layer.rectify:
+                low, high = _floored(low), _floored(high)
+            low, high = layer.kind.from_raw(low, fraction), layer.kind.from_raw(high, fraction)
+            if layer.kind.overflow == "AP_WRAP":
+                low, high = np.full_like(low, layer.kind.low), np.full_like(high, layer.kind.high)
+            fraction = layer.kind.fraction
+            out.append(Bound(layer.name, int(low.min()), int(high.max()), fraction))
         squares = int(np.maximum(np.square(low), np.square(high)).sum())
         return (*out, Bound("score", 0, squares, 2 * fraction))
 
@@ -190,6 +189,17 @@ class IntegerProgram:
             weights, bias = (arrays[f"{name}.{part}"].astype(np.int64) for part in ("weights", "bias"))
             layers.append(Dense(name, weights, bias, one["dense"]["weight_fraction"], one["dense"]["weight_bits"]))
         return cls(FixedPoint.parse(structure["port"]), tuple(layers), FixedPoint.parse(structure["score"]))
+
+
+def _floored(values: Integers) -> Integers:
+    return np.maximum(values, 0).astype(np.int64)
+
+
+def _through(layer: Dense, low: Integers, high: Integers) -> tuple[Integers, Integers]:
+    positive, negative = np.maximum(layer.weights, 0).T, np.minimum(layer.weights, 0).T
+    least = positive @ low + negative @ high + layer.bias
+    most = positive @ high + negative @ low + layer.bias
+    return least.astype(np.int64), most.astype(np.int64)
 
 
 def _narrow(values: Integers, kind: type[np.signedinteger[Any]]) -> NDArray[Any]:

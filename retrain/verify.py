@@ -4,7 +4,7 @@ Pure: evidence in, numbered verdicts out.  "Inconclusive" is an answer of its ow
 Nothing here knows how the evidence was measured, or who will read the verdict.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -65,3 +65,165 @@ def reason(gates: Sequence[GateResult]) -> str:
         return "no gate was run, and an empty list never passes"
     open_gates = [f"gate {gate.number} {gate.name}: {gate.summary}" for gate in gates if gate.verdict != "pass"]
     return "; ".join(open_gates) if open_gates else f"all {len(gates)} gates pass"
+
+
+MINIMUM_VECTORS = 100_000
+SURE = 0.8  # an estimate within this share of its budget passes; one beyond the inverse share fails
+UNSTABLE_P = 1e-3
+WORST_PILEUP_RATIO = 100.0
+TOLERATED_STEP = 1.25  # rate one integer below the threshold, over the target: coarser scores cannot hit a rate
+
+Evidence = Mapping[str, Any]
+Answer = tuple[Verdict, str, dict[str, Any]]
+
+
+def judge(evidence: Mapping[str, Evidence]) -> tuple[GateResult, ...]:
+    """Return every gate's verdict, in order.
+
+    Args:
+        evidence: By name: ``dataset``, ``preflight``, ``proof``, ``resources``, ``budget``, ``working_point``,
+            ``training``.  A gate whose evidence is missing fails: unknown is not good.
+    """
+    gates: tuple[tuple[str, Callable[..., Answer], tuple[str, ...]], ...] = (
+        ("data_certified", data_certified, ("dataset",)),
+        ("contract", contract_holds, ("preflight",)),
+        ("bit_exact", bit_exact, ("proof",)),
+        ("accumulator_bound", accumulator_bound, ("proof",)),
+        ("resources", resources, ("resources", "budget")),
+        ("latency", latency, ("resources", "budget")),
+        ("threshold_interval", threshold_interval, ("working_point",)),
+        ("rate_stability", rate_stability, ("working_point",)),
+        ("reproducibility", reproducibility, ("training",)),
+    )
+    out: list[GateResult] = []
+    for number, (name, gate, needs) in enumerate(gates, start=1):
+        missing = [need for need in needs if not evidence.get(need)]
+        if missing:
+            out.append(GateResult(number, name, "fail", f"no evidence of {' and '.join(missing)}"))
+            continue
+        verdict, summary, numbers = gate(*(evidence[need] for need in needs))
+        out.append(GateResult(number, name, verdict, summary, numbers))
+    return tuple(out)
+
+
+def data_certified(dataset: Evidence) -> Answer:
+    """Every lumisection learned from is certified; silence of the certification is not consent."""
+    numbers = {
+        name: dataset[name] for name in ("lumisections", "events", "certified", "rejected", "unspoken", "digest")
+    }
+    if dataset["rejected"]:
+        return "fail", f"{len(dataset['rejected'])} lumisections are certified bad: {dataset['rejected'][:5]}", numbers
+    if dataset["unspoken"]:
+        silent = (
+            f"certification has not spoken for {len(dataset['unspoken'])} of {dataset['lumisections']} lumisections"
+        )
+        return "inconclusive", silent, numbers
+    return "pass", f"{dataset['lumisections']} lumisections, {dataset['events']} events, all certified", numbers
+
+
+def contract_holds(preflight: Evidence) -> Answer:
+    """Offsets, shifts, units and types fit the data the model was made from."""
+    findings = list(preflight["findings"])
+    if findings:
+        return "fail", f"{len(findings)} findings, first {findings[0]}", dict(preflight)
+    return (
+        "pass",
+        f"contract {str(preflight['contract_digest'])[:12]} fits {preflight['events']} events",
+        dict(preflight),
+    )
+
+
+def bit_exact(proof: Evidence) -> Answer:
+    """All engines agree on every vector, there were enough vectors, and constants and types agree as written."""
+    numbers = {name: proof[name] for name in ("vectors", "classes", "mismatching_vectors", "structure", "rails")}
+    numbers["first_difference"] = proof["first_difference"]
+    vectors = int(proof["vectors"])
+    if proof["mismatching_total"] or proof["structure"]:
+        first = proof["first_difference"] or {}
+        where = f"first in {first['engine']} at {first['layer']}" if first else str(proof["structure"][:1])
+        return "fail", f"{proof['mismatching_total']} of {vectors} vectors differ, {where}", numbers
+    if vectors < MINIMUM_VECTORS:
+        return "inconclusive", f"0 mismatches, but only {vectors} of {MINIMUM_VECTORS} vectors", numbers
+    return "pass", f"0 mismatches in {vectors} vectors over {', '.join(proof['engines'])}", numbers
+
+
+def accumulator_bound(proof: Evidence) -> Answer:
+    """No input can make a sum inexact in float32 or overflow an accumulator in C++."""
+    bound = proof["accumulators"]
+    if not bound["exact_in_float32"]:
+        text = f"worst case {bound['worst_case']} reaches 2**24; PyTorch and QONNX are not exact there"
+        return "fail", text, dict(bound)
+    if bound["too_narrow"]:
+        return "fail", str(bound["too_narrow"][0]), dict(bound)
+    return "pass", f"worst case {bound['worst_case']} below 2**24, every accumulator holds its own", dict(bound)
+
+
+def resources(estimate: Evidence, budget: Evidence) -> Answer:
+    """The estimated cost keeps a margin to the budget that covers what an estimate can be wrong by."""
+    numbers = {"estimate": dict(estimate), "budget": dict(budget)}
+    parts, worst = [], 0.0
+    for name in ("lut", "ff", "dsp"):
+        used, limit = float(estimate[name]), float(budget[name])
+        share = used / limit if limit else (0.0 if used == 0 else float("inf"))
+        worst = max(worst, share)
+        parts.append(f"{name.upper()} {used:.0f} of {limit:.0f}")
+    text = f"{', '.join(parts)} (ESTIMATE, no synthesis)"
+    if worst > 1 / SURE:
+        return "fail", text, numbers
+    return ("pass" if worst <= SURE else "inconclusive"), text, numbers
+
+
+def latency(estimate: Evidence, budget: Evidence) -> Answer:
+    """The estimated pipeline ends within the ticks of the slot."""
+    used, limit = int(estimate["latency_ticks"]), int(budget["latency_ticks"])
+    text = f"{estimate['stages']} stages at {budget['clock_mhz']:g} MHz, {used} of {limit} ticks (ESTIMATE)"
+    return ("pass" if used <= limit else "fail"), text, {"estimate": dict(estimate), "budget": dict(budget)}
+
+
+def threshold_interval(point: Evidence) -> Answer:
+    """The rate at the threshold is known from enough events, and the target lies within its interval."""
+    names = ("threshold", "passing", "events", "rate_hz", "low_hz", "high_hz", "target_rate_hz", "one_below_hz")
+    numbers = {name: point[name] for name in (*names, "confidence", "minimum_passing")}
+    text = (
+        f"threshold {point['threshold']}: {point['rate_hz'] / 1e3:.1f} kHz "
+        f"({point['low_hz'] / 1e3:.1f} to {point['high_hz'] / 1e3:.1f}) for {point['target_rate_hz'] / 1e3:.1f} kHz "
+        f"from {point['passing']} of {point['events']} events"
+    )
+    if point["passing"] < point["minimum_passing"]:
+        return "inconclusive", f"{text}; at least {point['minimum_passing']} are needed", numbers
+    if not point["low_hz"] <= point["target_rate_hz"] <= point["high_hz"]:
+        return "fail", f"{text}; the target is outside", numbers
+    if point["one_below_hz"] > TOLERATED_STEP * point["target_rate_hz"] and point["rate_hz"] < point["target_rate_hz"]:
+        return "fail", f"{text}; one integer lower gives {point['one_below_hz'] / 1e3:.1f} kHz, too coarse", numbers
+    return "pass", text, numbers
+
+
+def rate_stability(point: Evidence) -> Answer:
+    """Rate follows pileup alone, is the same on events learned from and kept back, and explodes in no stratum."""
+    smooth, learned = point["stability"], point["training"]
+    counted = [one for one in point["strata"] if one["passing"] > 0 and one["pileup_from"] is not None]
+    surely_high = max((one["low_hz"] for one in counted), default=0.0)
+    ratio = surely_high / min((one["high_hz"] for one in counted), default=1.0)
+    numbers = {"stability": smooth, "training": learned, "strata": point["strata"], "pileup_ratio": ratio}
+    if learned["p_value"] < UNSTABLE_P:
+        text = f"training events pass {learned['fraction']:.4f}, held-out {point['fraction']:.4f}: it learned by heart"
+        return "fail", text, numbers
+    if smooth["tested"] and smooth["p_value"] < UNSTABLE_P:
+        return "fail", f"rate differs between fills at one pileup (p = {smooth['p_value']:.1e})", numbers
+    if ratio > WORST_PILEUP_RATIO:
+        return "fail", f"rate surely grows {ratio:.0f} times across pileup strata", numbers
+    if point["passing"] < point["minimum_passing"]:
+        return "inconclusive", f"{point['passing']} passing events say nothing about stability", numbers
+    tested = (
+        f"p = {smooth['p_value']:.2f} in {smooth['cells']} cells" if smooth["tested"] else "too few cells for fills"
+    )
+    return "pass", f"rate follows pileup ({tested}) over {len(counted)} strata", numbers
+
+
+def reproducibility(training: Evidence) -> Answer:
+    """A second start of the training ended its first epoch in the same bits."""
+    numbers = {name: training[name] for name in ("first_epoch", "first_epoch_again", "graph_again")}
+    same = training["first_epoch"] == training["first_epoch_again"] and training["graph_again"] is True
+    if not same:
+        return "fail", "the same recipe on the same data gave other bits", numbers
+    return "pass", f"first epoch repeated to the bit ({str(training['first_epoch'])[:12]}), graph too", numbers

@@ -6,7 +6,6 @@ compiles or reads a disk.
 """
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -196,8 +195,3 @@ def against_champion(
         "lost": int((champion & ~candidate).sum()),
         "overlap": both / either if either else 1.0,
     }
-
-
-def fills_or_runs(values: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Return the fill of each lumisection, its run where the fill is unknown."""
-    return [int(one["run"] if one.get("fill") is None else one["fill"]) for one in values]

@@ -48,7 +48,8 @@ def signed_digits(values: Integers) -> Integers:
         G. W. Reitwiesner, Adv. Comput. 1 (1960) 231: the count is the popcount of ``x ^ 3x`` (halved to ``x/2``).
     """
     magnitude = np.abs(values)
-    return np.bitwise_count(magnitude ^ (3 * magnitude)).astype(np.int64)
+    out: Integers = np.bitwise_count(magnitude ^ (3 * magnitude)).astype(np.int64)
+    return out
 
 
 def estimate(contract: Contract, program: IntegerProgram) -> Estimate:
