@@ -1,7 +1,7 @@
 """The same verbs for programs: JSON in, JSON out, problems as RFC 9457 `application/problem+json`.
 
-A decision carries ``If-Match: "REQUEST_ID"``; without it the answer is 428, with an old one 412.  The session cookie says
-who asks, the header ``X-Form-Token`` that the request is theirs, and the password is given again.
+A decision carries ``If-Match: "REQUEST_ID"``; without it the answer is 428, with an old one 412.  The session cookie
+says who asks, the header ``X-Form-Token`` that the request is theirs, and the password is given again.
 """
 
 from typing import Annotated, Any

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
 
 from daemon.decisions import Looks
 from daemon.errors import RefusedError, RetriggerError
@@ -31,6 +32,14 @@ log = logging.getLogger("retrigger.web")
 def new_token() -> str:
     """Return 256 unguessable bits as text."""
     return secrets.token_urlsafe(32)
+
+
+class _Page(FastAPI):
+    """An application whose every answer passes the guard, the one to an error of ours included."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        office: Office = self.state.office
+        return Guard(super().build_middleware_stack(), office.public_url)
 
 
 def create_app(
@@ -58,7 +67,7 @@ def create_app(
         clock: Returns the time, UTC.
         tokens: Returns unguessable text; given by tests.
     """
-    app = FastAPI(title="retrigger", docs_url=None, redoc_url=None, openapi_url=None)
+    app = _Page(title="retrigger", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.office = Office(
         ledger=ledger,
         people=people,
@@ -73,7 +82,6 @@ def create_app(
     for part in (doors, pages, forms, api):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=str(files("daemon").joinpath("static"))), name="static")
-    app.add_middleware(Guard, public_url=public_url)
     app.add_exception_handler(NotLoggedInError, _log_in_first)
     app.add_exception_handler(WrongFormError, _wrong_form)
     app.add_exception_handler(RefusedError, _no_such_thing)
@@ -135,7 +143,7 @@ def _http(request: Request, error: Exception) -> Response:
 
 
 def _broken(request: Request, error: Exception) -> Response:
-    log.exception("the page broke at %s", request.url.path, exc_info=error)
+    log.error("the page broke at %s", request.url.path, exc_info=error)
     if wants_json(request):
         return problem(500, "The page broke", "nothing was recorded; the log of retrigger-web has the details")
     remedy = (

@@ -1,5 +1,7 @@
 """From values to HTML: one strict template environment, everything escaped."""
 
+from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -7,6 +9,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from daemon.ledger import Outcome
 from daemon.web import drawing, words
 from daemon.web.office import Office
 from daemon.web.sessions import Session
@@ -21,7 +24,30 @@ TEMPLATES = Environment(
 TEMPLATES.filters.update(
     short=words.short, moment=words.moment, span=words.span, figure=words.figure, plain=words.plain_name
 )
-TEMPLATES.globals.update(words=words, drawing=drawing, listed=words.listed)
+TEMPLATES.filters["to_set"] = set
+KINDS = {"watched": "fine", "quiet": "fine", "warn": "blind", "alarm": "loud", "excluded": "off", "late": "off"}
+
+
+def strip_of(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
+    """Return class and words of each lumisection for `drawing.strip`."""
+    return [
+        (
+            KINDS.get(one.result, "blind"),
+            f"{one.run}:{one.lumisection} {words.plain_name(one.result)} {one.reason}".strip(),
+        )
+        for one in outcomes
+    ]
+
+
+def strip_legend(outcomes: Sequence[Outcome]) -> list[tuple[str, str, int]]:
+    """Return word, class and number of each result that occurs, the commonest first."""
+    counted = Counter(one.result for one in outcomes)
+    return [(word, KINDS.get(word, "blind"), number) for word, number in counted.most_common()]
+
+
+TEMPLATES.globals.update(
+    words=words, drawing=drawing, listed=words.listed, strip_of=strip_of, strip_legend=strip_legend
+)
 
 
 def page(
