@@ -125,6 +125,7 @@ def keep_events(paths: list[Path], settings: Settings, *, conditions: Path | Non
                         "lumisection": events.lumisection,
                         "fill": at.fill,
                         "pileup": at.pileup,
+                        "certified": at.certified,
                         "path": str(stored.path),
                         "sha256": stored.sha256,
                     }

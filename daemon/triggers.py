@@ -208,6 +208,7 @@ def job_of(candidate: Candidate, settings: Settings, ledger: Ledger, champion: P
                     "lumisection": one.lumisection,
                     "fill": one.fill,
                     "pileup": one.pileup,
+                    "certified": one.certified,
                     "path": one.events_path,
                     "sha256": one.events_sha256,
                 }

@@ -69,7 +69,7 @@ def write(qonnx: Path, contract: Contract, folder: Path) -> None:
         ExportError: hls4ml finds no layer that is the network's input.
     """
     import hls4ml  # noqa: PLC0415 - heavy, and only this function needs it
-    from qonnx.core.modelwrapper import ModelWrapper  # noqa: PLC0415
+    from qonnx.core.modelwrapper import ModelWrapper  # noqa: PLC0415 - paid only where it is needed
 
     work = folder.with_name(folder.name + ".hls4ml")
     shutil.rmtree(work, ignore_errors=True)

@@ -211,7 +211,7 @@ def _inside_cpp(
 
 
 def _inside_pytorch(witnesses: Witnesses, raw: Integers) -> Iterator[tuple[str, str, NDArray[np.float64]]]:
-    import torch  # noqa: PLC0415
+    import torch  # noqa: PLC0415 - paid only where it is needed
 
     fractions = _fractions(witnesses.program)
     values: Any = torch.from_numpy((raw * 2.0**-witnesses.program.port.fraction).astype(np.float32))
@@ -223,8 +223,8 @@ def _inside_pytorch(witnesses: Witnesses, raw: Integers) -> Iterator[tuple[str, 
 
 
 def _inside_qonnx(witnesses: Witnesses, raw: Integers) -> Iterator[tuple[str, str, NDArray[np.float64]]]:
-    from qonnx.core.modelwrapper import ModelWrapper  # noqa: PLC0415
-    from qonnx.core.onnx_exec import execute_onnx  # noqa: PLC0415
+    from qonnx.core.modelwrapper import ModelWrapper  # noqa: PLC0415 - paid only where it is needed
+    from qonnx.core.onnx_exec import execute_onnx  # noqa: PLC0415 - paid only where it is needed
 
     model = ModelWrapper(str(witnesses.graph))
     first = model.graph.input[0].name

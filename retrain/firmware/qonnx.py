@@ -32,10 +32,10 @@ def export(encoder: Any, width: int, path: Path) -> None:
     quantised residual sums.
     """
     import torch  # noqa: PLC0415 - the pure half of this module must be importable without it
-    from brevitas.export import export_qonnx  # noqa: PLC0415
-    from qonnx.core.modelwrapper import ModelWrapper  # noqa: PLC0415
-    from qonnx.transformation.gemm_to_matmul import GemmToMatMul  # noqa: PLC0415
-    from qonnx.util.cleanup import cleanup_model  # noqa: PLC0415
+    from brevitas.export import export_qonnx  # noqa: PLC0415 - paid only where it is needed
+    from qonnx.core.modelwrapper import ModelWrapper  # noqa: PLC0415 - paid only where it is needed
+    from qonnx.transformation.gemm_to_matmul import GemmToMatMul  # noqa: PLC0415 - paid only where it is needed
+    from qonnx.util.cleanup import cleanup_model  # noqa: PLC0415 - paid only where it is needed
 
     raw = path.with_suffix(".raw")
     with contextlib.redirect_stdout(io.StringIO()):
@@ -176,8 +176,8 @@ def parameters(encoder: Any) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]
 
     The second witness for the graph's parameters: it never passes through the exporter.
     """
-    import brevitas.nn as qnn  # noqa: PLC0415
-    import torch  # noqa: PLC0415
+    import brevitas.nn as qnn  # noqa: PLC0415 - paid only where it is needed
+    import torch  # noqa: PLC0415 - paid only where it is needed
 
     out: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
     values: Any = torch.zeros(1, next(layer.in_features for layer in encoder if isinstance(layer, qnn.QuantLinear)))
@@ -195,10 +195,10 @@ def parameters(encoder: Any) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]
 
 def run(path: Path, normalised: NDArray[np.float32], beat: Any = None) -> NDArray[np.float32]:
     """Return what the QONNX runtime computes for normalised inputs of shape ``(n_events, n_inputs)``."""
-    from qonnx.core.modelwrapper import ModelWrapper  # noqa: PLC0415
-    from qonnx.core.onnx_exec import execute_onnx  # noqa: PLC0415
-    from qonnx.transformation.change_batchsize import ChangeBatchSize  # noqa: PLC0415
-    from qonnx.transformation.infer_shapes import InferShapes  # noqa: PLC0415
+    from qonnx.core.modelwrapper import ModelWrapper  # noqa: PLC0415 - paid only where it is needed
+    from qonnx.core.onnx_exec import execute_onnx  # noqa: PLC0415 - paid only where it is needed
+    from qonnx.transformation.change_batchsize import ChangeBatchSize  # noqa: PLC0415 - paid only where it is needed
+    from qonnx.transformation.infer_shapes import InferShapes  # noqa: PLC0415 - paid only where it is needed
 
     batch = 4096
     model = ModelWrapper(str(path)).transform(ChangeBatchSize(batch)).transform(InferShapes())
