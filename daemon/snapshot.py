@@ -167,6 +167,14 @@ def snapshot_from(
     )
 
 
+def snapshot_of(ledger: Ledger, now: datetime) -> Snapshot:
+    """Return what the record says now of every stream and slot in it, with what its loop last said of itself."""
+    loop = last_loop_view(ledger) or LoopView(started=now)
+    streams = {stream for stream, _ in ledger.figures().outcomes} | set(loop.evidence)
+    slots = {stored.fact.slot for stored in ledger.facts(kind="champion_imported") if hasattr(stored.fact, "slot")}
+    return snapshot_from(ledger, now, loop=loop, streams=sorted(streams), slots=sorted(slots | set(loop.running)))
+
+
 def last_loop_view(ledger: Ledger) -> LoopView | None:
     """Return what the loop last left in the ledger's status; None if it never ran here."""
     row = ledger.status().get("loop")
@@ -253,6 +261,6 @@ def vectors_of(bundle: Path) -> tuple[int, int] | None:
     """Return how many vectors a bundle's proof compared and how many disagreed; None when it cannot be read."""
     try:
         proof = json.loads((bundle / "evidence" / "proof.json").read_bytes())
-        return int(proof["vectors"]), int(proof["mismatches"])
+        return int(proof["vectors"]), int(proof["mismatching_total"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

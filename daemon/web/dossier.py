@@ -16,13 +16,14 @@ from daemon.lifecycle import Candidate, GateOutcome, Phase, Policy, World
 from daemon.lifecycle import facts as f
 from daemon.lifecycle.binding import changes
 from daemon.people import Person
+from daemon.shelf import bundle_path
 from daemon.web.words import ROLES, listed
 from retrain import bundle as bundles
 from retrain.errors import BundleAlteredError
 
 Row = tuple[str, Any, Any]
-HARDWARE = ("exact", "hardware", "resource", "latency", "emulator", "qonnx", "vector", "proof", "budget", "integer")
-PROVENANCE = ("data", "provenance", "certif", "recipe", "repro", "lumisection", "unity", "bundle")
+HARDWARE = frozenset({"contract", "bit_exact", "accumulator_bound", "resources", "latency"})
+PROVENANCE = frozenset({"data_certified", "reproducibility"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,17 +98,6 @@ def dossier(
     )
 
 
-def bundle_folder(ledger: Ledger, digest: str) -> Path | None:
-    """Return where the bundle of a digest was put, by the record."""
-    for stored in ledger.facts(kind="champion_imported"):
-        if isinstance(stored.fact, f.ChampionImported) and stored.fact.digest == digest:
-            return Path(stored.fact.bundle_path)
-    for stored in ledger.facts(kind="training_finished"):
-        if isinstance(stored.fact, f.TrainingFinished) and stored.fact.bundle_digest == digest:
-            return Path(stored.fact.bundle_path)
-    return None
-
-
 def _whole(candidate: Candidate) -> tuple[bundles.Bundle | None, str]:
     if candidate.build is None:
         return None, ""
@@ -158,22 +148,17 @@ def _limits(bundle: bundles.Bundle | None) -> tuple[str, ...]:
 
 
 def _grouped(gates: tuple[GateOutcome, ...]) -> dict[str, tuple[GateOutcome, ...]]:
-    groups: dict[str, list[GateOutcome]] = {"physics": [], "hardware": [], "provenance": []}
-    for gate in gates:
-        name = gate.name.lower()
-        if any(word in name for word in HARDWARE):
-            groups["hardware"].append(gate)
-        elif any(word in name for word in PROVENANCE):
-            groups["provenance"].append(gate)
-        else:
-            groups["physics"].append(gate)
-    return {group: tuple(members) for group, members in groups.items()}
+    return {
+        "physics": tuple(gate for gate in gates if gate.name not in HARDWARE | PROVENANCE),
+        "hardware": tuple(gate for gate in gates if gate.name in HARDWARE),
+        "provenance": tuple(gate for gate in gates if gate.name in PROVENANCE),
+    }
 
 
 def _differences(ledger: Ledger, bundle: bundles.Bundle | None, running: str | None) -> tuple[Row, ...]:
     if bundle is None or not running:
         return ()
-    folder = bundle_folder(ledger, running)
+    folder = bundle_path(ledger, running)
     if folder is None:
         return (("bundle", running, bundle.digest),)
     try:

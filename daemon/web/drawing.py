@@ -92,3 +92,51 @@ def gauge(value: float, budget: float, title: str) -> Markup:
         f'<rect class="rail" width="300" height="16" rx="3"/><rect class="fill" width="{at:.1f}" height="16" rx="3"/>'
         f'<rect class="mark" x="{mark - 1:.1f}" width="2" height="16"/></svg>'
     )
+
+
+def rate_chart(strata: Sequence[Mapping[str, Any]], target_hz: float | None, title: str) -> Markup:
+    """Return the rate against pileup, a dot with its interval for each step, on a logarithmic axis.
+
+    Args:
+        strata: ``pileup_from``, ``rate_hz``, ``low_hz``, ``high_hz`` of each step of five units, lowest first.
+        target_hz: Drawn as a dashed line.
+        title: Said to screen readers.
+    """
+    lows = [float(one["low_hz"]) for one in strata if float(one["low_hz"]) > 0]
+    bottom = math.floor(math.log10(min([*lows, target_hz or 1e9, 1e9]))) if lows or target_hz else 0
+    top = math.ceil(math.log10(max(*(float(one["high_hz"]) for one in strata), target_hz or 1.0, 10.0**bottom * 10)))
+    across, up, tall = WIDTH - 56.0, HEIGHT - MARGIN - 8, HEIGHT
+    first, last = float(strata[0]["pileup_from"]), float(strata[-1]["pileup_from"]) + 5.0
+
+    def x(pileup: float) -> float:
+        return 48.0 + (pileup - first) / (last - first) * across
+
+    def y(rate: float) -> float:
+        inside = min(max(math.log10(max(rate, 1e-9)), bottom), top)
+        return 8 + (top - inside) / max(top - bottom, 1) * up
+
+    parts = [
+        f'<svg class="map" viewBox="0 0 {WIDTH:g} {tall:g}" role="img" aria-label="{escape(title)}">',
+        f"<title>{escape(title)}</title>",
+        f'<rect class="plane" x="48" y="8" width="{across:g}" height="{up:g}"/>',
+    ]
+    for power in range(bottom, top + 1):
+        level = y(10.0**power)
+        name = f"{10.0 ** (power - 3):g} kHz"
+        parts.append(f'<line class="grid" x1="48" x2="{48 + across:g}" y1="{level:.1f}" y2="{level:.1f}"/>')
+        parts.append(f'<text x="44" y="{level + 4:.1f}" text-anchor="end">{name}</text>')
+    if target_hz:
+        parts.append(
+            f'<line class="target" x1="48" x2="{48 + across:g}" y1="{y(target_hz):.1f}" y2="{y(target_hz):.1f}"/>'
+        )
+    for one in strata:
+        middle = x(float(one["pileup_from"]) + 2.5)
+        low, high = y(float(one["low_hz"])), y(float(one["high_hz"]))
+        parts.append(f'<line class="bar" x1="{middle:.1f}" x2="{middle:.1f}" y1="{high:.1f}" y2="{low:.1f}"/>')
+        parts.append(f'<circle class="dot" cx="{middle:.1f}" cy="{y(float(one["rate_hz"])):.1f}" r="3"/>')
+        parts.append(
+            f'<text x="{x(float(one["pileup_from"])):.1f}" y="{tall - 14:g}" '
+            f'text-anchor="middle">{float(one["pileup_from"]):g}</text>'
+        )
+    parts.append(f'<text x="{48 + across / 2:g}" y="{tall - 1:g}" text-anchor="middle">pileup</text></svg>')
+    return Markup("".join(parts))  # noqa: S704  # every text in it was escaped or is a number

@@ -1,26 +1,33 @@
-"""The page as a process of its own: it serves until it is told to stop, or until the daemon that started it is gone."""
+"""`retrigger web`: the page as a process of its own, told by signals when to end."""
 
 import os
 import signal
 import threading
+from types import FrameType
 
 from daemon.assemble import Parts, utc_now
+from daemon.notify import READY, STOPPING, WATCHDOG, notify, status, watchdog_period_s
 from daemon.web.app import create_app
 from daemon.web.serve import serve_page
 
+LOOK_AT_PARENT_S = 1.0
 
-def serve(ready: Parts, *, with_parent: bool) -> None:
-    """Serve the page on `web.listen`.
 
-    Args:
-        ready: The ledger and what belongs to it.
-        with_parent: End when the process that started this one ends, however it ends.
+def serve(ready: Parts, *, with_parent: bool = False) -> None:
+    """Serve until SIGTERM or SIGINT, or, with `with_parent`, until the process that started this one is gone.
 
     Raises:
-        ConfigurationError: It cannot listen there.
+        ConfigurationError: It cannot listen where the configuration says.
     """
+    stop, parent = threading.Event(), os.getppid()
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ask)
     settings = ready.settings
-    page = create_app(
+    app = create_app(
         ready.ledger,
         ready.people,
         ready.sight,
@@ -30,14 +37,13 @@ def serve(ready: Parts, *, with_parent: bool) -> None:
         public_url=settings.web.public_url,
         clock=utc_now,
     )
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    parent = os.getppid()
-    server = serve_page(page, settings.web.listen)
-    try:
-        while not stop.wait(1.0):
-            if with_parent and os.getppid() != parent:
-                return
-    finally:
-        server.stop()
+    server = serve_page(app, settings.web.listen)
+    notify(READY, status(f"the page answers as {settings.web.public_url}"))
+    period_s = min(watchdog_period_s() or LOOK_AT_PARENT_S, LOOK_AT_PARENT_S)
+    while not stop.wait(period_s) and server.alive:
+        if with_parent and os.getppid() != parent:
+            break
+        ready.ledger.head()  # a page that cannot read its record is no page: then the watchdog is not fed
+        notify(WATCHDOG)
+    notify(STOPPING)
+    server.stop()

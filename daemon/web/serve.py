@@ -54,6 +54,11 @@ class PageServer:
         host, port = self._server.servers[0].sockets[0].getsockname()[:2]
         return f"http://{host}:{port}"
 
+    @property
+    def alive(self) -> bool:
+        """Whether it still answers."""
+        return self._thread.is_alive()
+
     def stop(self) -> None:
         """Answer what was begun, then end."""
         self._server.should_exit = True

@@ -1,0 +1,120 @@
+"""The evidence of a bundle in the rows that an approver reads: physics, hardware, provenance.
+
+Every figure comes from the bundle's own evidence files, which its digest covers.  A figure that is not there is left
+out, never guessed.  Nothing here judges; the gates did.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from daemon.web.words import figure
+from retrain.bundle import Bundle
+from retrain.errors import BundleAlteredError
+
+Row = tuple[str, str, str]
+MOST_RANGES = 12
+
+
+def evidence_of(bundle: Bundle, name: str) -> Mapping[str, Any]:
+    """Return one piece of evidence; empty when the bundle has none of that name."""
+    try:
+        return bundle.evidence(name)
+    except BundleAlteredError:
+        return {}
+
+
+def physics(bundle: Bundle) -> tuple[Row, ...]:
+    """Return (what, candidate, champion on the same events)."""
+    point = evidence_of(bundle, "working_point")
+    against = point.get("against_champion") or {}
+    old = against.get("champion") or {}
+    if not point:
+        return ()
+    rows = [
+        ("Total rate", _rate(point), _rate(old)),
+        ("Aimed at", _khz(point.get("target_rate_hz")), ""),
+        ("Threshold, integer", figure(point.get("threshold")), figure(against["threshold"]) if against else ""),
+        (
+            "Passing events",
+            f"{figure(point.get('passing'))} of {figure(point.get('events'))}",
+            f"{figure(old['passing'])} of {figure(old['events'])}" if old else "",
+        ),
+    ]
+    if against:
+        rows += [
+            ("Events gained", figure(against.get("gained")), ""),
+            ("Events lost", figure(against.get("lost")), ""),
+            ("Overlap of the two", f"{100 * float(against.get('overlap', 0)):.1f} %", ""),
+        ]
+    return tuple(rows)
+
+
+def strata(bundle: Bundle) -> tuple[Mapping[str, Any], ...]:
+    """Return the rate in steps of pileup, known pileup only, lowest first."""
+    found = evidence_of(bundle, "working_point").get("strata") or ()
+    return tuple(one for one in found if one.get("pileup_from") is not None)
+
+
+def worst_stratum(bundle: Bundle) -> str:
+    """Return the step of pileup in which the rate is highest, as a sentence; empty when there is none."""
+    known = strata(bundle)
+    if not known:
+        return ""
+    worst = max(known, key=lambda one: float(one["rate_hz"]))
+    return f"Worst slice: pileup from {figure(worst['pileup_from'])} on, {_rate(worst)}."
+
+
+def hardware(bundle: Bundle) -> tuple[tuple[str, str], ...]:
+    """Return (what, figure) of the bit-exact proof and of the estimated cost against its budget."""
+    proof, cost = evidence_of(bundle, "proof"), evidence_of(bundle, "resources")
+    rows: list[tuple[str, str]] = []
+    if proof:
+        rows.append(("Vectors compared", figure(proof.get("vectors"))))
+        rows.append(("Mismatching vectors", figure(proof.get("mismatching_total"))))
+        if classes := proof.get("classes"):
+            rows.append(("Where they come from", figure(classes)))
+        if engines := proof.get("engines"):
+            rows.append(("Compared", figure(engines)))
+    if cost:
+        budget = bundle.contract.budget
+        rows += [
+            (f"{name.upper()}, ESTIMATE", f"{figure(cost.get(name))} of {figure(getattr(budget, name))}")
+            for name in ("lut", "ff", "dsp")
+        ]
+        ticks = f"{figure(cost.get('latency_ticks'))} of {figure(budget.latency_ticks)} ticks of 25 ns"
+        rows.append(("Latency, ESTIMATE", ticks))
+    return tuple(rows)
+
+
+def provenance(bundle: Bundle) -> tuple[tuple[str, str], ...]:
+    """Return (what, figure) of the data, the seeds and the versions."""
+    data, versions = evidence_of(bundle, "dataset"), evidence_of(bundle, "versions")
+    rows: list[tuple[str, str]] = []
+    for part, name in (("training", "Learned from"), ("held_out", "Measured on")):
+        if one := data.get(part):
+            rows.append((name, f"{_ranges(one.get('ranges') or ())}; {figure(one.get('events'))} events"))
+    if data:
+        certified = f"{figure(data.get('certified'))} of {figure(data.get('lumisections'))} lumisections"
+        rows.append(("Certified", certified))
+        if excluded := data.get("excluded"):
+            rows.append(("Kept out", f"{figure(len(excluded))} lumisections, each with its reason"))
+        rows.append(("Data digest", str(data.get("digest", ""))[:16]))
+    rows.append(("Seed", figure(bundle.recipe.seed)))
+    rows += [(name, str(value)) for name, value in sorted(versions.items())]
+    return tuple(rows)
+
+
+def _ranges(spans: Any) -> str:
+    texts = [str(one) for one in spans]
+    more = f" and {len(texts) - MOST_RANGES} more ranges" if len(texts) > MOST_RANGES else ""
+    return ", ".join(texts[:MOST_RANGES]) + more
+
+
+def _rate(value: Mapping[str, Any]) -> str:
+    if not value or value.get("rate_hz") is None:
+        return ""
+    return f"{_khz(value['rate_hz'])} ({_khz(value.get('low_hz'))} to {_khz(value.get('high_hz'))})"
+
+
+def _khz(value: Any) -> str:
+    return "not known" if value is None else f"{float(value) / 1e3:.3g} kHz"
