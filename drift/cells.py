@@ -1,0 +1,117 @@
+"""What every η-φ cell of an object type should hold, given its total and the pileup, and how sure that is.
+
+The expectation is a ring share that follows pileup times a static azimuthal modulation, shrunk to flat where the
+reference is too small to know better.  Evidence is only asked for beyond what the reference leaves open, so a cell
+whose expectation is poorly known stays silent.  Nothing here remembers anything.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drift.streams import Floats, Template
+
+RATIOS = (0.05, 0.4, 0.75, 1.35, 3.0)
+"""Alternatives: the rate a fault leaves in a cell, relative to the expected one."""
+LEVELS = 3
+SYSTEMATIC = 0.03
+"""Relative change of a cell's share that is benign."""
+BAND = 2.0
+"""Standard deviations of the expectation's own error that belong to the null."""
+LEAST_EXPECTED = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class CellModel:
+    """Expectation of one object type's map.
+
+    Attributes:
+        object: Object type.
+        rings: Expected share of each η row, by pileup.
+        modulation: Share of a row's objects in each φ column, shape ``(n_eta, n_phi)``, rows sum to one.
+        error: Relative standard error of the cells, one array per pyramid level, flat.
+        active: Cells that expect enough, one array per level, flat.
+    """
+
+    object: str
+    rings: Template
+    modulation: Floats
+    error: tuple[Floats, ...]
+    active: tuple[NDArray[np.bool_], ...]
+
+    def expected(self, total: float, pileup: float) -> Floats:
+        """Return the expected map, scaled to a total."""
+        rings = self.rings.at(pileup)
+        return np.asarray((rings / rings.sum() * total)[:, None] * self.modulation)
+
+    def log_factors(self, observed: NDArray[np.int64], pileup: float) -> Floats:
+        """Return the log e-value of every cell of every level under every ratio, shape ``(n_ratios, n_cells)``.
+
+        The e-value of a ratio above one is fair at the largest benign rate, of one below at the smallest, so its mean
+        is at most one over the whole benign band.
+        """
+        expected = self.expected(float(observed.sum()), pileup)
+        ratio = np.array(RATIOS)[:, None]
+        out = []
+        seen: Floats = observed.astype(np.float64)
+        want = expected
+        for level in range(LEVELS):
+            if level:
+                seen, want = halve(seen), halve(want)
+            band = BAND * self.error[level] + SYSTEMATIC
+            rate = np.where(ratio > 1, want.ravel() * (1 + band), want.ravel() * np.maximum(1 - band, 0.0))
+            factor = np.log(ratio) * seen.ravel() - (ratio - 1) * rate
+            out.append(np.where(self.active[level], factor, -np.inf))
+        return np.concatenate(out, axis=1)
+
+    @classmethod
+    def fit(cls, kind: str, maps: NDArray[np.int64], pileup: Floats, degree: int) -> "CellModel":
+        """Fit from the reference's maps.
+
+        Args:
+            kind: Object type.
+            maps: Shape ``(n_lumisections, n_eta, n_phi)``.
+            pileup: Shape ``(n_lumisections,)``.
+            degree: Of the ring shares' polynomials.
+        """
+        total = np.maximum(maps.sum(axis=(1, 2)), 1).astype(np.float64)
+        rows = maps.sum(axis=2)
+        rings = Template.fit(rows / total[:, None], pileup, total, degree)
+        pooled = maps.sum(axis=0).astype(np.float64)
+        modulation, prior = shrunk_modulation(pooled)
+        error, active = [], []
+        mean, counts = pooled / len(maps), pooled
+        for level in range(LEVELS):
+            if level:
+                mean, counts = halve(mean), halve(counts)
+            row = np.repeat(counts.sum(axis=1), counts.shape[1])
+            error.append(np.sqrt(1 / (counts.ravel() + prior * 4**level + 1.0) + 1 / (row + 1.0)))
+            active.append(mean.ravel() >= LEAST_EXPECTED)
+        return cls(kind, rings, modulation, tuple(error), tuple(active))
+
+
+def shrunk_modulation(pooled: Floats) -> tuple[Floats, float]:
+    """Return each row's azimuthal shares, shrunk to flat by empirical Bayes, and the prior's weight in counts.
+
+    Gamma-Poisson: the prior's strength is what the spread beyond counting statistics over the whole map leaves.
+    """
+    columns = pooled.shape[1]
+    flat = np.repeat(pooled.mean(axis=1, keepdims=True), columns, axis=1)
+    known = flat > 5
+    if known.any():
+        excess = ((pooled - flat)[known] ** 2 - flat[known]).sum() / (flat[known] ** 2).sum()
+    else:
+        excess = 0.0
+    prior = 1 / max(excess, 1e-4)
+    weight = prior / np.maximum(flat, 1e-9)
+    rate = (pooled + prior) / (1 + weight)
+    return rate / np.maximum(rate.sum(axis=1, keepdims=True), 1e-12), float(min(prior, 1e4))
+
+
+def halve(one: Floats) -> Floats:
+    """Sum neighbouring pairs along both axes; an odd last row stays alone."""
+    rows = one if one.shape[0] % 2 == 0 else np.concatenate([one, np.zeros((1, one.shape[1]))])
+    columns = rows if rows.shape[1] % 2 == 0 else np.concatenate([rows, np.zeros((rows.shape[0], 1))], axis=1)
+    n_eta, n_phi = columns.shape
+    return np.asarray(columns.reshape(n_eta // 2, 2, n_phi // 2, 2).sum(axis=(1, 3)))

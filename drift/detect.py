@@ -1,0 +1,197 @@
+"""How much evidence has gathered that the detector is not what it was, at a stated rate of false alarms.
+
+An e-value is a non-negative number whose mean is at most one while all is well.  For every possible start of a change,
+every residual stream, several sizes and both signs, the likelihood ratio of "a step began there" is such a number; so is
+the Poisson ratio of every eta-phi cell.  Their Shiryaev-Roberts sum over starts, averaged over alternatives, exceeds A
+on average at most once in A lumisections, whatever the dependence between streams (J. Shin, A. Ramdas, A. Rinaldo,
+arXiv:2203.03532).  The guarantee is as good as the benign model.  Pure: no clock, no files, no randomness.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drift.benign import CLIP, RHO, SHIFTS, Benign, FillFilter
+from drift.cells import RATIOS, CellModel
+from drift.streams import DIRECTED, ONE_SIDED, StreamLabel
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+RECENT = 48
+SPARSE = 16
+"""Start times kept: about the last 48 lumisections, and every 16th of the last 256."""
+FAMILY_WEIGHTS = {"scale": 0.15, "rate": 0.10, "phi": 0.10, "eta": 0.10, "chi2": 0.15, "pc": 0.08, "t2": 0.04}
+CELL_WEIGHT = 0.28
+LOG_CAP = 80.0
+RATIO_CAP = 1e30
+NEVER = -700.0
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """The share of the mixture each alternative has; they sum to at most one.
+
+    Attributes:
+        streams: Shape ``(2, n_streams)``, upward and downward, summed over sizes.
+        cells: Of one alternative of one active cell, one number per object type.
+    """
+
+    streams: Floats
+    cells: tuple[float, ...]
+
+    @classmethod
+    def of(cls, labels: tuple[StreamLabel, ...], cells: tuple[CellModel, ...]) -> "Weights":
+        """Share the families' weights among their members."""
+        families = [one.family for one in labels]
+        weight = np.array([FAMILY_WEIGHTS[one] / families.count(one) for one in families])
+        upward_only = np.array([one in ONE_SIDED for one in families])
+        streams = np.stack([np.where(upward_only, weight, weight / 2), np.where(upward_only, 0.0, weight / 2)])
+        shares = []
+        for one in cells:
+            active = sum(int(level.sum()) for level in one.active)
+            shares.append(CELL_WEIGHT / len(cells) / max(active * len(RATIOS), 1))
+        return cls(streams, tuple(shares))
+
+
+@dataclass(frozen=True)
+class Contributor:
+    """One part of the evidence.
+
+    Attributes:
+        name: Stream, or region in words.
+        object: Object type, empty when it is about all.
+        kind: Family of the stream, or ``cell``.
+        index: Place of the stream among those in use, or of the cell in its flat pyramid.
+        sign: 1 for more, -1 for less, 0 when the stream has no direction.
+        log_evidence: Natural log of its part of the mixture.
+        start: Lumisection count at which its strongest alternative began.
+    """
+
+    name: str
+    object: str
+    kind: str
+    index: int
+    sign: int
+    log_evidence: float
+    start: int
+
+
+@dataclass(eq=False)
+class Evidence:
+    """The running mixture; `update` once a lumisection.
+
+    Attributes:
+        clock: Lumisections taken in so far.
+        filter: Kalman filter of the current fill.
+        ratio: Log likelihood ratio by start, size, sign and stream.
+        response: What the filter has absorbed of a unit step, by start.
+        start: The clock at which each start slot began.
+        cells: Shiryaev-Roberts statistic of every cell and ratio, by object type.
+    """
+
+    clock: int
+    filter: FillFilter
+    ratio: Floats
+    response: Floats
+    start: Ints
+    cells: list[Floats]
+
+    @classmethod
+    def fresh(cls, benign: Benign, cells: tuple[CellModel, ...]) -> "Evidence":
+        """Return evidence before the first lumisection."""
+        streams = benign.noise.size
+        slots = RECENT + SPARSE
+        return cls(
+            0,
+            FillFilter.fresh(benign),
+            np.full((slots, len(SHIFTS), 2, streams), NEVER),
+            np.zeros((slots, 2, streams)),
+            np.zeros(slots, dtype=np.int64),
+            [np.zeros((len(RATIOS), sum(level.size for level in one.active))) for one in cells],
+        )
+
+    def forget(self) -> None:
+        """Drop all evidence, keeping what the filter knows of the fill."""
+        self.ratio[:] = NEVER
+        for one in self.cells:
+            one[:] = 0.0
+
+    def new_fill(self, benign: Benign) -> None:
+        """Start a fill: a fresh filter, and alternatives that begin to show anew."""
+        self.filter = FillFilter.fresh(benign)
+        self.response[:] = 0.0
+
+    def update(self, benign: Benign, value: Floats, noise_factor: float, cell_factors: list[Floats]) -> None:
+        """Take one lumisection in.
+
+        Args:
+            benign: Spreads of the streams.
+            value: Standardised residual streams, scaled to the reference's events.
+            noise_factor: Reference events over this lumisection's events.
+            cell_factors: Log e-values of the cells by object type, shape ``(n_ratios, n_cells)``.
+        """
+        slot = RECENT + self.clock // SPARSE % SPARSE if self.clock % SPARSE == 0 else self.clock % RECENT
+        self.ratio[slot] = 0.0
+        self.response[slot] = 0.0
+        self.start[slot] = self.clock
+        innovation, spread, gain = self.filter.step(benign, value, noise_factor)
+        score = np.clip(innovation / benign.kappa, -CLIP, CLIP)
+        shows = 1.0 - self.response[:, 0] - self.response[:, 1]
+        unit = shows * (np.sqrt(benign.noise) / (spread * benign.kappa))
+        for place, shift in enumerate(SHIFTS):
+            step = shift * unit
+            half = step**2 / 2
+            self.ratio[:, place, 0] += step * score - half
+            self.ratio[:, place, 1] -= step * score + half
+        np.maximum(self.ratio, NEVER, out=self.ratio)
+        self.response[:, 0] = (self.response[:, 0] + gain[0] * shows) * RHO
+        self.response[:, 1] += gain[1] * shows
+        for statistic, factor in zip(self.cells, cell_factors, strict=True):
+            np.minimum((statistic + 1.0) * np.exp(np.clip(factor, -LOG_CAP, LOG_CAP)), RATIO_CAP, out=statistic)
+        self.clock += 1
+
+    def by_stream(self, weights: Weights) -> Floats:
+        """Return each stream's part of the mixture, shape ``(n_streams,)``."""
+        summed = np.exp(np.minimum(self.ratio, LOG_CAP)).sum(axis=(0, 1)) / len(SHIFTS)
+        return np.asarray((summed * weights.streams).sum(axis=0))
+
+    def by_cells(self, weights: Weights) -> Floats:
+        """Return each object type's part of the mixture."""
+        return np.array([one.sum() * share for one, share in zip(self.cells, weights.cells, strict=True)])
+
+    def log_total(self, weights: Weights) -> float:
+        """Return the natural log of the mixture."""
+        total = float(self.by_stream(weights).sum() + self.by_cells(weights).sum())
+        return float(np.log(max(total, 1e-300)))
+
+    def contributors(
+        self, weights: Weights, labels: tuple[StreamLabel, ...], cells: tuple[CellModel, ...], most: int = 8
+    ) -> tuple[Contributor, ...]:
+        """Return the strongest parts, directed streams and cells before generic ones.
+
+        A generic stream wins on very large shifts and names nothing; it comes first only where nothing directed speaks.
+        """
+        found = []
+        parts = self.by_stream(weights)
+        for place, label in enumerate(labels):
+            flat = int(self.ratio[:, :, :, place].argmax())
+            slot, _, sign = np.unravel_index(flat, self.ratio.shape[:3])
+            direction = 0 if label.family in (*ONE_SIDED, "pc") else 1 - 2 * int(sign)
+            log_part = float(np.log(max(parts[place], 1e-300)))
+            found.append(
+                Contributor(
+                    label.name, label.object, label.family, place, direction, log_part, int(self.start[slot])
+                )
+            )
+        for one, statistic, share in zip(cells, self.cells, weights.cells, strict=True):
+            ratio, cell = np.unravel_index(int(statistic.argmax()), statistic.shape)
+            log_part = float(np.log(max(float(statistic.sum()) * share, 1e-300)))
+            sign = 1 if RATIOS[int(ratio)] > 1 else -1
+            found.append(Contributor(f"{one.object} cells", one.object, "cell", int(cell), sign, log_part, -1))
+        named = {*DIRECTED, "cell"}
+        loudest = max((one.log_evidence for one in found if one.kind in named), default=-np.inf)
+        speaks = loudest > 3.0
+        found.sort(key=lambda one: (not (speaks and one.kind in named), -one.log_evidence))
+        return tuple(found[:most])

@@ -1,0 +1,284 @@
+"""How a reference is learnt: templates, directions and held-out residuals from a sample of certified lumisections.
+
+Every spread that evidence rests on comes from residuals of fills whose own lumisections had no part in their template:
+what the template does not know is then inside the spread.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drift.cells import CellModel
+from drift.conditions import Conditions
+from drift.errors import ReferenceUnfitError
+from drift.profile import LumisectionSummary, layout_of
+from drift.schema import FeatureSchema
+from drift.streams import (
+    DIRECTED,
+    ETA_RINGS,
+    PHI_SECTORS,
+    Floats,
+    Ints,
+    StreamModel,
+    Template,
+    equal_rings,
+    label_streams,
+    merge_bins,
+    scale_direction,
+    sector_counts,
+)
+
+LEAST_SECTOR_COUNT = 15.0
+LEAST_EVENTS = 50
+MOST_FOLDS = 8
+COMPONENTS = 12
+SHRINKAGE = 0.5
+
+
+@dataclass(eq=False)
+class Sample:
+    """The lumisections a reference is learnt from, in time order, histograms kept sparse.
+
+    Attributes:
+        fill: Fill of each, shape ``(n,)``.
+        pileup: Shape ``(n,)``.
+        events: Shape ``(n,)``.
+        counts: Flat table summed over all.
+        maps: Object maps by type, shape ``(n, n_eta, n_phi)``.
+        sparse: Places and values of each flat table.
+        refused: How many lumisections were not taken, by reason.
+    """
+
+    fill: Ints
+    pileup: Floats
+    events: Floats
+    counts: Floats
+    maps: dict[str, NDArray[np.int32]]
+    sparse: list[tuple[NDArray[np.int32], NDArray[np.int64]]]
+    refused: Counter[str]
+
+    @property
+    def size(self) -> int:
+        """Number of lumisections."""
+        return len(self.fill)
+
+    @property
+    def mean_events(self) -> float:
+        """Mean events in a lumisection."""
+        return float(self.events.mean())
+
+    def refused_words(self) -> str:
+        """Say what was not taken and why."""
+        return ", ".join(f"{count} left out: {why}" for why, count in self.refused.most_common()) or "none left out"
+
+    @classmethod
+    def gather(cls, pairs: Iterable[tuple[LumisectionSummary, Conditions]], schema: FeatureSchema) -> "Sample":
+        """Take the usable and certified lumisections.
+
+        Raises:
+            ReferenceUnfitError: A summary was counted under another schema, or the schema has no features.
+        """
+        if not schema.features:
+            raise ReferenceUnfitError(f"schema {schema.name} reads no features, so nothing can be watched with it")
+        rows, refused = [], Counter[str]()
+        total = np.zeros(layout_of(schema).size)
+        for summary, conditions in pairs:
+            if summary.schema_digest != schema.digest:
+                raise ReferenceUnfitError(
+                    f"run {summary.run} lumisection {summary.lumisection} was counted under another schema than "
+                    f"{schema.name}; count it again"
+                )
+            if not conditions.usable or conditions.pileup is None:
+                refused[conditions.obstacle] += 1
+            elif conditions.certified is not True:
+                refused["not certified"] += 1
+            elif summary.events < LEAST_EVENTS:
+                refused[f"below {LEAST_EVENTS} events"] += 1
+            else:
+                total += summary.counts
+                places = np.flatnonzero(summary.counts).astype(np.int32)
+                maps = {kind: one.astype(np.int32) for kind, one in summary.maps.items()}
+                fill = conditions.fill if conditions.fill is not None else summary.run
+                rows.append(
+                    (fill, summary.run, summary.lumisection, conditions.pileup, summary.events)
+                    + (places, summary.counts[places], maps)
+                )
+        rows.sort(key=lambda row: row[:3])
+        return cls(
+            np.array([row[0] for row in rows], dtype=np.int64),
+            np.array([row[3] for row in rows], dtype=np.float64),
+            np.array([row[4] for row in rows], dtype=np.float64),
+            total,
+            {kind: np.stack([row[7][kind] for row in rows]) for kind in schema.objects} if rows else {},
+            [(row[5], row[6]) for row in rows],
+            refused,
+        )
+
+    def merged(self, merged: Ints, bins: int) -> Floats:
+        """Return the merged counts of every lumisection, shape ``(n, bins)``."""
+        out = np.zeros((self.size, bins))
+        for row, (places, values) in zip(out, self.sparse, strict=True):
+            target = merged[places]
+            kept = target >= 0
+            row += np.bincount(target[kept], weights=values[kept], minlength=bins)
+        return out
+
+    def folds(self) -> list[Ints]:
+        """Return groups of fills to hold out in turn."""
+        fills = np.unique(self.fill)
+        return [fills[start :: min(MOST_FOLDS, len(fills))] for start in range(min(MOST_FOLDS, len(fills)))]
+
+    @property
+    def degree(self) -> int:
+        """Degree of pileup polynomials the sample can carry."""
+        if self.size < 150 or np.ptp(self.pileup) < 0.05 * self.pileup.mean():
+            return 1
+        return 2 if self.size < 1500 else 3
+
+
+@dataclass(eq=False)
+class _Counted:
+    """The sample as the templates see it."""
+
+    bins: Floats
+    totals: Floats
+    sectors: Floats
+
+    def templates(self, sample: Sample, used: NDArray[np.bool_]) -> tuple[Template, Template, Template]:
+        pileup, events, degree = sample.pileup[used], sample.events[used], sample.degree
+        size = PHI_SECTORS + ETA_RINGS
+        per_type = np.maximum(np.repeat(self.totals, size, axis=1), 1.0)
+        return (
+            Template.fit(self.bins[used] / events[:, None], pileup, events, degree),
+            Template.fit(self.totals[used] / events[:, None], pileup, events, degree),
+            Template.fit((self.sectors / per_type)[used], pileup, events, min(degree, 2)),
+        )
+
+
+@dataclass(eq=False)
+class HeldOut:
+    """Residual streams of lumisections whose fill had no part in the template.
+
+    Attributes:
+        raw: Every stream, shape ``(n_held, n_all_streams)``.
+        fill: Fill of each.
+    """
+
+    raw: Floats
+    fill: Ints
+
+    def standard(self, model: StreamModel) -> tuple[Floats, Ints]:
+        """Return the streams in use, centred and scaled as the model does, and their fills."""
+        return (self.raw[:, model.kept] - model.mean) / model.spread, self.fill
+
+
+def fit_streams(sample: Sample, schema: FeatureSchema) -> tuple[StreamModel, HeldOut]:
+    """Fit the stream model, and return it with the held-out residuals its spreads come from."""
+    layout = layout_of(schema)
+    objects = tuple(schema.objects)
+    merged, owner = merge_bins(layout, sample.counts, float(sample.events.sum()), sample.size)
+    rings = tuple(equal_rings(sample.maps[kind].sum(axis=(0, 2)).astype(np.float64)) for kind in objects)
+    sectors = np.stack([sector_counts({k: m[i] for k, m in sample.maps.items()}, objects, rings) for i in range(sample.size)])
+    totals = np.stack([sample.maps[kind].sum(axis=(1, 2)) for kind in objects], axis=1).astype(np.float64)
+    counted = _Counted(sample.merged(merged, owner.size), totals, sectors)
+    shares, rates, sector_shares = counted.templates(sample, np.ones(sample.size, dtype=bool))
+    nothing = np.zeros((0, owner.size))
+    model = StreamModel(
+        objects, merged, owner, shares, rates, sector_shares, rings, nothing, np.zeros(0), (), nothing, np.zeros(0),
+        np.zeros(0, dtype=np.int64), (), np.zeros(0), np.zeros(0),
+    )
+    places, folds = _held_out(sample, counted, model)
+    residual = np.stack([fold.bin_residuals(counted.bins[i], sample.events[i], sample.pileup[i]) for i, fold in zip(places, folds, strict=True)])
+    model = _with_directions(model, sample, schema, residual)
+    model = _with_components(model, residual)
+    raw = np.stack(
+        [
+            replace(fold, directions=model.directions, components=model.components, variances=model.variances).raw_from(
+                residual[row], sample.events[i], counted.totals[i], counted.sectors[i], sample.pileup[i]
+            )
+            for row, (i, fold) in enumerate(zip(places, folds, strict=True))
+        ]
+    )
+    labels = label_streams(layout, objects, model.scale_objects, owner, len(model.variances))
+    kept = _kept(labels, raw, totals.mean(axis=0), sectors.mean(axis=0), objects)
+    mean = np.array([0.0 if labels[k].family in (*DIRECTED, "pc") else raw[:, k].mean() for k in kept])
+    fill = sample.fill[places]
+    within = np.concatenate([raw[fill == one][:, kept] - raw[fill == one][:, kept].mean(axis=0) for one in np.unique(fill)])
+    spread = np.maximum(within.std(axis=0), 0.3)
+    model = replace(model, kept=kept, labels=tuple(labels[k] for k in kept), mean=mean, spread=spread)
+    return model, HeldOut(raw, fill)
+
+
+def _held_out(sample: Sample, counted: _Counted, model: StreamModel) -> tuple[list[int], list[StreamModel]]:
+    places, folds = [], []
+    for held in sample.folds():
+        out = np.isin(sample.fill, held)
+        low, high = np.quantile(sample.pileup[~out], (0.01, 0.99))
+        shares, rates, sectors = counted.templates(sample, ~out)
+        fold = replace(model, shares=shares, rates=rates, sectors=sectors)
+        known = np.flatnonzero(out & (sample.pileup >= low) & (sample.pileup <= high))
+        places += known.tolist()
+        folds += [fold] * len(known)
+    if len(places) < sample.size / 3:
+        raise ReferenceUnfitError(
+            f"only {len(places)} of {sample.size} lumisections have a pileup that other fills of the reference also "
+            "have, so fill-to-fill spread cannot be told from pileup; give it fills of like pileup"
+        )
+    order = sorted(range(len(places)), key=places.__getitem__)
+    return [places[k] for k in order], [folds[k] for k in order]
+
+
+def _with_directions(model: StreamModel, sample: Sample, schema: FeatureSchema, residual: Floats) -> StreamModel:
+    root = np.sqrt(np.maximum(sample.merged(model.merged, model.owner.size).sum(axis=0) / sample.events.sum(), 1e-6))
+    histograms = layout_of(schema).histograms
+    weights, response, kinds = [], [], []
+    for kind in ("MET", *schema.objects):
+        of_kind = [i for i, one in enumerate(histograms) if one.object == kind and one.quantity == "pt"]
+        slope = sum(
+            (scale_direction(histograms[i], sample.counts, model.merged, model.owner.size) for i in of_kind),
+            np.zeros(model.owner.size),
+        )
+        inside = np.isin(model.owner, of_kind)
+        if not inside.any():
+            continue
+        wanted = (slope / root)[inside]
+        part = residual[:, inside]
+        covariance = np.cov(part.T) * (1 - SHRINKAGE) + np.eye(int(inside.sum())) * SHRINKAGE
+        best = np.linalg.solve(covariance, wanted)
+        norm = np.sqrt(best @ covariance @ best)
+        line = np.zeros(model.owner.size)
+        line[inside] = best / norm
+        weights.append(line)
+        response.append(float(wanted @ best / norm))
+        kinds.append(kind)
+    return replace(model, directions=np.stack(weights), response=np.array(response), scale_objects=tuple(kinds))
+
+
+def _with_components(model: StreamModel, residual: Floats) -> StreamModel:
+    count = int(min(COMPONENTS, len(residual) // 20))
+    _, sizes, axes = np.linalg.svd(residual - residual.mean(axis=0), full_matrices=False)
+    pivot = np.sign(axes[:count][np.arange(count), np.abs(axes[:count]).argmax(axis=1)])
+    return replace(model, components=axes[:count] * pivot[:, None], variances=sizes[:count] ** 2 / len(residual))
+
+
+def _kept(labels, raw: Floats, totals: Floats, sectors: Floats, objects: tuple[str, ...]) -> Ints:
+    expected = np.full(len(labels), np.inf)
+    size = PHI_SECTORS + ETA_RINGS
+    sector = 0
+    for place, label in enumerate(labels):
+        if label.family == "rate":
+            expected[place] = totals[objects.index(label.object)]
+        elif label.family in {"phi", "eta"}:
+            expected[place] = sectors[sector]
+            sector += 1
+    assert sector == size * len(objects)
+    good = (expected >= LEAST_SECTOR_COUNT) & np.isfinite(raw).all(axis=0) & (raw.std(axis=0) > 1e-6)
+    return np.flatnonzero(good)
+
+
+def fit_cells(sample: Sample) -> tuple[CellModel, ...]:
+    """Fit the cell expectations of every object type."""
+    return tuple(CellModel.fit(kind, maps, sample.pileup, min(sample.degree, 2)) for kind, maps in sample.maps.items())

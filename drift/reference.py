@@ -1,0 +1,183 @@
+"""What a healthy detector shows at each pileup, learnt from certified lumisections of several fills.
+
+A reference is a frozen expectation with a digest: templates by pileup, cell maps, and the benign spreads that make
+evidence honest.  It refuses to be fitted from too little, says what would make it better, and knows the pileup range
+outside which it may not speak.  It never adapts: a reference that follows the detector absorbs its faults.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from drift.archive import pack, unpack
+from drift.benign import Benign, fit_benign
+from drift.cells import CellModel
+from drift.conditions import Conditions
+from drift.errors import ReferenceUnfitError
+from drift.fit import Sample, fit_cells, fit_streams
+from drift.profile import LumisectionSummary
+from drift.schema import FeatureSchema, schema_named
+from drift.streams import StreamModel
+
+LEAST_FILLS = 3
+LEAST_LUMISECTIONS = 60
+GOOD_FILLS = 15
+GOOD_LUMISECTIONS = 5000
+SUPPORT = (0.01, 0.99)
+VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """A fitted expectation; see `Reference.fit`.
+
+    Attributes:
+        schema: What was counted.
+        streams: Expected residual streams.
+        cells: Expected maps by object type.
+        benign: Benign spreads of the streams.
+        counts: Counts of the whole reference added up, for contract checks.
+        events: Mean events in a lumisection.
+        pileup_low: Lower end of the support, the 1 % quantile.
+        pileup_high: Upper end, the 99 % quantile.
+        fills: Fills in it.
+        lumisections: Lumisections in it.
+        advice: What would make it better, in sentences; empty when it is large enough.
+        digest: SHA-256 of all of the above.
+    """
+
+    schema: FeatureSchema
+    streams: StreamModel
+    cells: tuple[CellModel, ...]
+    benign: Benign
+    counts: np.ndarray
+    events: float
+    pileup_low: float
+    pileup_high: float
+    fills: tuple[int, ...]
+    lumisections: int
+    advice: tuple[str, ...]
+    digest: str
+
+    @classmethod
+    def fit(
+        cls, pairs: Iterable[tuple[LumisectionSummary, Conditions]], schema: FeatureSchema
+    ) -> "Reference":
+        """Fit from summaries and their conditions; only usable and certified lumisections count.
+
+        Args:
+            pairs: One summary and its conditions a lumisection, in any order.
+            schema: The schema the summaries were counted under.
+
+        Raises:
+            ReferenceUnfitError: Too few fills or lumisections remain, or a summary has another schema.
+        """
+        sample = Sample.gather(pairs, schema)
+        fills = tuple(int(one) for one in np.unique(sample.fill))
+        if len(fills) < LEAST_FILLS or sample.size < LEAST_LUMISECTIONS:
+            raise ReferenceUnfitError(
+                f"a reference needs {LEAST_FILLS} fills and {LEAST_LUMISECTIONS} usable, certified lumisections; found "
+                f"{len(fills)} fills and {sample.size} lumisections ({sample.refused_words()}); give it more fills, or "
+                "conditions that certify them"
+            )
+        low, high = (float(q) for q in np.quantile(sample.pileup, SUPPORT))
+        streams, held = fit_streams(sample, schema)
+        values, fill = held.standard(streams)
+        groups = [
+            f"{one.family}:{one.object}" if one.family in {"phi", "eta", "scale", "rate"} else one.family
+            for one in streams.labels
+        ]
+        benign = fit_benign(values, fill, groups)
+        cells = fit_cells(sample)
+        advice = _advice(len(fills), sample.size, low, high)
+        body = cls(
+            schema, streams, cells, benign, sample.counts, sample.mean_events, low, high, fills, sample.size, advice, ""
+        )
+        return body._with_digest()
+
+    def _with_digest(self) -> "Reference":
+        head, arrays = self._parts()
+        digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
+        for name in sorted(arrays):
+            digest.update(name.encode() + np.ascontiguousarray(arrays[name]).tobytes())
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__} | {"digest": digest.hexdigest()}
+        return Reference(**fields)
+
+    def _parts(self) -> tuple[dict[str, object], dict[str, np.ndarray]]:
+        head: dict[str, object] = {
+            "version": VERSION,
+            "schema": self.schema.name,
+            "schema_digest": self.schema.digest,
+            "events": self.events,
+            "pileup": [self.pileup_low, self.pileup_high],
+            "fills": list(self.fills),
+            "lumisections": self.lumisections,
+            "advice": list(self.advice),
+        }
+        arrays: dict[str, np.ndarray] = {"counts": self.counts}
+        head["streams"] = pack("streams", self.streams, arrays)
+        head["benign"] = pack("benign", self.benign, arrays)
+        head["cells"] = [pack(f"cells{i}", one, arrays) for i, one in enumerate(self.cells)]
+        return head, arrays
+
+    def save(self, path: Path) -> None:
+        """Write to one file, atomically."""
+        head, arrays = self._parts()
+        header = np.frombuffer(json.dumps(head | {"digest": self.digest}).encode(), dtype=np.uint8)
+        partial = path.with_suffix(path.suffix + ".part")
+        with partial.open("wb") as stream:
+            np.savez_compressed(stream, header=header, **arrays)  # type: ignore[arg-type]  # names are ours
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> "Reference":
+        """Read a saved reference and check its digest.
+
+        Raises:
+            ReferenceUnfitError: The file is missing, is not a reference, was altered, or is of another schema version.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+        except (OSError, ValueError) as cause:
+            raise ReferenceUnfitError(f"{path} cannot be read as a reference: {cause}; fit it again") from cause
+        if "header" not in arrays:
+            raise ReferenceUnfitError(f"{path} is not a reference; fit one with `retrigger reference fit`")
+        head = json.loads(arrays.pop("header").tobytes())
+        schema = schema_named(head["schema"])
+        if head["version"] != VERSION or head["schema_digest"] != schema.digest:
+            raise ReferenceUnfitError(f"{path} was made under another version of {schema.name}; fit it again")
+        loaded = cls(
+            schema,
+            unpack(StreamModel, head["streams"], arrays),
+            tuple(unpack(CellModel, one, arrays) for one in head["cells"]),
+            unpack(Benign, head["benign"], arrays),
+            arrays["counts"],
+            head["events"],
+            head["pileup"][0],
+            head["pileup"][1],
+            tuple(head["fills"]),
+            head["lumisections"],
+            tuple(head["advice"]),
+            "",
+        )._with_digest()
+        if loaded.digest != head["digest"]:
+            raise ReferenceUnfitError(f"{path} does not match its digest {head['digest'][:12]}; fit it again")
+        return loaded
+
+
+def _advice(fills: int, lumisections: int, low: float, high: float) -> tuple[str, ...]:
+    said = []
+    if fills < GOOD_FILLS:
+        said.append(
+            f"{fills} fills show little of what varies from fill to fill; the allowance is widened, {GOOD_FILLS} are enough"
+        )
+    if lumisections < GOOD_LUMISECTIONS:
+        said.append(f"{lumisections} lumisections leave the templates uncertain; {GOOD_LUMISECTIONS} are enough")
+    if high - low < 5:
+        said.append(f"pileup only spans {low:.1f} to {high:.1f}; outside it nothing can be said")
+    return tuple(said)

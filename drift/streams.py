@@ -1,0 +1,270 @@
+"""How far a lumisection is from what its pileup makes expected, as a few hundred numbers of unit spread.
+
+A residual stream is one such number per lumisection.  *Directed* streams ask about something a detector does: the pt
+scale of an object, its rate, the share of one azimuthal sector or pseudorapidity ring.  *Generic* ones (chi-squared of a
+histogram, principal components, their sum of squares) see what nobody thought of.  Nothing here remembers anything:
+memory is `drift.detect`'s, and what spread is benign is `drift.benign`'s.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drift.profile import Histogram, Layout, LumisectionSummary
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+MERGED_COUNT = 8.0
+"""Expected counts a merged bin needs in one lumisection."""
+MOST_BINS = 40
+PHI_SECTORS = 12
+ETA_RINGS = 8
+SCALE_STEP = 0.03
+LEAST_FRACTION = 1e-6
+DIRECTED = ("scale", "rate", "phi", "eta")
+ONE_SIDED = ("chi2", "t2")
+
+
+@dataclass(frozen=True)
+class StreamLabel:
+    """What one residual stream watches.
+
+    Attributes:
+        family: ``scale``, ``rate``, ``phi``, ``eta``, ``chi2``, ``pc`` or ``t2``.
+        object: Object type, empty when it is about all of them.
+        index: Sector, ring, histogram or component.
+        name: As people read it, e.g. ``JET pt scale``.
+    """
+
+    family: str
+    object: str
+    index: int
+    name: str
+
+
+@dataclass(frozen=True, eq=False)
+class Template:
+    """Expectations as polynomials of pileup.
+
+    Attributes:
+        centre: Pileup in the middle of the support.
+        half: Half the width of the support.
+        coefficients: Shape ``(degree + 1, n)``.
+    """
+
+    centre: float
+    half: float
+    coefficients: Floats
+
+    def at(self, pileup: float) -> Floats:
+        """Return the n expectations at one pileup, never below a tiny floor."""
+        powers = _powers(np.array([pileup]), self.centre, self.half, len(self.coefficients) - 1)
+        return np.maximum((powers @ self.coefficients)[0], LEAST_FRACTION)
+
+    @classmethod
+    def fit(cls, values: Floats, pileup: Floats, weight: Floats, degree: int) -> "Template":
+        """Fit by weighted least squares.
+
+        Args:
+            values: Shape ``(n_lumisections, n)``, e.g. the share of events in each bin.
+            pileup: Shape ``(n_lumisections,)``.
+            weight: Inverse variance of each lumisection, e.g. its events.
+            degree: Of the polynomial.
+        """
+        low, high = float(pileup.min()), float(pileup.max())
+        centre, half = (low + high) / 2, max((high - low) / 2, 0.02 * max(high, 1.0))
+        powers = _powers(pileup, centre, half, degree)
+        root = np.sqrt(weight)[:, None]
+        coefficients, *_ = np.linalg.lstsq(powers * root, values * root, rcond=1e-8)
+        return cls(centre, half, coefficients)
+
+
+def _powers(pileup: Floats, centre: float, half: float, degree: int) -> Floats:
+    z = np.clip((pileup - centre) / half, -1.1, 1.1)
+    return np.stack([z**power for power in range(degree + 1)], axis=1)
+
+
+def merge_bins(layout: Layout, counts: Floats, events: float, lumisections: int) -> tuple[Ints, Ints]:
+    """Merge neighbouring bins until each expects enough counts in one lumisection.
+
+    Args:
+        layout: Where the histograms lie.
+        counts: Flat table summed over the reference.
+        events: Events in it.
+        lumisections: Lumisections in it.
+
+    Returns:
+        The merged bin of every table entry (-1 for histograms left out), and the histogram of every merged bin.
+    """
+    need = max(MERGED_COUNT * lumisections, events / MOST_BINS)
+    merged = np.full(layout.size, -1, dtype=np.int64)
+    owner: list[int] = []
+    for number, one in enumerate(layout.histograms):
+        first, gathered, start = len(owner), 0.0, one.bins.start
+        for place in range(one.bins.start, one.bins.stop):
+            gathered += counts[place]
+            if gathered >= need:
+                merged[start : place + 1] = len(owner)
+                owner.append(number)
+                start, gathered = place + 1, 0.0
+        if len(owner) > first:
+            merged[start : one.bins.stop] = len(owner) - 1
+        if len(owner) - first < 2:
+            merged[one.bins] = -1
+            del owner[first:]
+    return merged, np.array(owner, dtype=np.int64)
+
+
+def merged_counts(table: NDArray[np.int64], merged: Ints, bins: int) -> Floats:
+    """Sum a flat table into the merged bins."""
+    kept = merged >= 0
+    return np.bincount(merged[kept], weights=table[kept], minlength=bins).astype(np.float64)
+
+
+def scale_direction(one: Histogram, counts: Floats, merged: Ints, bins: int, step: float = SCALE_STEP) -> Floats:
+    """Return how the merged-bin shares move per unit of relative pt scale, by scaling the recorded integers.
+
+    Values that the factor leaves between two integers are shared between them, so the answer is smooth.
+    """
+    pooled = counts[one.bins]
+    value = np.arange(one.low - 1, one.low + one.width + 1, dtype=np.float64)
+    moved = np.where(value > 0, value * (1 + step), value)
+    lower = np.floor(moved)
+    share = moved - lower
+    place = np.clip(lower.astype(np.int64) - one.low + 1, 0, one.width + 1)
+    above = np.clip(place + 1, 0, one.width + 1)
+    after = np.bincount(place, pooled * (1 - share), one.width + 2) + np.bincount(above, pooled * share, one.width + 2)
+    full = np.zeros(merged.size)
+    full[one.bins] = (after - pooled) / max(pooled.sum(), 1.0)
+    kept = merged >= 0
+    return np.bincount(merged[kept], weights=full[kept], minlength=bins) / step
+
+
+def wilson_hilferty(chi2: float | Floats, freedom: float | Floats) -> Floats:
+    """Turn a chi-squared into a nearly normal number (E. B. Wilson and M. M. Hilferty, PNAS 17 (1931) 684)."""
+    spread = 2.0 / (9.0 * np.asarray(freedom, dtype=np.float64))
+    return np.asarray((np.cbrt(np.asarray(chi2) / freedom) - (1 - spread)) / np.sqrt(spread))
+
+
+@dataclass(frozen=True, eq=False)
+class StreamModel:
+    """Everything needed to turn a summary and a pileup into residual streams.
+
+    Attributes:
+        objects: Object types with maps, in order.
+        merged: Merged bin of every table entry.
+        owner: Histogram of every merged bin.
+        shares: Expected share of events in every merged bin.
+        rates: Expected objects per event by object type.
+        sectors: Expected share of an object's total in its sectors and rings, all object types in a row.
+        rings: Ring of every η row, one array per object type.
+        directions: Directed combinations of bin residuals, shape ``(n_scale, n_merged)``.
+        response: Residual per unit relative scale and root event, shape ``(n_scale,)``.
+        scale_objects: Object type of every scale direction.
+        components: Principal components of bin residuals, shape ``(n_pc, n_merged)``.
+        variances: Their variances.
+        kept: Which of all streams are in use.
+        labels: Of the streams in use.
+        mean: Subtracted from each stream in use.
+        spread: Divided by.
+    """
+
+    objects: tuple[str, ...]
+    merged: Ints
+    owner: Ints
+    shares: Template
+    rates: Template
+    sectors: Template
+    rings: tuple[Ints, ...]
+    directions: Floats
+    response: Floats
+    scale_objects: tuple[str, ...]
+    components: Floats
+    variances: Floats
+    kept: Ints
+    labels: tuple[StreamLabel, ...]
+    mean: Floats
+    spread: Floats
+
+    def bin_residuals(self, observed: Floats, events: float, pileup: float) -> Floats:
+        """Return (observed - expected) / sqrt(expected) in every merged bin."""
+        expected = self.shares.at(pileup)
+        sums = np.bincount(self.owner, weights=expected)[self.owner]
+        expected = np.maximum(expected / sums * events, 1e-3)
+        return np.asarray((observed - expected) / np.sqrt(expected))
+
+    def raw_from(self, residual: Floats, events: float, totals: Floats, sectors: Floats, pileup: float) -> Floats:
+        """Return every stream, in use or not, before centring and scaling.
+
+        Args:
+            residual: From `bin_residuals`.
+            events: Number of events.
+            totals: Objects by type.
+            sectors: From `sector_counts`.
+            pileup: Mean collisions per crossing.
+        """
+        rate = self.rates.at(pileup) * events
+        share = self.sectors.at(pileup)
+        want = share * np.repeat(np.maximum(totals, 1.0), PHI_SECTORS + ETA_RINGS)
+        chi2 = np.bincount(self.owner, weights=residual**2)
+        used = np.unique(self.owner)
+        freedom = np.maximum(np.bincount(self.owner) - 1, 1)[used].astype(np.float64)
+        scores = (self.components @ residual) / np.sqrt(self.variances)
+        return np.concatenate(
+            [
+                self.directions @ residual,
+                (totals - rate) / np.sqrt(rate),
+                (sectors - want) / np.sqrt(np.maximum(want * (1 - np.minimum(share, 0.95)), 1e-3)),
+                wilson_hilferty(chi2[used], freedom),
+                scores,
+                np.atleast_1d(wilson_hilferty(float((scores**2).sum()), float(max(scores.size, 1)))),
+            ]
+        )
+
+    def standard(self, summary: LumisectionSummary, pileup: float) -> Floats:
+        """Return the streams in use, centred and in units of their benign spread at the reference's events."""
+        observed = merged_counts(summary.counts, self.merged, self.owner.size)
+        residual = self.bin_residuals(observed, summary.events, pileup)
+        totals = np.array([float(summary.maps[kind].sum()) for kind in self.objects])
+        sectors = sector_counts(summary.maps, self.objects, self.rings)
+        raw = self.raw_from(residual, summary.events, totals, sectors, pileup)
+        return np.asarray((raw[self.kept] - self.mean) / self.spread)
+
+
+def sector_counts(
+    maps: Mapping[str, NDArray[np.integer[Any]]], objects: tuple[str, ...], rings: tuple[Ints, ...]
+) -> Floats:
+    """Count objects in twelve azimuthal sectors and eight rings of every type, in a row."""
+    out = []
+    for kind, ring in zip(objects, rings, strict=True):
+        one = maps[kind]
+        out.append(one.sum(axis=0).reshape(PHI_SECTORS, -1).sum(axis=1))
+        out.append(np.bincount(ring, weights=one.sum(axis=1), minlength=ETA_RINGS))
+    return np.concatenate(out).astype(np.float64)
+
+
+def equal_rings(profile: Floats) -> Ints:
+    """Group η rows into eight rings of about equal population."""
+    cumulative = (np.cumsum(profile) - profile / 2) / max(profile.sum(), 1.0)
+    return np.minimum((cumulative * ETA_RINGS).astype(np.int64), ETA_RINGS - 1)
+
+
+def label_streams(
+    layout: Layout, objects: tuple[str, ...], scales: tuple[str, ...], owner: Ints, components: int
+) -> tuple[StreamLabel, ...]:
+    """Name every stream in the order `StreamModel.raw` returns them."""
+    found = [StreamLabel("scale", kind, i, f"{kind} pt scale") for i, kind in enumerate(scales)]
+    found += [StreamLabel("rate", kind, i, f"{kind} per event") for i, kind in enumerate(objects)]
+    for kind in objects:
+        found += [StreamLabel("phi", kind, i, f"{kind} azimuth {30 * i} to {30 * i + 30} deg") for i in range(12)]
+        found += [StreamLabel("eta", kind, i, f"{kind} ring {i + 1} of 8") for i in range(ETA_RINGS)]
+    for number in np.unique(owner):
+        one = layout.histograms[int(number)]
+        found.append(StreamLabel("chi2", one.object, int(number), one.name))
+    found += [StreamLabel("pc", "", i, f"component {i + 1}") for i in range(components)]
+    found.append(StreamLabel("t2", "", 0, "all components"))
+    return tuple(found)
