@@ -32,7 +32,7 @@ FILES_PER_CYCLE = 8
 
 @dataclass
 class IntakeView:
-    """What the loop last saw on the way in, for metrics and status; lost with the process, and nothing depends on it."""
+    """What the loop last saw on the way in, for metrics and status; lost with the process, nothing depends on it."""
 
     waiting: dict[str, str] = field(default_factory=dict)
     pileup: float | None = None

@@ -38,9 +38,7 @@ def init(
         say.machine({"type": "initialised", "config": str(path), "ledger": settings.ledger.url})
         return
     say.words(f"Wrote {path} and an empty ledger.  Next:")
-    say.words(
-        f"  retrigger simulate --scenario none --fills 6 --seed 1 {folder}/reference-fills     (or bring your own files)"
-    )
+    say.words(f"  retrigger simulate --scenario none --fills 6 --seed 1 {folder}/reference-fills   (or bring your own)")
     say.words(f"  retrigger reference fit --config {path} --output {settings.drift.reference} {folder}/reference-fills")
     say.words(f"  retrigger run --config {path}")
 
@@ -115,7 +113,8 @@ def simulate(
         )
     else:
         say.words(
-            f"Wrote {len(stream.files)} files of {fills} fill(s); conditions in {stream.conditions}, truth in {stream.truth}."
+            f"Wrote {len(stream.files)} files of {fills} fill(s); conditions in {stream.conditions}, "
+            f"truth in {stream.truth}."
         )
 
 
@@ -143,8 +142,8 @@ def reference_fit(
         say.machine({"type": "reference", **report})
         return
     say.words(
-        f"Fitted {output} (digest {str(report['digest'])[:12]}) from {report['lumisections']} certified lumisections of "
-        f"{report['fills']} fills, pileup {report['pileup_low']:.1f} to {report['pileup_high']:.1f}."
+        f"Fitted {output} (digest {str(report['digest'])[:12]}) from {report['lumisections']} certified lumisections "
+        f"of {report['fills']} fills, pileup {report['pileup_low']:.1f} to {report['pileup_high']:.1f}."
     )
     for advice in report["advice"]:
         say.words(f"  note: {advice}")
@@ -216,15 +215,15 @@ def _scan_words(line: dict[str, object]) -> None:
         onset = line["onset"]
         assert isinstance(onset, dict)
         say.words(
-            f"ALARM {line['verdict']} on {line['stream']} at run {line['run']} lumisection {line['lumisection']}, since run "
-            f"{onset['run']} lumisection {onset['lumisection']}; log evidence {line['log_evidence']:.1f}"
+            f"ALARM {line['verdict']} on {line['stream']} at run {line['run']} lumisection {line['lumisection']}, "
+            f"since run {onset['run']} lumisection {onset['lumisection']}; log evidence {line['log_evidence']:.1f}"
         )
         say.words(f"  {line.get('text', '')}")
         say.words(f"  to do: {line['action']}")
         return
     say.words(
-        f"{line['watched']} of {line['lumisections']} lumisections watched, {line['excluded']} excluded, {line['alarms']} alarm(s), "
-        f"{line['events']} events in {line['seconds']:.1f} s"
+        f"{line['watched']} of {line['lumisections']} lumisections watched, {line['excluded']} excluded, "
+        f"{line['alarms']} alarm(s), {line['events']} events in {line['seconds']:.1f} s"
     )
     quarantined = line["quarantined"]
     assert isinstance(quarantined, list)

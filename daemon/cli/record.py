@@ -15,6 +15,7 @@ from daemon.cli.identity import Me, PasswordStdin, authenticate
 from daemon.cli.offline import ConfigFile, Json
 from daemon.errors import RefusedError
 from daemon.ledger import verify_export
+from daemon.lifecycle import facts as f
 from daemon.lifecycle import open_faults
 from daemon.lifecycle.codec import plain
 from daemon.shelf import champion_digest
@@ -48,7 +49,8 @@ def history(
         )
         for approval in found.approvals:
             say.words(
-                f"  approved  {approval.person} as {approval.role} at {approval.at:%Y-%m-%d %H:%M:%S} UTC: {approval.reason}"
+                f"  approved  {approval.person} as {approval.role} at {approval.at:%Y-%m-%d %H:%M:%S} UTC: "
+                f"{approval.reason}"
             )
         if found.candidate:
             say.words(f"  candidate {found.candidate}, live since {found.since[0]}:{found.since[1]}")
@@ -104,6 +106,22 @@ def audit_export(
 
 
 @app.command()
+def alarms(*, config_file: ConfigFile = Path("retrigger.toml"), json: Json = False) -> None:
+    """List every alarm that was raised, oldest first."""
+    with parts(config.load(config_file)) as ready:
+        stored = ready.ledger.facts(subject=ready.settings.stream.name, kind="alarm_raised")
+        raised = [one.fact for one in stored if isinstance(one.fact, f.AlarmRaised)]
+    if json:
+        for fact in raised:
+            say.machine({"type": "alarm", "id": fact.alarm_id, "alarm": plain(fact.alarm)})
+        return
+    if not raised:
+        say.words("No alarm was raised.")
+    for fact in raised:
+        say.words(f"{fact.alarm_id}: {fact.alarm.get('text', '')}  To do: {fact.alarm.get('action', '')}")
+
+
+@app.command()
 def status(*, config_file: ConfigFile = Path("retrigger.toml"), json: Json = False) -> None:
     """Say where the daemon stands; exit 1 when it has not turned for a minute or a fault is open."""
     with parts(config.load(config_file)) as ready:
@@ -140,21 +158,18 @@ def _status_words(tree: dict[str, object], stream: str, slot: str) -> None:
         assert isinstance(counts, dict)
         return ", ".join(f"{number} {word}" for word, number in sorted(counts.items())) or "none"
 
-    age_s = tree["turned_s_ago"]
-    say.words(
-        f"loop        {'never ran here' if not isinstance(age_s, float) else f'last turn {age_s:.0f} s ago: '}{tree['doing']}"
-    )
-    say.words(f"beam mode   {tree['beam_mode'] or 'unknown'}")
-    say.words(
-        f"{stream}    lumisections: {counted('lumisections')}; files: {counted('files')}; alarms: {counted('alarms')}"
-    )
-    say.words(
-        f"faults      {', '.join(map(str, tree['open_faults'])) if isinstance(tree['open_faults'], list) and tree['open_faults'] else 'none open'}"
-    )
-    say.words(
-        f"{slot}      record {str(tree['champion'])[:16] or 'nothing'}, read back {str(tree['running'])[:16] or 'nothing'}"
-    )
-    say.words(f"candidates  {counted('candidates') if not tree['candidates'] else tree['candidates']}")
+    age_s, standing = tree["turned_s_ago"], tree["open_faults"]
+    assert isinstance(standing, list)
+    turned = f"last turn {age_s:.0f} s ago: {tree['doing']}" if isinstance(age_s, float) else "never ran here"
+    record, seen = str(tree["champion"])[:16] or "nothing", str(tree["running"])[:16] or "nothing"
+    say.words(f"loop         {turned}")
+    say.words(f"beam mode    {tree['beam_mode'] or 'unknown'}")
+    say.words(f"{stream:12s} {counted('lumisections')}; files: {counted('files')}; alarms: {counted('alarms')}")
+    say.words(f"faults       {', '.join(standing) or 'none open'}")
+    say.words(f"{slot:12s} record {record}, read back {seen}")
+    candidates = tree["candidates"]
+    assert isinstance(candidates, dict)
+    say.words(f"candidates   {', '.join(f'{name} {phase}' for name, phase in candidates.items()) or 'none'}")
 
 
 TOOLS = (("g++", "builds the C++ emulation that candidates are proven with"),)

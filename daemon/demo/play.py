@@ -1,0 +1,213 @@
+"""The story: fills come, the daemon watches, people answer, a candidate goes live between fills.
+
+Each scene waits for what the ledger says, never for a time, and may be played again from any point: a daemon that is
+killed in between is started again by `Daemon.alive`.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from daemon.demo.delivery import Delivery
+from daemon.demo.stage import ACTS, PASSWORDS, Act, retrigger
+from daemon.errors import SetupError
+
+PATIENCE_S = 420.0
+
+
+class Daemon:
+    """The daemon as a process that somebody keeps alive, as systemd would."""
+
+    def __init__(self, config: Path, *, page: bool) -> None:
+        self._words = [sys.executable, "-m", "daemon", "run", "--config", str(config)]
+        self._words += [] if page else ["--no-page"]
+        self._log = config.parent / "daemon.log"
+        self._child: subprocess.Popen[bytes] | None = None
+        self.starts = 0
+
+    def alive(self) -> None:
+        """Start it if it does not run."""
+        if self._child is None or self._child.poll() is not None:
+            with self._log.open("ab") as log:
+                self._child = subprocess.Popen(self._words, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self.starts += 1
+
+    def kill(self) -> None:
+        """Kill it as a power cut would: no signal handler runs."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+
+    def stop(self) -> None:
+        """Ask it to end, as an operator would."""
+        if self._child is not None and self._child.poll() is None:
+            self._child.terminate()
+            try:
+                self._child.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+
+class Play:
+    """The scenes in order."""
+
+    def __init__(self, config: Path, daemon: Daemon, say: Callable[[str], None]) -> None:
+        self._config = str(config)
+        self._folder = config.parent
+        self._delivery = Delivery(config.parent)
+        self._daemon = daemon
+        self._say = say
+
+    def everything(self) -> None:
+        """Play all scenes."""
+        quiet, broken, ageing = ACTS
+        self._data_taking(quiet)
+        self._no_alarm(quiet)
+        self._data_taking(broken)
+        self._broken_detector()
+        self._data_taking(ageing)
+        self._real_shift()
+        self._two_people()
+        self._dump(ageing)
+        self._live()
+        self._record()
+
+    # --- scenes ---------------------------------------------------------------------------------------------------
+
+    def _data_taking(self, act: Act) -> None:
+        self._say(f"\nFill {act.first_fill}: {act.title}.")
+        self._delivery.conditions(act)
+        self._delivery.beam_mode(act.first_fill, "STABLE BEAMS", datetime.now(tz=UTC))
+        files = list(self._delivery.files(act))
+        self._until(lambda: self._taken() >= self._expected(act), f"{len(files)} files of {act.name} to be taken")
+
+    def _no_alarm(self, act: Act) -> None:
+        status = self._status()
+        if sum(status["alarms"].values()):
+            raise SetupError(f"the quiet fills raised {status['alarms']}; see {self._folder}/daemon.log")
+        watched = status["lumisections"].get("watched", 0)
+        self._say(f"  {watched} lumisections watched, no alarm: pileup and prescale changes are not drift.")
+        self._delivery.beam_mode(act.first_fill, "BEAM DUMP", datetime.now(tz=UTC))
+
+    def _broken_detector(self) -> None:
+        alarm = self._alarm("broken_detector")
+        self._tell(alarm)
+        asked = self._one("candidates")
+        self._say(f"  Retraining is blocked: {len(asked)} candidates, fault open in the record.")
+        fault = self._one("faults")[0]["open"][0]["id"]
+        self._as("cleo", "faults", "--close", fault, "--reason", "HCAL power restored in the inter-fill gap")
+        self._say("  cleo closes the fault after the repair; its lumisections stay out of every training.")
+        self._delivery.beam_mode(9620, "BEAM DUMP", datetime.now(tz=UTC))
+
+    def _tell(self, alarm: dict[str, Any]) -> None:
+        onset = alarm["onset"]
+        where = f"run {alarm['run']} lumisection {alarm['lumisection']}"
+        self._say(f"  ALARM at {where}, since {onset['run']}:{onset['lumisection']}:")
+        self._say(f"  {alarm['text']}")
+        self._say(f"  verdict {alarm['verdict']} -> {alarm['action']}.")
+
+    def _real_shift(self) -> None:
+        alarm = self._alarm("real_shift")
+        self._tell(alarm)
+        self._until(lambda: bool(self._open("pending_approval")), "the candidate to be trained, proven and proposed")
+        story = self._open("pending_approval")[0]
+        self._say(
+            f"  {story['id']} learned certified lumisections since the onset; request {story['request'][:12]} is open:"
+        )
+        for gate in story["gates"]:
+            self._say(f"    gate {gate['number']:2d} {gate['verdict']:12s} {gate['name']}: {gate['summary']}")
+
+    def _two_people(self) -> None:
+        stories = self._open("pending_approval")
+        if stories:
+            story = stories[0]
+            for person in ("ada", "bo"):
+                reason = {"ada": "rate and inputs understood: ECAL ageing", "bo": "no open trouble, next gap is fine"}[
+                    person
+                ]
+                self._as(person, "approve", story["id"], "--code", story["code"], "--reason", reason, done="approved")
+                self._say(f"  {person} approves {story['id']}.")
+        self._until(lambda: bool(self._open("approved") + self._open("live")), "the approvals to count")
+        for story in self._open("approved"):
+            self._say(f"  {story['next']}")
+
+    def _dump(self, act: Act) -> None:
+        self._delivery.beam_mode(act.first_fill + act.fills - 1, "BEAM DUMP", datetime.now(tz=UTC))
+        self._say("\nBeam dump: the gap between fills opens.")
+
+    def _live(self) -> None:
+        self._until(lambda: bool(self._open("live")), "the deployment")
+        status = self._status()
+        self._say(f"  The board was read back: it runs {status['running'][:12]}, the digest that was approved.")
+
+    def _record(self) -> None:
+        status = self._status()
+        onset = self._alarm("real_shift")["onset"]
+        before = self._one("history", "--run", str(onset["run"]), "--lumisection", str(onset["lumisection"]))[0]
+        self._say(f"\nThe record: at {onset['run']}:{onset['lumisection']} ran {before['digest'][:12]};")
+        after = self._one("history", "--run", str(onset["run"] + 10_000), "--lumisection", "1")[0]
+        names = " and ".join(f"{one['person']} ({one['role']})" for one in after["approvals"])
+        self._say(f"  from the next fill on runs {after['digest'][:12]}, approved by {names}.")
+        audit = self._one("audit", "verify")[0]
+        self._say(
+            f"  audit: {'the hash chain holds' if not audit['problems'] else audit['problems']} ({audit['where']})."
+        )
+        counts = ", ".join(f"{n} {word}" for word, n in sorted(status["lumisections"].items()))
+        self._say(f"  lumisections: {counts}; alarms: {status['alarms']}.")
+
+    # --- the ledger, through the command line ------------------------------------------------------------------------
+
+    def _one(self, *words: str) -> list[dict[str, Any]]:
+        return retrigger(*words, "--config", self._config)
+
+    def _status(self) -> dict[str, Any]:
+        return self._one("status")[0]
+
+    def _taken(self) -> int:
+        return int(sum(self._status()["files"].values()))
+
+    def _expected(self, act: Act) -> int:
+        total = 0
+        for one in ACTS:
+            total += len(list((self._folder / "staged" / one.name / "incoming").glob("*.root")))
+            if one is act:
+                break
+        return total
+
+    def _open(self, phase: str) -> list[dict[str, Any]]:
+        return [story for story in self._one("candidates") if story["phase"] == phase]
+
+    def _alarm(self, verdict: str) -> dict[str, Any]:
+        self._until(lambda: self._status()["alarms"].get(verdict, 0) > 0, f"an alarm with verdict {verdict}")
+        alarms: list[dict[str, Any]] = [
+            one["alarm"] for one in self._one("alarms") if one["alarm"]["verdict"] == verdict
+        ]
+        return alarms[-1]
+
+    def _as(self, person: str, *words: str, done: str = "") -> None:
+        try:
+            retrigger(
+                *words, "--config", self._config, "--person", person, "--password-stdin", password=PASSWORDS[person]
+            )
+        except SetupError as refusal:
+            if not done or done not in str(refusal):
+                raise
+
+    def _until(self, good: Callable[[], bool], what: str) -> None:
+        """Wait until something holds, keeping the daemon alive.
+
+        Raises:
+            SetupError: It did not come to hold in time.
+        """
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            self._daemon.alive()
+            if good():
+                return
+            if time.monotonic() > deadline:
+                raise SetupError(f"waited {PATIENCE_S:.0f} s for {what}; see {self._folder}/daemon.log")
+            time.sleep(0.3)
