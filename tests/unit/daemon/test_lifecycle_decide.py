@@ -1,0 +1,492 @@
+"""What `decide` answers, phase by phase."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from daemon.lifecycle import Act, Done, Phase, Wait, decide, fold
+from daemon.lifecycle import facts as f
+from daemon.lifecycle.binding import request_id
+from daemon.lifecycle.policy import FreezeWindow
+from tests.unit.daemon.lifecycle_examples import (
+    CERTIFIED,
+    NOON,
+    OLD,
+    PEOPLE,
+    POLICY,
+    Course,
+    approval,
+    evaluated,
+    gate,
+    requested,
+    sha,
+    trained,
+    world_of,
+)
+
+HOUR = timedelta(hours=1)
+ASKED = (Phase.PENDING_APPROVAL, Phase.APPROVED, Phase.ARMED)
+PROPOSABLE = (Phase.READY, *ASKED)
+CHANGES = {
+    "the bundle": {"bundle": sha("other bits")},
+    "weights.safetensors": {"bundle": None, "bundle_problem": "weights.safetensors: one bit differs"},
+    "the evidence": {"evidence_root": sha("other evidence")},
+    "the running model": {"running": sha("somebody else's model")},
+    "the certification": {"certification": sha("a lumisection lost its certification")},
+}
+
+
+def other(number: int, phase: Phase):
+    return replace(Course().candidate, id=f"c-{number:04d}", number=number, phase=phase)
+
+
+def test_a_new_candidate_is_trained():
+    decision = Course().act("train")
+
+    assert decision.key == f"c-0001:train:{sha('recipe 1')}:1"
+
+
+def test_a_training_that_fails_is_tried_again_after_a_growing_wait_and_then_given_up():
+    course, waits, now = Course(), [], NOON
+    for attempt in range(1, POLICY.attempts + 1):
+        course.facts.append(f.TrainingFailed(at=now, actor="daemon", reason="out of memory", attempt=attempt))
+        decision = course.decide(now)
+        if isinstance(decision, Wait):
+            waits.append(decision.until - now)
+            now = decision.until
+            assert isinstance(course.decide(now), Act)
+
+    given_up = course.act("give_up", now)
+    assert waits == [timedelta(minutes=1), timedelta(minutes=2)]
+    assert "out of memory" in given_up.why
+    assert course.candidate.phase is Phase.FAILED
+
+
+def test_a_paused_daemon_starts_no_training():
+    decision = Course().decide(paused=True)
+
+    assert isinstance(decision, Wait)
+    assert "resume" in decision.for_what
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "phase"),
+    [
+        ((), Phase.NEEDS_EXPERT),
+        (("pass",), Phase.READY),
+        (("pass", "pass"), Phase.READY),
+        (("pass", "inconclusive"), Phase.NEEDS_EXPERT),
+        (("pass", "fail"), Phase.AUTO_REJECTED),
+        (("inconclusive", "fail"), Phase.AUTO_REJECTED),
+    ],
+)
+def test_only_gates_that_all_pass_make_a_candidate_ready_and_none_at_all_do_not(verdicts, phase):
+    course = Course().to(Phase.VERIFYING)
+    course.facts.append(evaluated(trained(), *(gate(verdict, n) for n, verdict in enumerate(verdicts, 1))))
+
+    assert course.candidate.phase is phase
+
+
+def test_gates_of_another_build_do_not_count():
+    course = Course().to(Phase.VERIFYING)
+    course.facts.append(evaluated(trained(build=2), gate()))
+
+    assert course.candidate.phase is Phase.VERIFYING
+    assert course.candidate.gates is None
+
+
+def test_a_rebuild_voids_the_gates_that_the_old_build_passed():
+    course = Course().to(Phase.READY)
+    course.facts.append(trained(build=2))
+
+    assert course.candidate.phase is Phase.VERIFYING
+    assert course.candidate.gates is None
+
+
+def test_a_ready_candidate_is_proposed_with_everything_it_rests_on():
+    course = Course().to(Phase.READY)
+    (request,) = course.act("propose").facts
+
+    assert request.required_roles == ("ml_expert", "trigger_oncall")
+    assert request.expires_at == NOON + 12 * HOUR
+    assert (request.running_digest, request.certification_digest) == (OLD, CERTIFIED)
+    assert request.policy_id == POLICY.id
+    assert request.request_id == request_id("c-0001", request)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("bundle_digest", sha("x")),
+        ("evidence_root", sha("x")),
+        ("policy_id", sha("x")),
+        ("target", "crate-8"),
+        ("running_digest", sha("x")),
+        ("certification_digest", sha("x")),
+        ("expires_at", NOON + 13 * HOUR),
+        ("required_roles", ("ml_expert",)),
+        ("tier", "T0"),
+    ],
+)
+def test_every_part_of_a_request_is_in_its_digest(name, value):
+    request = Course().to(Phase.PENDING_APPROVAL).candidate.request
+
+    assert request_id("c-0001", replace(request, **{name: value})) != request.request_id
+    assert request_id("c-0002", request) != request.request_id
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        ({"paused": True}, "resume"),
+        ({"open_faults": ("zero-bias:401:17",)}, "zero-bias:401:17"),
+        ({"evidence_root": None}, "the evidence"),
+        ({"bundle": None}, "the bundle"),
+        ({"certification": None}, "the certification"),
+        ({"running": None}, "the running model"),
+    ],
+)
+def test_a_ready_candidate_waits_for_what_stands_in_its_way(seen, words):
+    decision = Course().to(Phase.READY).decide(**seen)
+
+    assert isinstance(decision, Wait)
+    assert words in decision.for_what
+
+
+def test_a_ready_candidate_that_nothing_lets_forward_expires():
+    course = Course().to(Phase.READY)
+    decision = course.decide(NOON + timedelta(hours=POLICY.standing_hours), open_faults=("a",))
+
+    assert decision.step == "expire"
+    assert "detector fault a" in decision.why
+
+
+def test_a_gate_that_the_policy_requires_must_be_among_those_that_passed():
+    decision = Course().to(Phase.READY).decide(policy=replace(POLICY, required_gates=("bit_exact", "timing")))
+
+    assert isinstance(decision, Wait)
+    assert "timing" in decision.for_what
+    assert "bit_exact" not in decision.for_what
+
+
+def test_a_tier_that_the_policy_does_not_know_is_not_proposed():
+    course = Course().to(Phase.VERIFYING)
+    course.facts.append(evaluated(trained(), gate(), tier="T9"))
+
+    assert "T9" in course.decide().for_what
+
+
+def test_bits_that_already_run_are_not_proposed():
+    course = Course().to(Phase.READY)
+    decision = course.decide(running=course.candidate.bundle_digest)
+
+    assert decision.step == "expire"
+    assert "already run" in decision.why
+
+
+def test_a_slot_has_one_open_request_at_a_time():
+    for phase in (Phase.PENDING_APPROVAL, Phase.APPROVED, Phase.ARMED, Phase.DEPLOYING):
+        decision = Course([requested(7), trained(7), evaluated(trained(7), gate())]).decide(others=(other(3, phase),))
+
+        assert isinstance(decision, Wait)
+        assert "c-0003" in decision.for_what
+
+
+@pytest.mark.parametrize("phase", [Phase.NEEDS_EXPERT, Phase.READY, Phase.STALE, Phase.PENDING_APPROVAL, Phase.APPROVED])
+def test_a_newer_candidate_that_is_ready_takes_the_place_of_an_older_one(phase):
+    course = Course()
+    if phase is Phase.NEEDS_EXPERT:
+        course.facts += [trained(), evaluated(trained(), gate("inconclusive"))]
+    elif phase is Phase.STALE:
+        course.to(Phase.READY).act("stale", evidence_root=sha("x"))
+    else:
+        course.to(phase)
+    course.act("supersede", others=(other(2, Phase.READY), other(3, Phase.PENDING_APPROVAL)))
+
+    assert course.candidate.phase is Phase.SUPERSEDED
+    assert "c-0003" in course.candidate.closing
+
+
+@pytest.mark.parametrize("phase", [Phase.BUILDING, Phase.FAILED, Phase.AUTO_REJECTED, Phase.REJECTED, Phase.ROLLED_BACK])
+def test_a_newer_candidate_that_is_not_ready_replaces_nobody(phase):
+    decision = Course().to(Phase.PENDING_APPROVAL).decide(others=(other(2, phase),))
+
+    assert isinstance(decision, Wait)
+
+
+@pytest.mark.parametrize("phase", PROPOSABLE)
+@pytest.mark.parametrize("what", CHANGES)
+def test_whatever_it_rests_on_changes_the_candidate_is_stale_before_anything_else(phase, what):
+    course = Course().to(phase)
+    decision = course.act("stale", **CHANGES[what])
+
+    assert what in decision.why
+    assert course.candidate.phase is Phase.STALE
+    assert course.candidate.approvals == ()
+
+
+@pytest.mark.parametrize("phase", ASKED)
+def test_another_policy_target_or_role_makes_a_request_stale(phase):
+    course = Course().to(phase)
+
+    assert "the policy" in course.decide(policy=replace(POLICY, cooldown_hours=13)).why
+    assert "the target" in course.decide(target="crate-8").why
+    if phase is not Phase.PENDING_APPROVAL:
+        assert "mila no longer holds the role ml_expert" in course.decide(people={"timo": PEOPLE["timo"]}).why
+
+
+@pytest.mark.parametrize("phase", ASKED)
+def test_a_request_expires_even_when_it_is_approved(phase):
+    course = Course().to(phase)
+    almost = course.decide(NOON + 12 * HOUR - timedelta(microseconds=1), beam_mode="STABLE BEAMS")
+    course.act("expire", NOON + 12 * HOUR)
+
+    assert isinstance(almost, Wait)
+    assert almost.until <= NOON + 12 * HOUR
+    assert course.candidate.phase is Phase.EXPIRED
+
+
+def test_a_clock_that_jumps_back_revives_no_request():
+    course = Course().to(Phase.APPROVED)
+
+    assert course.decide(NOON - 1000 * HOUR, clock=NOON + 12 * HOUR).step == "expire"
+
+
+def test_a_forged_request_never_gets_to_the_board():
+    course = Course().to(Phase.READY)
+    (request,) = course.act("propose").facts
+    for forged in (
+        replace(request, required_roles=("ml_expert",)),
+        replace(request, expires_at=NOON + 1000 * HOUR),
+        replace(request, tier="T0", required_roles=("trigger_oncall",)),
+    ):
+        changed = Course([*course.facts[:-1], forged])
+
+        assert changed.decide().step == "stale"
+        assert "its digest" in changed.decide().why
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        ({"beam_mode": "STABLE BEAMS"}, "STABLE BEAMS"),
+        ({"beam_mode": None}, "unknown"),
+        ({"frozen": "carla: van der Meer scan"}, "van der Meer"),
+        ({"paused": True}, "resume"),
+        ({"open_faults": ("a",)}, "fault a"),
+        ({"running": None}, "the running model"),
+        ({"bundle": None}, "the bundle"),
+        ({"others": (other(0, Phase.ARMED),)}, "c-0000"),
+    ],
+)
+@pytest.mark.parametrize("phase", [Phase.APPROVED, Phase.ARMED])
+def test_an_approved_candidate_is_not_written_outside_its_window(phase, seen, words):
+    decision = Course().to(phase).decide(**seen)
+
+    assert isinstance(decision, Wait)
+    assert words in decision.for_what
+    assert NOON < decision.until <= NOON + 12 * HOUR
+
+
+def test_the_calendar_freezes_deployments():
+    window = FreezeWindow(begin=NOON - HOUR, end=NOON + HOUR, reason="machine development")
+    policy = replace(POLICY, freeze_windows=(window,))
+    course = Course().to(Phase.READY)
+    course.facts += decide(course.candidate, world_of(course.candidate), policy, NOON).facts
+    course.facts.append(approval(course.candidate, "mila", "ml_expert"))
+    course.facts.append(approval(course.candidate, "timo", "trigger_oncall"))
+
+    assert "machine development" in course.decide(policy=policy).for_what
+    assert course.decide(NOON + HOUR, policy).step == "arm"
+
+
+def test_the_intent_to_write_is_recorded_with_its_own_key_before_the_write():
+    course = Course().to(Phase.ARMED)
+    decision = course.act("deploy")
+
+    (fact,) = decision.facts
+    assert isinstance(fact, f.DeploymentStarted)
+    assert fact.transition == decision.key
+    assert course.act("deploy").key == decision.key
+
+
+def test_what_is_read_back_is_confirmed_with_the_lumisection_from_which_it_counts():
+    course = Course().to(Phase.LIVE)
+
+    assert course.candidate.deployed.read_back == course.candidate.bundle_digest
+    assert (course.candidate.deployed.effective_run, course.candidate.deployed.effective_lumisection) == (400_100, 17)
+
+
+@pytest.mark.parametrize("seen", [{"beam_mode": "STABLE BEAMS"}, {"frozen": "x"}, {"paused": True}])
+def test_a_daemon_that_comes_back_after_the_window_closed_does_not_write(seen):
+    decision = Course().to(Phase.DEPLOYING).decide(**seen)
+
+    assert isinstance(decision, Wait)
+
+
+@pytest.mark.parametrize(
+    ("seen", "later"),
+    [
+        ({"certification": sha("x")}, timedelta()),
+        ({"bundle": None, "bundle_problem": "threshold.json differs"}, timedelta()),
+        ({}, 12 * HOUR),
+    ],
+)
+def test_a_write_that_must_not_happen_any_more_leaves_the_old_model(seen, later):
+    course = Course().to(Phase.DEPLOYING)
+    course.act("abort", NOON + later, **seen)
+
+    assert course.candidate.phase is Phase.ROLLED_BACK
+    assert course.facts[-1].to_digest == OLD
+
+
+def test_a_write_that_keeps_failing_is_given_up_after_the_attempts_of_the_policy():
+    course, now, tries = Course().to(Phase.DEPLOYING), NOON, 0
+    while not isinstance(decision := course.decide(now), Act) or decision.step == "deploy":
+        if isinstance(decision, Wait):
+            now = decision.until
+            continue
+        tries += 1
+        failed = f.DeploymentFailed(
+            at=now, actor="daemon", request_id="r", digest=sha("d"), reason="no answer", attempt=tries
+        )
+        course.facts.append(failed)
+
+    assert tries == POLICY.attempts
+    assert decision.step == "abort"
+    assert "no answer" in decision.why
+
+
+def test_an_unreadable_board_is_an_alarm_once_and_never_a_success():
+    course = Course().to(Phase.DEPLOYING)
+    first = course.decide(running=None)
+    late = NOON + timedelta(minutes=POLICY.read_back_minutes)
+    course.act("alarm", late, running=None)
+
+    assert isinstance(first, Wait)
+    assert isinstance(course.decide(late, running=None), Wait)
+    assert course.candidate.phase is Phase.DEPLOYING
+
+
+def test_a_third_model_on_the_board_is_an_alarm_and_ends_the_deployment():
+    course, seen = Course().to(Phase.DEPLOYING), sha("a third model")
+    course.act("alarm", running=seen)
+    course.act("abort", running=seen)
+
+    assert course.candidate.phase is Phase.ROLLED_BACK
+    assert course.facts[-1].to_digest == seen
+
+
+def test_a_board_that_stops_agreeing_with_the_record_is_an_alarm_until_it_agrees_again():
+    course = Course().to(Phase.LIVE)
+    ours, seen = course.candidate.bundle_digest, sha("a third model")
+    course.act("alarm", running=seen)
+
+    assert isinstance(course.decide(running=seen), Wait)
+    course.act("all_clear", running=ours)
+    assert isinstance(course.decide(running=ours), Wait)
+    assert course.candidate.board_seen is None
+
+
+def test_a_person_can_roll_back_in_mid_fill_under_a_freeze_and_a_pause():
+    course = Course().to(Phase.LIVE)
+    ours = course.candidate.bundle_digest
+    course.facts.append(f.RollbackRequested(at=NOON, actor="timo", person="timo", reason="rate"))
+    halted = {"beam_mode": "STABLE BEAMS", "frozen": "x", "paused": True, "open_faults": ("a",), "bundle": None}
+    course.act("roll_back", running=ours, **halted)
+    course.act("confirm_rollback", running=OLD, **halted)
+
+    assert course.candidate.phase is Phase.ROLLED_BACK
+    assert course.facts[-1].by == "timo"
+
+
+def test_a_rollback_that_keeps_failing_is_an_alarm_and_goes_on():
+    course, now = Course().to(Phase.LIVE), NOON
+    ours, steps = course.candidate.bundle_digest, []
+    course.facts.append(f.RollbackRequested(at=NOON, actor="timo", person="timo", reason="rate"))
+    for attempt in range(12):
+        decision = course.decide(now, running=ours)
+        if isinstance(decision, Wait):
+            now = decision.until
+            continue
+        steps.append(decision.step)
+        course.facts += decision.facts
+        if decision.step == "roll_back":
+            failed = f.DeploymentFailed(
+                at=now, actor="daemon", request_id="r", digest=ours, reason="no answer", attempt=attempt
+            )
+            course.facts.append(failed)
+
+    assert steps.count("alarm") == 1
+    assert steps[-1] == "roll_back"
+
+
+def test_a_live_model_makes_way_for_a_newer_one_and_comes_back_when_that_is_rolled_back():
+    course = Course().to(Phase.LIVE)
+    ours = course.candidate.bundle_digest
+    course.act("supersede", running=sha("newer"), others=(other(2, Phase.LIVE),))
+
+    assert isinstance(course.decide(running=sha("newer"), others=(other(2, Phase.LIVE),)), Done)
+    course.act("restore", running=ours, others=(other(2, Phase.ROLLED_BACK),))
+    assert course.candidate.phase is Phase.LIVE
+
+
+def test_a_candidate_that_never_ran_is_not_restored():
+    course = Course().to(Phase.READY)
+    course.act("supersede", others=(other(2, Phase.READY),))
+
+    assert isinstance(course.decide(running=course.candidate.bundle_digest, others=(other(2, Phase.ROLLED_BACK),)), Done)
+
+
+def test_stale_evidence_is_rebuilt_against_what_runs_now():
+    course = Course().to(Phase.PENDING_APPROVAL)
+    course.act("stale", running=sha("newer"))
+    course.act("verify", running=sha("newer"))
+    course.facts.append(evaluated(trained(), gate(), running=sha("newer")))
+
+    assert course.act("propose").facts[0].running_digest == sha("newer")
+
+
+@pytest.mark.parametrize(
+    "seen", [{"bundle": None, "bundle_problem": "emulator.so differs"}, {"certification": sha("x")}, {"bundle": None}]
+)
+def test_altered_bits_and_lost_certification_are_never_verified_anew(seen):
+    course = Course().to(Phase.PENDING_APPROVAL)
+    course.act("stale", evidence_root=sha("x"))
+
+    assert isinstance(course.decide(**seen), Wait)
+    assert course.decide(NOON + timedelta(hours=POLICY.standing_hours), **seen).step == "expire"
+
+
+def test_a_candidate_that_goes_stale_too_often_expires():
+    course = Course().to(Phase.READY)
+    for _ in range(POLICY.requests_per_candidate):
+        course.act("stale", evidence_root=sha("x"))
+        last = course.decide()
+        course.facts.append(evaluated(trained(), gate()))
+
+    assert last.step == "expire"
+
+
+@pytest.mark.parametrize(
+    "phase", [Phase.FAILED, Phase.AUTO_REJECTED, Phase.REJECTED, Phase.EXPIRED, Phase.REVOKED, Phase.ROLLED_BACK]
+)
+def test_nothing_is_left_to_do_with_a_candidate_that_ended(phase):
+    ended = replace(Course().to(Phase.APPROVED).candidate, phase=phase)
+
+    assert isinstance(decide(ended, world_of(ended), POLICY, NOON), Done)
+
+
+def test_every_phase_has_its_answer():
+    whole = Course().to(Phase.LIVE).candidate
+    for phase in Phase:
+        started = f.DeploymentStarted(at=NOON, actor="daemon", request_id="r", digest="d", transition="t")
+        candidate = replace(whole, phase=phase, started=started)
+
+        assert isinstance(decide(candidate, world_of(candidate), POLICY, NOON), Act | Wait | Done)
+
+
+def test_a_candidate_needs_its_first_fact():
+    with pytest.raises(Exception, match="candidate_requested"):
+        fold([trained()])
