@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from daemon.config import Settings
 from daemon.deploy import FilesystemTarget
@@ -15,7 +15,7 @@ from daemon.lifecycle import Policy
 from daemon.people import People
 from daemon.policy_file import load_policy
 from daemon.sight import Sight, TableCertifier
-from drift.conditions import BeamModeFeed, ConditionsFolder
+from drift.conditions import BeamModeFeed
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,6 @@ class Parts:
     people: People
     policy: Policy
     target: FilesystemTarget
-    conditions: ConditionsFolder
     beam: BeamModeFeed
     sight: Sight
 
@@ -39,13 +38,10 @@ def parts(settings: Settings) -> Iterator[Parts]:
         people = People(ledger)
         settings.deploy.folder.mkdir(parents=True, exist_ok=True)
         target = FilesystemTarget(settings.deploy.folder)
-        conditions = ConditionsFolder(settings.conditions.folder)
-        beam = BeamModeFeed(
-            settings.conditions.folder / "beam_mode.jsonl",
-            stale_after=timedelta(seconds=settings.conditions.beam_mode_stale_s),
-        )
-        sight = Sight(ledger, people, target, TableCertifier(conditions), beam, settings.stream.name)
-        yield Parts(settings, ledger, people, load_policy(settings.policy), target, conditions, beam, sight)
+        folder = settings.conditions.folder
+        beam = BeamModeFeed(folder / "beam_mode.jsonl", settings.conditions.beam_mode_stale_s)
+        sight = Sight(ledger, people, target, TableCertifier(folder), beam, settings.stream.name)
+        yield Parts(settings, ledger, people, load_policy(settings.policy), target, beam, sight)
 
 
 def owner() -> str:

@@ -1,6 +1,6 @@
 """From facts to effects: what `lifecycle.decide` orders is done here, one step of one candidate at a time.
 
-Each step appends its facts first, with the sequence it read, and only then touches the world; so a kill in between leaves
+Each step appends its facts first, with the sequence it read, and only then touches the world; a kill in between leaves
 an intention that the next daemon completes.  Why a step is taken is decided in `lifecycle`, never here.
 """
 
@@ -54,7 +54,8 @@ class Candidates:
     def step(self, now: datetime) -> None:
         """Take every step that is due; return when each candidate waits or is done."""
         for _ in range(STEPS_PER_CYCLE):
-            if not any([self._advance(candidate, now) for candidate in self._sight.candidates()]):
+            moved = [self._advance(candidate, now) for candidate in self._sight.candidates()]
+            if not any(moved):
                 return
 
     def _advance(self, candidate: Candidate, now: datetime) -> bool:

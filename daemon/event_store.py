@@ -1,7 +1,7 @@
 """Where the events of accepted lumisections lie, so that a training job can read exactly what was watched.
 
-One `.npy` file a lumisection, int16, shape (features, events), in raw hardware integers; written under a temporary name,
-flushed, renamed.  The digest that goes into the ledger is of the file's bytes.
+One `.npy` file a lumisection, int16, shape (features, events), in raw hardware integers; written under a temporary
+name, flushed, renamed.  The digest that goes into the ledger is of the file's bytes.
 """
 
 import hashlib

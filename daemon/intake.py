@@ -98,7 +98,7 @@ class Intake:
         if place is None or latest is None:
             return ""
         first = (int(place[1]), int(place[2]))
-        missing = [pair for pair in table.between(latest, first) if (at := table.at(*pair)) is not None and at.usable]
+        missing = [pair for pair in _between(table, latest, first) if (at := table.at(*pair)) is not None and at.usable]
         if not missing:
             return ""
         if self._grace_over(f"gap:{delivered.name}", now, self._settings.source.gap_grace_s):
@@ -208,7 +208,7 @@ class Intake:
 
     def _watch_one(self, events: LumisectionEvents, at: Conditions | None) -> Decision:
         if at is None:
-            at = Conditions.unknown(events.run, events.lumisection)
+            at = Conditions(events.run, events.lumisection)
         decision = self._watch.take(self._summariser.fill(events), at)
         self.view.pileup, self.view.fill = at.pileup, at.fill
         self.view.lumisection, self.view.log_evidence = (events.run, events.lumisection), decision.log_evidence
@@ -245,7 +245,7 @@ class Intake:
         body: Mapping[str, Any] = alarm.to_json()
         name = f"{self._stream}:{alarm.run}:{alarm.lumisection}:{alarm.verdict}"
         log.warning("alarm %s: %s", name, alarm.text)
-        common = {"at": now, "actor": ACTOR, "stream": self._stream, "alarm_id": name, "alarm": body}
+        common: dict[str, Any] = {"at": now, "actor": ACTOR, "stream": self._stream, "alarm_id": name, "alarm": body}
         facts: list[tuple[str, Fact]] = [(self._stream, f.AlarmRaised(**common))]
         if alarm.verdict in {"broken_detector", "contract"}:
             onset_run, onset_lumisection = alarm.onset
@@ -263,3 +263,9 @@ def _lumisections_named(name: str) -> int:
     """How many lumisections a file says it holds, 1 when its name does not say."""
     place = IN_NAME.search(name)
     return int(place[3]) - int(place[2]) + 1 if place else 1
+
+
+def _between(table: ConditionsTable, after: tuple[int, int], before: tuple[int, int]) -> list[tuple[int, int]]:
+    """The (run, lumisection) with conditions strictly between two places, in order."""
+    runs = [run for run in table.runs() if after[0] <= run <= before[0]]
+    return [(run, ls) for run in runs for ls in table.lumisections(run) if after < (run, ls) < before]

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from types import FrameType
 
-from drift.reference import Reference
 from drift.watch import Watch
 
 from daemon.assemble import Parts, owner, utc_now
@@ -24,12 +23,13 @@ from daemon.ledger import Lead
 from daemon.metrics import serve_metrics
 from daemon.notify import notify, status
 from daemon.shelf import bundle_path
-from daemon.snapshot import LoopView, snapshot_of
+from daemon.snapshot import LoopView, Snapshot, snapshot_from
 from daemon.training import SubprocessRunner
 from daemon.triggers import Triggers, job_of
 from drift.conditions import ConditionsTable
 from drift.errors import DriftError
 from drift.profile import Summariser
+from drift.reference import Reference
 from drift.schema import schema_named
 from drift.source import Accepted, Delivered, Limits, Quarantined, Reader, RunSource, Waiting, open_source
 from retrain.errors import RetrainError
@@ -44,7 +44,7 @@ class Loop:
         settings = parts.settings
         schema = schema_named(settings.stream.schema_name)
         reference = _reference(parts)
-        if reference.schema_digest != schema.digest:
+        if reference.schema.digest != schema.digest:
             raise SetupError(
                 f"{settings.drift.reference} was fitted for another schema than {schema.name}; fit it anew with: "
                 "retrigger reference fit"
@@ -87,9 +87,9 @@ class Loop:
         """Do everything that is due; return how many files were taken."""
         taken = 0
         try:
-            table = self._parts.conditions.table()
+            table = ConditionsTable.load(self._parts.settings.conditions.folder)
             if table is not self._certified_by:
-                self._parts.ledger.certify(table.certifications(), now)
+                self._parts.ledger.certify(_certifications(table), now)
                 self._certified_by = table
             taken = self._intake.step(table, now)
         except (DriftError, OSError) as error:
@@ -131,6 +131,11 @@ class Loop:
             return f"{name} waits: {reason}"
         return self.triggers.waiting_for or f"watching {self._parts.settings.stream.name}"
 
+    def snapshot(self, now: datetime) -> Snapshot:
+        """Return the figures of this instant, for a scrape."""
+        stream = self._parts.settings.stream
+        return snapshot_from(self._parts.ledger, now, loop=self._view, streams=[stream.name], slots=[stream.slot])
+
     def wait(self, seconds: float) -> None:
         """Wait for new files, at most so long."""
         self._source.wait(seconds)
@@ -168,7 +173,7 @@ def run(parts: Parts, *, until_idle: bool = False, clock: Callable[[], datetime]
             loop = Loop(parts, lead, source, reader, started)
             server = None
             if settings.metrics.listen:
-                server = serve_metrics(settings.metrics.listen, lambda: snapshot_of(parts.ledger, clock()))
+                server = serve_metrics(settings.metrics.listen, lambda: loop.snapshot(clock()))
             clockwork = loop.triggers.clockwork()
             notify("READY=1")
             try:
@@ -206,3 +211,12 @@ def _reference(parts: Parts) -> Reference:
     if not path.exists():
         raise SetupError(f"there is no reference at {path}; make one with: retrigger reference fit --output {path} …")
     return Reference.load(path)
+
+
+def _certifications(table: ConditionsTable) -> Iterator[tuple[int, int, bool]]:
+    """Yield (run, lumisection, certified) wherever certification has spoken."""
+    for run in table.runs():
+        for lumisection in table.lumisections(run):
+            at = table.at(run, lumisection)
+            if at is not None and at.certified is not None:
+                yield run, lumisection, at.certified

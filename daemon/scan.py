@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from drift.reference import Reference
 from drift.watch import Watch
 
 from daemon import event_store
@@ -17,6 +16,7 @@ from daemon.errors import SetupError
 from drift.conditions import Conditions, ConditionsTable
 from drift.events import LumisectionEvents
 from drift.profile import LumisectionSummary, Summariser
+from drift.reference import Reference
 from drift.schema import schema_named
 from drift.source import Accepted, FileContents, Limits, Quarantined, Reader, Waiting
 
@@ -173,7 +173,7 @@ def scan(
 
 
 def _at(table: ConditionsTable, events: LumisectionEvents) -> Conditions:
-    return table.at(events.run, events.lumisection) or Conditions.unknown(events.run, events.lumisection)
+    return table.at(events.run, events.lumisection) or Conditions(events.run, events.lumisection)
 
 
 def budget_log(settings: Settings) -> float:

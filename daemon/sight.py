@@ -1,4 +1,4 @@
-"""What is seen to be so, gathered just before a decision: the board, the beam, the bundle's bytes, certification, people.
+"""What is seen to be so, gathered just before a decision: board, beam, the bundle's bytes, certification, people.
 
 The loop, the page and the command line all decide on a `World` made here, so that none of them can see another world.
 """
@@ -14,7 +14,7 @@ from daemon.errors import DeployError
 from daemon.ledger import Ledger
 from daemon.lifecycle import Candidate, Phase, World, fold, fold_daemon, open_faults
 from daemon.people import People
-from drift.conditions import BeamModeFeed, ConditionsFolder, ConditionsTable
+from drift.conditions import BeamModeFeed, ConditionsTable
 from drift.errors import ConditionsError
 from retrain import bundle as bundles
 from retrain.digest import digest_of
@@ -36,12 +36,12 @@ class Certifier(Protocol):
 class TableCertifier:
     """Certification from the conditions folder, read again when it changed."""
 
-    def __init__(self, folder: ConditionsFolder) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def digest(self, spans: Iterable[LumisectionRange]) -> str:
         """See `Certifier.digest`."""
-        return certification_digest(self._folder.table(), spans)
+        return certification_digest(ConditionsTable.load(self._folder), spans)
 
 
 def certification_digest(table: ConditionsTable, spans: Iterable[LumisectionRange]) -> str:

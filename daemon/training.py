@@ -5,6 +5,7 @@ A job is a folder with a `job.json`; `python -m retrain.job FOLDER` does the wor
 decides whether to train.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -134,8 +135,6 @@ class SubprocessRunner:
 
     @staticmethod
     def _kill(child: subprocess.Popen[bytes]) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         child.wait()

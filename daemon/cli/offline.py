@@ -1,6 +1,7 @@
 """Verbs that need no daemon: a new folder, a configuration, simulated fills, a reference, a scan of files."""
 
 import sys
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
@@ -210,7 +211,7 @@ def scan(
         raise typer.Exit(say.BAD_VERDICT)
 
 
-def _scan_words(line: dict[str, object]) -> None:
+def _scan_words(line: Mapping[str, object]) -> None:
     if line["type"] == "alarm":
         onset = line["onset"]
         assert isinstance(onset, dict)

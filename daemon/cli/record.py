@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -152,7 +153,7 @@ def status(*, config_file: ConfigFile = Path("retrigger.toml"), json: Json = Fal
         raise typer.Exit(say.BAD_VERDICT)
 
 
-def _status_words(tree: dict[str, object], stream: str, slot: str) -> None:
+def _status_words(tree: Mapping[str, object], stream: str, slot: str) -> None:
     def counted(name: str) -> str:
         counts = tree[name]
         assert isinstance(counts, dict)

@@ -36,14 +36,26 @@ class Conditions:
     dead_time: float | None = None
 
     @property
-    def usable(self) -> bool:
-        """Whether the lumisection may be compared with a reference.
+    def obstacle(self) -> str:
+        """Why the lumisection cannot be compared with a reference, for the record; empty when it can.
 
         Stable beams, detector control good and pileup known are all needed; dead time must not be known to reach 20 %.
         Simple tables publish no dead time, so an unknown one does not exclude.
         """
-        quiet = self.dead_time is None or self.dead_time < DEAD_TIME_LIMIT
-        return self.beam_mode == STABLE_BEAMS and self.dcs_ok is True and self.pileup is not None and quiet
+        if self.beam_mode != STABLE_BEAMS:
+            return f"beam mode is {self.beam_mode or 'unknown'}"
+        if self.dcs_ok is not True:
+            return "detector control has a subsystem off" if self.dcs_ok is False else "detector control is silent"
+        if self.pileup is None:
+            return "pileup is unknown"
+        if self.dead_time is not None and self.dead_time >= DEAD_TIME_LIMIT:
+            return f"dead time is {self.dead_time:.0%}"
+        return ""
+
+    @property
+    def usable(self) -> bool:
+        """Whether the lumisection may be compared with a reference; `obstacle` says why not."""
+        return not self.obstacle
 
 
 @dataclass(frozen=True)
