@@ -1,0 +1,134 @@
+"""Gates say pass, fail or inconclusive, and only pass opens."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retrain.verify import VERDICTS, GateResult, judge, overall, reason
+
+verdicts = st.lists(st.sampled_from(VERDICTS), max_size=12)
+
+GOOD = {
+    "dataset": {"lumisections": 12, "events": 9000, "certified": 12, "rejected": [], "unspoken": [], "digest": "d"},
+    "preflight": {"findings": [], "contract_digest": "c" * 64, "events": 9000},
+    "proof": {
+        "engines": ["pytorch", "qonnx", "integer", "cpp"],
+        "vectors": 100_000,
+        "classes": {},
+        "mismatching_vectors": {"cpp": 0},
+        "mismatching_total": 0,
+        "structure": [],
+        "rails": {},
+        "first_difference": None,
+        "accumulators": {"exact_in_float32": True, "worst_case": 1000, "too_narrow": []},
+    },
+    "resources": {"lut": 30_000, "ff": 2000, "dsp": 0, "stages": 9, "latency_ticks": 2},
+    "budget": {"lut": 60_000, "ff": 40_000, "dsp": 0, "clock_mhz": 240.0, "latency_ticks": 2},
+    "working_point": {
+        "threshold": 300,
+        "passing": 150,
+        "events": 20_000,
+        "fraction": 0.0075,
+        "rate_hz": 1.5e5,
+        "low_hz": 1.2e5,
+        "high_hz": 1.8e5,
+        "target_rate_hz": 1.5e5,
+        "one_below_hz": 1.51e5,
+        "confidence": 0.95,
+        "minimum_passing": 100,
+        "stability": {"tested": True, "p_value": 0.4, "cells": 6},
+        "training": {"p_value": 0.5, "fraction": 0.0074},
+        "strata": [
+            {"pileup_from": 50.0, "passing": 150, "rate_hz": 1.5e5, "low_hz": 1.2e5, "high_hz": 1.8e5},
+        ],
+    },
+    "training": {"first_epoch": "a", "first_epoch_again": "a", "graph_again": True},
+}
+
+
+def changed(piece, **changes):
+    return judge({**GOOD, piece: {**GOOD[piece], **changes}})
+
+
+def verdict(results, name):
+    return next(one.verdict for one in results if one.name == name)
+
+
+@given(verdicts)
+def test_a_list_passes_only_when_it_is_not_empty_and_every_gate_passes(chosen):
+    gates = [GateResult(number, "g", one, "") for number, one in enumerate(chosen, 1)]
+
+    assert (overall(gates) == "pass") == (len(chosen) > 0 and set(chosen) == {"pass"})
+    assert (overall(gates) == "fail") == ("fail" in chosen)
+
+
+def test_an_empty_list_never_passes():
+    assert overall([]) == "inconclusive"
+    assert "never passes" in reason([])
+
+
+def test_good_evidence_passes_nine_numbered_gates():
+    results = judge(GOOD)
+
+    assert [one.number for one in results] == list(range(1, 10))
+    assert overall(results) == "pass"
+
+
+@pytest.mark.parametrize("piece", sorted(GOOD))
+def test_a_gate_without_its_evidence_fails(piece):
+    results = judge({name: value for name, value in GOOD.items() if name != piece})
+
+    assert overall(results) == "fail"
+
+
+@pytest.mark.parametrize(
+    ("piece", "changes", "gate", "expected"),
+    [
+        ("dataset", {"rejected": ["1:2"]}, "data_certified", "fail"),
+        ("dataset", {"unspoken": ["1:2"]}, "data_certified", "inconclusive"),
+        ("preflight", {"findings": ["Jet1_pt.shift: found 62"]}, "contract", "fail"),
+        ("proof", {"mismatching_total": 1}, "bit_exact", "fail"),
+        ("proof", {"structure": ["w63 differs"]}, "bit_exact", "fail"),
+        ("proof", {"vectors": 99_999}, "bit_exact", "inconclusive"),
+        ("resources", {"lut": 50_000}, "resources", "inconclusive"),
+        ("resources", {"lut": 90_000}, "resources", "fail"),
+        ("resources", {"dsp": 1}, "resources", "fail"),
+        ("resources", {"latency_ticks": 3}, "latency", "fail"),
+        ("working_point", {"passing": 99}, "threshold_interval", "inconclusive"),
+        ("working_point", {"high_hz": 1.4e5}, "threshold_interval", "fail"),
+        ("working_point", {"rate_hz": 1.3e5, "one_below_hz": 3e5}, "threshold_interval", "fail"),
+        ("working_point", {"training": {"p_value": 1e-6, "fraction": 0.02}}, "rate_stability", "fail"),
+        ("working_point", {"stability": {"tested": True, "p_value": 1e-9, "cells": 6}}, "rate_stability", "fail"),
+        ("training", {"first_epoch_again": "b"}, "reproducibility", "fail"),
+        ("training", {"graph_again": False}, "reproducibility", "fail"),
+    ],
+)
+def test_each_gate_answers_for_its_own_fault(piece, changes, gate, expected):
+    results = changed(piece, **changes)
+
+    assert verdict(results, gate) == expected
+    assert f" {gate}: " in reason(results)
+
+
+@pytest.mark.parametrize(
+    "bound",
+    [
+        {"exact_in_float32": False, "worst_case": 2**25, "too_narrow": []},
+        {"exact_in_float32": True, "worst_case": 10, "too_narrow": ["Dense_0 accumulates in ap_fixed<8,4>"]},
+    ],
+)
+def test_an_accumulator_that_may_overflow_fails(bound):
+    assert verdict(changed("proof", accumulators=bound), "accumulator_bound") == "fail"
+
+
+def test_estimates_are_called_estimates():
+    results = judge(GOOD)
+
+    assert all("ESTIMATE" in one.summary for one in results if one.name in {"resources", "latency"})
+
+
+def test_a_result_survives_its_json_and_an_unknown_verdict_is_no_pass():
+    result = judge(GOOD)[0]
+
+    assert GateResult.from_json(result.to_json()) == result
+    assert GateResult.from_json({**result.to_json(), "verdict": "PASS"}).verdict == "inconclusive"
