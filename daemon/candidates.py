@@ -19,6 +19,7 @@ from daemon.lifecycle import facts as f
 from daemon.sight import Sight, evidence_root
 from daemon.training import JobRunner, write_job
 from retrain import bundle as bundles
+from retrain.digest import digest_of
 from retrain.errors import BundleAlteredError, RetrainError
 from retrain.recipe import Recipe
 
@@ -109,7 +110,7 @@ class Candidates:
         return self._trained(candidate, state.result, now)
 
     def _trained(self, candidate: Candidate, result: Mapping[str, Any], now: datetime) -> bool:
-        if result["verdict"] == "failed" or not result.get("bundle"):
+        if result["verdict"] == "failed":
             return self._failed(candidate, str(result.get("reason", "no reason given")), now)
         certification = self._sight.certification(Recipe.from_json(candidate.recipe).lumisections)
         if certification is None:
@@ -119,13 +120,35 @@ class Candidates:
             at=now,
             actor=ACTOR,
             recipe_digest=candidate.recipe_digest,
-            bundle_digest=str(result["digest"]),
-            bundle_path=str(result["bundle"]),
+            bundle_digest=str(result.get("digest") or ""),
+            bundle_path=str(result.get("bundle") or ""),
             certification_digest=certification,
         )
-        log.info("trained %s: bundle %s", candidate.id, fact.bundle_digest[:16])
-        self._append(candidate, (fact,))
+        if fact.bundle_digest:
+            log.info("trained %s: bundle %s", candidate.id, fact.bundle_digest[:16])
+            self._append(candidate, (fact,))
+            return True
+        log.warning("%s is refused: %s", candidate.id, result["reason"])
+        self._append(candidate, (fact, self._refused(result, certification, now)))
         return True
+
+    def _refused(self, result: Mapping[str, Any], certification: str, now: datetime) -> f.GatesEvaluated:
+        """The gates of a candidate that was refused before it became a bundle; its evidence stays in the job folder."""
+        gates = tuple(
+            f.GateOutcome(number=one["number"], name=one["name"], verdict=one["verdict"], summary=one["summary"])
+            for one in result["gates"]
+        )
+        broken = f.GateOutcome(number=1, name="chain", verdict="fail", summary=str(result["reason"]))
+        return f.GatesEvaluated(
+            at=now,
+            actor=ACTOR,
+            bundle_digest="",
+            gates=gates or (broken,),
+            evidence_root=digest_of(dict(result)),
+            tier="T1",
+            running_digest=self._sight.running() or "",
+            certification_digest=certification,
+        )
 
     def _failed(self, candidate: Candidate, reason: str, now: datetime) -> bool:
         log.warning("training of %s failed: %s", candidate.id, reason)

@@ -26,7 +26,7 @@ class StreamSettings(_Section):
 
     name: str = "ZeroBias"
     slot: str = "L1_AXO"
-    schema_name: str = Field("axol1tl_57", alias="schema")
+    schema_name: str = Field(default="axol1tl_57", alias="schema")
 
 
 class SourceSettings(_Section):
@@ -34,12 +34,12 @@ class SourceSettings(_Section):
 
     url: str = "incoming"
     poll_s: Positive = 5.0
-    stable_s: float = Field(5.0, ge=0)
+    stable_s: float = Field(default=5.0, ge=0)
     give_up_s: Positive = 3600.0
-    gap_grace_s: float = Field(600.0, ge=0)
+    gap_grace_s: float = Field(default=600.0, ge=0)
     require_sidecar: bool = False
     quarantine: Path = Path("quarantine")
-    memory_mib: int = Field(3072, ge=512)
+    memory_mib: int = Field(default=3072, ge=512)
     cpu_s: Positive = 60.0
     wall_s: Positive = 120.0
 
@@ -48,7 +48,7 @@ class ConditionsSettings(_Section):
     """Where conditions and the beam mode are published, and how long a lumisection waits for its own."""
 
     folder: Path = Path("conditions")
-    grace_s: float = Field(900.0, ge=0)
+    grace_s: float = Field(default=900.0, ge=0)
     beam_mode_stale_s: Positive = 900.0
 
 
@@ -58,7 +58,7 @@ class DriftSettings(_Section):
     reference: Path = Path("reference.npz")
     days_between_false_alarms: Positive = 30.0
     lumisection_s: Positive = 23.3104
-    quarantine_margin_lumisections: int = Field(2, ge=0)
+    quarantine_margin_lumisections: int = Field(default=2, ge=0)
 
     @property
     def false_alarms_per_lumisection(self) -> float:
@@ -71,16 +71,14 @@ class RetrainSettings(_Section):
 
     model: str = "axol1tl"
     target_rate_hz: Positive = 1_000.0
-    bunches: int = Field(2345, gt=0)
+    bunches: int = Field(default=2345, gt=0)
     cron: str | None = None
-    cooldown_h: float = Field(24.0, ge=0)
-    minimum_lumisections: int = Field(500, gt=0)
-    maximum_lumisections: int = Field(5000, gt=0)
-    epochs: int = Field(20, gt=0)
-    batch_events: int = Field(4096, gt=0)
-    vectors: int = Field(100_000, ge=100_000)
-    seed: int = Field(1, ge=0)
-    attempts: int = Field(3, gt=0)
+    minimum_lumisections: int = Field(default=500, gt=0)
+    maximum_lumisections: int = Field(default=5000, gt=0)
+    epochs: int = Field(default=20, gt=0)
+    batch_events: int = Field(default=4096, gt=0)
+    vectors: int = Field(default=100_000, ge=100_000)
+    seed: int = Field(default=1, ge=0)
     stalled_s: Positive = 600.0
 
 

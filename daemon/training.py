@@ -19,6 +19,9 @@ from typing import Any, Protocol
 
 from daemon.errors import JobError
 
+BUSY = 4
+"""Exit status of `retrain.job` when another process works on the same folder."""
+
 
 @dataclass(frozen=True)
 class JobState:
@@ -94,6 +97,9 @@ class SubprocessRunner:
             return JobState("finished", result=json.loads((folder / "result.json").read_text(encoding="utf-8")))
         child = self._children.get(folder)
         if child is None:
+            return JobState("absent")
+        if child.poll() == BUSY:  # a process of a daemon that was killed is still ending; begin again next turn
+            del self._children[folder]
             return JobState("absent")
         if child.poll() is not None:
             return JobState("dead", text=self._last_line(folder))

@@ -154,7 +154,7 @@ def _settle_overlaps(connection: Connection, file: FileTaken, outcomes: Sequence
             at=file.at,
         )
     if again:
-        connection.execute(insert(t.overlaps), [_columns(overlap) for overlap in again.values()])
+        connection.execute(insert(t.redelivered), [_columns(overlap) for overlap in again.values()])
         for stream, number in sorted(Counter(overlap.stream for overlap in again.values()).items()):
             count(connection, "overlaps", stream, "", number)
     return fresh
@@ -200,7 +200,7 @@ def _file(row: Row[Any]) -> FileTaken:
 
 def overlaps(connection: Connection, stream: str, limit: int = 1_000) -> list[Overlap]:
     """Return the latest lumisections that were delivered again, newest first."""
-    query = select(t.overlaps).where(t.overlaps.c.stream == stream).order_by(t.overlaps.c.id.desc()).limit(limit)
+    query = select(t.redelivered).where(t.redelivered.c.stream == stream).order_by(t.redelivered.c.id.desc()).limit(limit)
     names = Overlap.__dataclass_fields__
     return [
         Overlap(**{**{name: getattr(row, name) for name in names}, "at": datetime.fromisoformat(row.at)})

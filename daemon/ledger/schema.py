@@ -89,8 +89,8 @@ outcomes = Table(
     Index("outcomes_by_file", "file_sha256"),
 )
 
-overlaps = Table(
-    "overlaps",
+redelivered = Table(
+    "redelivered",
     metadata,
     Column("id", Big, primary_key=True),
     Column("stream", String(200), nullable=False),
@@ -100,7 +100,7 @@ overlaps = Table(
     Column("first_file_sha256", String(64), nullable=False),
     Column("events", BigInteger, nullable=False),
     Column("at", String(32), nullable=False),
-    UniqueConstraint("stream", "run", "lumisection", "file_sha256", name="overlaps_once"),
+    UniqueConstraint("stream", "run", "lumisection", "file_sha256", name="redelivered_once"),
 )
 
 certifications = Table(
@@ -182,4 +182,4 @@ logins = Table(
     Column("locked_until", String(32)),
 )
 
-APPEND_ONLY = ("facts", "files", "outcomes", "overlaps", "certifications", "leads")
+APPEND_ONLY = ("facts", "files", "outcomes", "redelivered", "certifications", "leads")

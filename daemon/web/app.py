@@ -143,7 +143,7 @@ def _http(request: Request, error: Exception) -> Response:
 
 
 def _broken(request: Request, error: Exception) -> Response:
-    log.error("the page broke at %s", request.url.path, exc_info=error)
+    log.error("the page broke at %s: %r", request.url.path, error)  # the server logs the traceback
     if wants_json(request):
         return problem(500, "The page broke", "nothing was recorded; the log of retrigger-web has the details")
     remedy = (

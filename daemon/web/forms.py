@@ -22,7 +22,6 @@ router = APIRouter(include_in_schema=False)
 
 Text = Annotated[str, Form(max_length=2000)]
 Word = Annotated[str, Form(max_length=200)]
-DONE = {"approve": "Your yes is in the record.", "reject": "Your no is in the record. The candidate ends here."}
 
 
 @router.post("/candidates/{candidate_id}/approve")

@@ -52,7 +52,6 @@ def show_candidate(
     *,
     status: int = 200,
     problem: str = "",
-    said: str = "",
     kept: str = "",
 ) -> HTMLResponse:
     """Return the page of a candidate, with what went wrong or was just done on top.
@@ -75,9 +74,9 @@ def show_candidate(
         policy=office.policy,
         quorum=quorum_words(candidate, seen.missing),
         story=stored,
-        roles=visitor.person.roles,
+        may_reject=bool(visitor.person.roles & set(office.policy.reject_roles)),
+        may_roll_back=bool(visitor.person.roles & set(office.policy.rollback_roles)),
         problem=problem,
-        said=said,
         kept=kept,
     )
 

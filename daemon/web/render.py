@@ -24,7 +24,6 @@ TEMPLATES = Environment(
 TEMPLATES.filters.update(
     short=words.short, moment=words.moment, span=words.span, figure=words.figure, plain=words.plain_name
 )
-TEMPLATES.filters["to_set"] = set
 KINDS = {"watched": "fine", "quiet": "fine", "warn": "blind", "alarm": "loud", "excluded": "off", "late": "off"}
 
 

@@ -11,7 +11,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-APPEND_ONLY = ("facts", "files", "outcomes", "overlaps", "certifications", "leads")
+APPEND_ONLY = ("facts", "files", "outcomes", "redelivered", "certifications", "leads")
 GENESIS = "0" * 64
 
 
@@ -97,7 +97,7 @@ def _intake(big: sa.types.TypeEngine[int]) -> None:
     )
     op.create_index("outcomes_by_file", "outcomes", ["file_sha256"])
     op.create_table(
-        "overlaps",
+        "redelivered",
         sa.Column("id", big, primary_key=True),
         sa.Column("stream", sa.String(200), nullable=False),
         sa.Column("run", sa.BigInteger, nullable=False),
@@ -106,7 +106,7 @@ def _intake(big: sa.types.TypeEngine[int]) -> None:
         sa.Column("first_file_sha256", sa.String(64), nullable=False),
         sa.Column("events", sa.BigInteger, nullable=False),
         sa.Column("at", sa.String(32), nullable=False),
-        sa.UniqueConstraint("stream", "run", "lumisection", "file_sha256", name="overlaps_once"),
+        sa.UniqueConstraint("stream", "run", "lumisection", "file_sha256", name="redelivered_once"),
     )
     op.create_table(
         "certifications",
