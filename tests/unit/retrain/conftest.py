@@ -48,7 +48,7 @@ def small_program(seed=0, hidden=(6,), latent=3):
     for number, size in enumerate((*hidden, latent)):
         weights = rng.integers(-31, 32, (width, size))
         bias = rng.integers(-200, 200, size)
-        layers.append(Dense(f"dense{number}", weights, bias, 7, 6))
+        layers.append(Dense(f"dense{number}", weights, bias, 5, 6))
         last = number == len(hidden)
         kind = contract.type_of("latent" if last else "hidden")
         layers.append(Requantise(f"cast{number + 1}", kind, rectify=not last))
