@@ -200,7 +200,9 @@ def _file(row: Row[Any]) -> FileTaken:
 
 def overlaps(connection: Connection, stream: str, limit: int = 1_000) -> list[Overlap]:
     """Return the latest lumisections that were delivered again, newest first."""
-    query = select(t.redelivered).where(t.redelivered.c.stream == stream).order_by(t.redelivered.c.id.desc()).limit(limit)
+    query = (
+        select(t.redelivered).where(t.redelivered.c.stream == stream).order_by(t.redelivered.c.id.desc()).limit(limit)
+    )
     names = Overlap.__dataclass_fields__
     return [
         Overlap(**{**{name: getattr(row, name) for name in names}, "at": datetime.fromisoformat(row.at)})
