@@ -1,7 +1,7 @@
 """Whether a file's bytes are those that its writer counted.
 
-uproot checks a checksum for LZ4 blocks alone; one flipped bit in an uncompressed or ZSTD basket is read as other data.  A
-sidecar written by the transfer system is the only full proof, so it is used whenever there is one.
+uproot checks a checksum for LZ4 blocks alone; one flipped bit in an uncompressed or ZSTD basket is read as other data.
+A sidecar written by the transfer system is the only full proof, so it is used whenever there is one.
 """
 
 import hashlib
@@ -70,7 +70,7 @@ def check_sidecar(path: Path, sidecar: Path, found: Digests) -> None:
     if match is None or len(match[1]) != digits:
         raise RefusedFileError(
             "sidecar_unreadable",
-            f"{sidecar.name} holds {text[:60]!r}, expected {digits} hex digits; write it again from the source's checksum",
+            f"{sidecar.name} holds {text[:60]!r}, expected {digits} hex digits; write it again",
         )
     named = match[2]
     if named is not None and Path(named).name != path.name:
@@ -82,6 +82,6 @@ def check_sidecar(path: Path, sidecar: Path, found: Digests) -> None:
     if match[1].lower() != actual:
         raise RefusedFileError(
             "checksum_mismatch",
-            f"{path.name} has {sidecar.suffix[1:]} {actual}, {sidecar.name} says {match[1].lower()}: the bytes were changed "
-            "or lost on the way; transfer the file again",
+            f"{path.name} has {sidecar.suffix[1:]} {actual}, {sidecar.name} says {match[1].lower()}: "
+            "the bytes were changed or lost on the way; transfer the file again",
         )

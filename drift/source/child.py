@@ -1,7 +1,8 @@
 """The reading process: `python -m drift.source.child SPOOL`, JSON lines on stdin and stdout.
 
-It imports uproot once and opens no file itself.  Every file is read in a fork of it with limits of its own, so that a
-damaged file leaves nothing behind: no leaked memory, no model made from a damaged description.  It ends with its parent.
+It imports uproot once and opens no file itself.  Every file is read in a fork of it with limits of its own, so that
+a damaged file leaves nothing behind: no leaked memory, no model made from a damaged description.  It ends with its
+parent.
 """
 
 import contextlib
@@ -128,26 +129,29 @@ def _answer(request: dict[str, Any], path: Path, folder: Path) -> dict[str, Any]
     schema = schema_named(request["schema"])
     try:
         content = parse(path, schema, most_events=request["events"], require_sidecar=request["require_sidecar"])
-    except NotReadyError as error:
-        return {"outcome": "waiting", "reason": str(error)}
-    except RefusedFileError as error:
-        return {"outcome": "quarantined", "code": error.code, "reason": str(error)}
-    except MemoryError:
-        found = f"asked for more than {request['memory_mib']} MiB to read"
-        return {"outcome": "quarantined", "code": "memory_limit", "found": found}
-    except FileNotFoundError:
-        return {"outcome": "waiting", "reason": f"{path.name} is gone; it was moved or removed after it was listed"}
     except BaseException as error:  # noqa: BLE001 a damaged file raises any class at all; this is the sandbox's border
-        said = " ".join(str(error).split())[:MESSAGE_CHARACTERS]
-        return {
-            "outcome": "quarantined",
-            "code": "unreadable",
-            "found": f"made the reader say {type(error).__name__}: {said}",
-        }
+        return _refused(error, path, request)
     try:
         return {"outcome": "accepted", **spool.write(content, folder)}
     except OSError as error:
         return {"outcome": "broken", "found": f"cannot write what was read to {folder}: {error}"}
+
+
+def _refused(error: BaseException, path: Path, request: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(error, NotReadyError | FileNotFoundError):
+        gone = f"{path.name} is gone; it was moved or removed after it was listed"
+        return {"outcome": "waiting", "reason": gone if isinstance(error, FileNotFoundError) else str(error)}
+    if isinstance(error, RefusedFileError):
+        return {"outcome": "quarantined", "code": error.code, "reason": str(error)}
+    if isinstance(error, MemoryError):
+        found = f"asked for more than {request['memory_mib']} MiB to read"
+        return {"outcome": "quarantined", "code": "memory_limit", "found": found}
+    said = " ".join(str(error).split())[:MESSAGE_CHARACTERS]
+    return {
+        "outcome": "quarantined",
+        "code": "unreadable",
+        "found": f"made the reader say {type(error).__name__}: {said}",
+    }
 
 
 if __name__ == "__main__":

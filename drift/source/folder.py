@@ -64,7 +64,7 @@ class LocalFolder:
         """See `RunSource.wait`."""
         try:
             if self._notify is None:
-                self._notify = RustNotify([str(self._folder)], False, False, 300, False, True)  # noqa: FBT003 the library's form
+                self._notify = RustNotify([str(self._folder)], False, False, 300, False, True)
             self._notify.watch(DEBOUNCE_MS, DEBOUNCE_MS, max(1, int(timeout_s * 1000)), None)
         except (WatchfilesRustInternalError, OSError):
             self._notify = None

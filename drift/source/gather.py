@@ -120,7 +120,8 @@ def _check_range(what: str, values: NDArray[Any], low: int, high: int) -> None:
     if wrong.any():
         raise RefusedFileError(
             "out_of_range",
-            f"{what}: {int(wrong.sum())} of {len(values)} values lie outside {low}..{high} (first {int(values[wrong.argmax()])})",
+            f"{what}: {int(wrong.sum())} of {len(values)} values lie outside {low}..{high} "
+            f"(first {int(values[wrong.argmax()])})",
         )
 
 
@@ -129,7 +130,8 @@ def _check_order(kind: str, owner: NDArray[np.int64], pt: Integers) -> None:
     if rises.any():
         raise RefusedFileError(
             "out_of_order",
-            f"{kind}: candidates of event {int(owner[rises.argmax()])} of the batch do not fall in pt, {int(rises.sum())} rise",
+            f"{kind}: {int(rises.sum())} candidates exceed the one before in pt (first in event "
+            f"{int(owner[rises.argmax()])} of its batch), the hardware sends them falling",
         )
 
 
@@ -152,14 +154,15 @@ def check_identity(
         if (run != claim.run).any():
             raise RefusedFileError(
                 "run_mismatch",
-                f"the name says run {claim.run}, {int((run != claim.run).sum())} events are of run {run[(run != claim.run).argmax()]}",
+                f"the name says run {claim.run}, {int((run != claim.run).sum())} entries are of run "
+                f"{run[(run != claim.run).argmax()]}",
             )
         outside = (lumisection < claim.first) | (lumisection > claim.last)
         if outside.any():
             raise RefusedFileError(
                 "lumisection_outside_block",
-                f"the name says lumisections {claim.first}-{claim.last}, {int(outside.sum())} events are of lumisection "
-                f"{lumisection[outside.argmax()]}",
+                f"the name says lumisections {claim.first}-{claim.last}, {int(outside.sum())} entries are of "
+                f"lumisection {lumisection[outside.argmax()]}",
             )
     if event is not None and len(event) > 1:
         order = np.lexsort((event, run))
@@ -167,5 +170,5 @@ def check_identity(
         if twice.any():
             raise RefusedFileError(
                 "duplicate_events",
-                f"{int(twice.sum())} events repeat a number of their run (first {event[order][:-1][twice][0]})",
+                f"{int(twice.sum())} events repeat an event number of their run (first {event[order][:-1][twice][0]})",
             )

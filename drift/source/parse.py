@@ -93,8 +93,8 @@ def _read_file(name: str, file: Any, schema: FeatureSchema, most_events: int) ->
     if EVENTS not in kinds:
         raise RefusedFileError(
             "no_events_tree",
-            f"{name} holds {', '.join(f'{key} ({kind})' for key, (_, kind) in sorted(kinds.items())[:6])}, expected a TTree or "
-            f"RNTuple {EVENTS}: it is no CMS NanoAOD or L1Nano; deliver it elsewhere",
+            f"{name} holds {', '.join(f'{key} ({kind})' for key, (_, kind) in sorted(kinds.items())[:6])}, expected a "
+            f"TTree or RNTuple {EVENTS}: it is no CMS NanoAOD or L1Nano; deliver it elsewhere",
         )
     table = open_table(file, *kinds[EVENTS])
     if table.entries > most_events:
@@ -113,7 +113,7 @@ def _read_file(name: str, file: Any, schema: FeatureSchema, most_events: int) ->
     if not len(keys):
         raise RefusedFileError(
             "empty",
-            f"{name} holds 0 events and lists no lumisections, so none can be given an outcome; look whether it was cut",
+            f"{name} holds 0 events and lists no lumisections, so there is nothing to judge; look whether it was cut",
         )
     order = np.argsort(place, kind="stable")
     events = np.bincount(place, minlength=len(keys)).astype(np.int64)
@@ -143,7 +143,7 @@ def _check_branches(name: str, table: Table, schema: FeatureSchema) -> None:
             code = "missing_lumisection" if scalar == "luminosityBlock" else "missing_branch"
             raise RefusedFileError(
                 code,
-                f"{name} has no branch {scalar} among {len(table.names)}, so its events belong to no lumisection; ask for a new copy",
+                f"{name} has no branch {scalar}, so its events belong to no lumisection; have it written again",
             )
     needed = [branch for branches in schema.objects.values() for branch in branches.branches]
     missing = [
@@ -160,14 +160,15 @@ def _check_branches(name: str, table: Table, schema: FeatureSchema) -> None:
     if hardware:
         raise RefusedFileError(
             "missing_branch",
-            f"{name} has {len(hardware)} of the L1Nano branches but not {', '.join(missing)}; write it again with all of them",
+            f"{name} has {len(hardware)} of the L1Nano branches but not {', '.join(missing)}; write all of them",
         )
     cuts = ", ".join(f"{one.collection} {one.reduced_pt_gev} GeV" for one in schema.objects.values())
     what = f"{', '.join(reduced)} without hardware integers" if reduced else "no Level-1 object collections"
     raise RefusedFileError(
         "reduced_nanoaod",
-        f"{name} is central NanoAOD: it has {what}, and central production keeps Level-1 objects only above cuts ({cuts}), so the "
-        f"{len(schema.features)} inputs as the trigger saw them cannot be rebuilt; neither watch nor train on it, deliver L1Nano",
+        f"{name} is central NanoAOD: it has {what}, and central production keeps Level-1 objects only above cuts "
+        f"({cuts}), so the {len(schema.features)} inputs as the trigger saw them cannot be rebuilt; neither watch nor "
+        "train on it, deliver L1Nano",
     )
 
 
@@ -263,7 +264,8 @@ def _with_listed(
     if unlisted:
         raise RefusedFileError(
             "lumisections_disagree",
-            f"{name}: Events has run {unlisted[0][0]} lumisection {unlisted[0][1]}, LuminosityBlocks does not list it; the file is damaged",
+            f"{name}: Events has run {unlisted[0][0]} lumisection {unlisted[0][1]}, which LuminosityBlocks does not list; "
+            "the file is damaged",
         )
     rows = {pair: row for row, pair in enumerate(map(tuple, listed.tolist()))}
     moved = np.array([rows[pair] for pair in map(tuple, keys.tolist())], dtype=np.int64)
@@ -291,7 +293,7 @@ def _notes(keys: NDArray[np.int64], bunch: NDArray[np.int64], listed: bool, clai
         absent = sorted(set(range(claim.first, claim.last + 1)) - set(keys[:, 1].tolist()))
         if absent:
             notes.append(
-                f"the name claims lumisections {claim.first}-{claim.last}, {len(absent)} are not in it (first {absent[0]})"
+                f"the name claims lumisections {claim.first}-{claim.last}, {len(absent)} are absent (first {absent[0]})"
             )
     if not listed:
         notes.append("no LuminosityBlocks, so lumisections without events cannot be seen")

@@ -1,7 +1,7 @@
 """Sets a refused file aside with its reason, so that nothing is lost whatever happens meanwhile.
 
-The record is written first, then the file is moved; a crash between leaves the file where it was with a record that says
-where it is going, and doing it again finishes the same move.
+The record is written first, then the file is moved; a crash between leaves the file where it was with a record that
+says where it is going, and doing it again finishes the same move.
 """
 
 import contextlib

@@ -89,7 +89,7 @@ class Reader:
             return Waiting(answer["reason"])
         if answer["outcome"] == "quarantined":
             reason = answer.get("reason", f"{path.name} {answer.get('found')}; expected a whole, sound file: {ADVICE}")
-            return Quarantined(answer["code"], reason if path.name in reason else f"{path.name}: {reason}")
+            return Quarantined(answer["code"], reason if path.name in reason else f"{path.name}: {reason}; {ADVICE}")
         if answer["outcome"] == "broken":
             raise SandboxError(f"the reading child {answer['found']}; make room, then read {path.name} again")
         return Accepted(spool.read(answer, self._folder, path))

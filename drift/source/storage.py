@@ -1,8 +1,8 @@
 """Columns of one table of a ROOT file, whether a TTree or an RNTuple holds it.
 
-Only the columns asked for are read, in ranges of bounded size.  RNTuple columns are read by whole clusters straight from
-the page lists: uproot's own form of a 1900-field RNTuple costs 10 CPU-seconds, and its `iterate` inflates a cluster again
-for every step.
+Only the columns asked for are read, in ranges of bounded size.  RNTuple columns are read by whole clusters straight
+from the page lists: uproot's own form of a 1900-field RNTuple costs 10 CPU-seconds, and its `iterate` inflates a
+cluster again for every step.
 """
 
 from collections import defaultdict
@@ -134,7 +134,7 @@ class TupleTable:
             if first != expected or entries < 0:
                 raise RefusedFileError(
                     "unreadable",
-                    f"a cluster starts at entry {first}, expected {expected}: the page lists are damaged; fetch it again",
+                    f"a cluster starts at entry {first}, expected {expected}: the page lists are damaged",
                 )
             expected += entries
 
@@ -203,6 +203,6 @@ def _jagged(name: str, counts: NDArray[np.int64], values: NDArray[Any], entries:
     if len(counts) != entries or (entries and counts.min() < 0) or counts.sum() != len(values):
         raise RefusedFileError(
             "counts_mismatch",
-            f"{name} has counts for {len(counts)} events that add up to {counts.sum()}, {len(values)} values, {entries} events",
+            f"{name} has counts for {len(counts)} of {entries} events that add up to {counts.sum()}, but {len(values)} values",
         )
     return counts, values

@@ -55,9 +55,7 @@ class Watchlist:
         """Return the files of a listing that can be read now, in name order."""
         entries = sorted(listing, key=lambda entry: entry.name)
         names = {entry.name for entry in entries}
-        for known in (self._since, self._settled, self._waiting):
-            for name in known.keys() - names:
-                known.pop(name)  # type: ignore[attr-defined]  # three dicts of different values, all of which can pop
+        self._forget_all_but(names)
         ready = []
         for entry in entries:
             if not is_run_file(entry.name) or self._settled.get(entry.name) == entry.stamp:
@@ -71,6 +69,11 @@ class Watchlist:
             if still >= timedelta(seconds=self.rule.stable_s if proven else self.rule.give_up_s):
                 ready.append(entry)
         return ready
+
+    def _forget_all_but(self, names: set[str]) -> None:
+        self._since = {name: seen for name, seen in self._since.items() if name in names}
+        self._settled = {name: seen for name, seen in self._settled.items() if name in names}
+        self._waiting = {name: seen for name, seen in self._waiting.items() if name in names}
 
     def settle(self, name: str, stamp: str) -> None:
         """Pass this version of a file over from now on."""
@@ -88,5 +91,6 @@ class Watchlist:
         minutes = (now - since).total_seconds() / 60
         return Quarantined(
             "never_ready",
-            f"{name} has not become readable in {minutes:.0f} min ({waiting.reason}); its writer may have died: deliver it again",
+            f"{name} has not become readable in {minutes:.0f} min ({waiting.reason}); its writer may have died: "
+            "deliver it again",
         )

@@ -69,7 +69,7 @@ class XRootDFolder:
             self._ask(request, self._copy_s)
         if path.stat().st_size != one.bytes:
             raise SourceError(
-                f"{self._url}/{one.name} came with {path.stat().st_size} bytes, its server lists {one.bytes}; polling again"
+                f"{self._url}/{one.name} came with {path.stat().st_size} bytes, listed with {one.bytes}; polling again"
             )
         self._copied[one.name] = one.stamp
         return path
@@ -79,8 +79,8 @@ class XRootDFolder:
             answer = self._child.ask(request, within_s)
         except (SilentChildError, DeadChildError) as error:
             raise SourceError(
-                f"{request['url']}: the XRootD client did not {request['verb']} within {within_s:g} s ({error}) and was killed; "
-                "polling again"
+                f"{request['url']}: the XRootD client did not {request['verb']} within {within_s:g} s ({error}) and was "
+                "killed; polling again"
             ) from error
         if "error" in answer:
             raise SourceError(f"{request['url']}: cannot {request['verb']} ({answer['error']}); polling again")
