@@ -1,0 +1,307 @@
+"""What kind of cause an alarm has: a broken detector and where, a real shift, a passing glitch.
+
+The rules follow what faults do and physics cannot: no collision prefers one azimuth, fills a ring with noise, or empties
+half an object type at once.  What is left, smooth and alike all around, is a real shift and a candidate for retraining.
+In doubt the answer is "broken detector", because learning a fault is the dearer mistake.  Pure: numbers in, verdict out.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drift.boxes import Box, CellBox, box_gains, find_box, find_ring, physical
+from drift.detect import Contributor
+from drift.profile import MapGrid
+from drift.streams import StreamLabel
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+BROKEN = "broken_detector"
+SHIFT = "real_shift"
+TRANSIENT = "transient"
+CONTRACT = "contract"
+
+BOX_EVIDENCE = 20.0
+"""Log likelihood ratio a box needs: 10^7 rectangles are tried, whose logarithm is 16."""
+BOX_EFFECT = 0.10
+RING_EVIDENCE = 20.0
+RING_EXCESS = 1.6
+RING_LOSS = 0.35
+RATE_BAND = (0.5, 2.0)
+SECTOR_EVIDENCE = 8.0
+CLEAR = 5.0
+QUIET = 3.0
+TRANSIENT_MOST = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """The last lumisections, as the watch remembers them.
+
+    Attributes:
+        clock: Lumisection counts, rising, shape ``(n,)``.
+        fill: Fill of each.
+        streams: Standardised residual streams, shape ``(n, n_streams)``.
+        noise: Measurement variance of each stream.
+        drifting: Benign variance of a stream's mean over many lumisections.
+        labels: Of the streams.
+        maps: Observed objects by type, shape ``(n, n_eta, n_phi)``.
+        expected: Their expectation given each lumisection's total.
+        rates: Expected totals by type, shape ``(n,)``.
+        met_phi: Events in 12 azimuthal sectors of missing momentum, shape ``(n, 12)``.
+        met_phi_expected: Their expected shares, shape ``(12,)``.
+        grids: Cells of each object type.
+        effect: Relative pt scale that one unit of a scale stream means, by object type.
+    """
+
+    clock: Ints
+    fill: Ints
+    streams: Floats
+    noise: Floats
+    drifting: Floats
+    labels: tuple[StreamLabel, ...]
+    maps: Mapping[str, Ints]
+    expected: Mapping[str, Floats]
+    rates: Mapping[str, Floats]
+    met_phi: Floats
+    met_phi_expected: Floats
+    grids: Mapping[str, MapGrid]
+    effect: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """A verdict and what it rests on.
+
+    Attributes:
+        verdict: ``broken_detector``, ``real_shift`` or ``transient``.
+        object: Object type that shows it most, empty when many do.
+        onset: Lumisection count at which it began.
+        box: Region, when there is one.
+        text: What was seen, as an expert would say it, without when.
+        against: What speaks against the verdict.
+        box_evidence: Log likelihood ratio of the best box.
+    """
+
+    verdict: str
+    object: str
+    onset: int
+    box: Box | None
+    text: str
+    against: str
+    box_evidence: float
+
+
+@dataclass(frozen=True)
+class _Region:
+    object: str
+    box: CellBox
+    onset: int
+
+
+def diagnose(window: Window, contributors: tuple[Contributor, ...], raised: int) -> Diagnosis:
+    """Say what kind of cause an alarm has.
+
+    Args:
+        window: The last lumisections, up to and including those waited for after the alarm.
+        contributors: The strongest parts of the evidence when the alarm was raised.
+        raised: Lumisection count at which the evidence passed its limit.
+    """
+    region = _best_region(window)
+    lead = contributors[0]
+    found = region is not None and region.box.log_ratio >= BOX_EVIDENCE and abs(1 - region.box.left) >= BOX_EFFECT
+    if region is not None and found:
+        gains = box_gains(region.box, window.maps[region.object].astype(float), window.expected[region.object])
+        first, last = _segment(gains)
+        if _passed(gains, first, last):
+            box = physical(region.box, window.grids[region.object])
+            return _transient(int(window.clock[first]), region.object, box, region)
+        return _broken_region(window, region)
+    first, last, gains = _stream_segment(window, lead)
+    onset = int(window.clock[first])
+    if _passed(gains, first, last):
+        return _transient(onset, lead.object, None, region)
+    since = window.clock >= onset
+    evidence = region.box.log_ratio if region is not None else 0.0
+    for rule in (_azimuth, _ring, _rate, _noise):
+        seen = rule(window, since, contributors)
+        if seen is not None:
+            kind, box, text = seen
+            against = "no part of the map stands out from its own ring" if box is None else "nothing measured"
+            return Diagnosis(BROKEN, kind, onset, box, text, against, evidence)
+    kind, text = _shift_text(window, since, lead)
+    waited = int(window.clock[-1]) - raised
+    against = f"it was watched for only {waited + 1} lumisections since the alarm; a slow fault may look smooth at first"
+    return Diagnosis(SHIFT, kind, onset, None, text, against, evidence)
+
+
+def _best_region(window: Window) -> _Region | None:
+    """Return the best box over objects and starts, with its onset refined."""
+    best: _Region | None = None
+    n = len(window.clock)
+    for kind, maps in window.maps.items():
+        for back in {min(k, n) for k in (2, 3, 6, 12, 24, 64)}:
+            box = find_box(maps[n - back :].sum(axis=0).astype(float), window.expected[kind][n - back :].sum(axis=0))
+            if best is None or box.log_ratio > best.box.log_ratio:
+                best = _Region(kind, box, int(window.clock[n - back]))
+    if best is None or best.box.log_ratio <= 0:
+        return None
+    maps, expected = window.maps[best.object].astype(float), window.expected[best.object]
+    start = _change_point(box_gains(best.box, maps, expected))
+    refined = find_box(maps[start:].sum(axis=0), expected[start:].sum(axis=0))
+    chosen = refined if refined.log_ratio >= best.box.log_ratio else best.box
+    start = _change_point(box_gains(chosen, maps, expected))
+    return _Region(best.object, chosen, int(window.clock[start]))
+
+
+def _change_point(gains: Floats) -> int:
+    """Return the start from which gains to the end add up to most."""
+    tail = np.cumsum(gains[::-1])[::-1]
+    return int(tail.argmax())
+
+
+def _segment(gains: Floats) -> tuple[int, int]:
+    """Return the stretch whose gains add up to most, as first and one past last."""
+    total = np.concatenate([[0.0], np.cumsum(gains)])
+    rise = total - np.minimum.accumulate(total)
+    last = int(rise.argmax())
+    return (int(total[:last].argmin()), last) if last else (0, len(gains))
+
+
+def _passed(gains: Floats, first: int, last: int) -> bool:
+    """Whether at most two lumisections spoke for a change and the later ones speak against it."""
+    return last - first <= TRANSIENT_MOST and last < len(gains) and float(gains[last:].sum()) < 0
+
+
+def _stream_segment(window: Window, lead: Contributor) -> tuple[int, int, Floats]:
+    """Return the stretch in which the leading stream departed most, and what each lumisection says for that step."""
+    if lead.kind == "cell":
+        kind = lead.object
+        distance = ((window.maps[kind] - window.expected[kind]) ** 2 / np.maximum(window.expected[kind], 0.5)).mean(
+            axis=(1, 2)
+        )
+        usual = float(np.median(np.abs(distance - np.median(distance))))
+        series = (distance - 1.0) / max(usual, 0.02)
+    else:
+        series = window.streams[:, lead.index] / np.sqrt(window.noise[lead.index])
+    total = np.concatenate([[0.0], np.cumsum(series)])
+    length = np.arange(len(total))[None, :] - np.arange(len(total))[:, None]
+    height = np.where(length > 0, (total[None, :] - total[:, None]) ** 2 / np.maximum(length, 1), -1.0)
+    first, last = (int(k) for k in np.unravel_index(int(height.argmax()), height.shape))
+    step = (total[last] - total[first]) / (last - first)
+    return first, last, step * series - step**2 / 2
+
+
+def _transient(onset: int, kind: str, box: Box | None, region: _Region | None) -> Diagnosis:
+    text = f"{kind or 'several objects'} departed for at most {TRANSIENT_MOST} lumisections and came back"
+    return Diagnosis(
+        TRANSIENT, kind, onset, box, text, "it may come again", region.box.log_ratio if region is not None else 0.0
+    )
+
+
+def _broken_region(window: Window, region: _Region) -> Diagnosis:
+    box = physical(region.box, window.grids[region.object])
+    left = region.box.left
+    what = f"{region.object} loss of {1 - left:.0%}" if left < 1 else f"{left:.1f} times the usual {region.object}"
+    text = (
+        f"{what} in eta {box.eta[0]:.2f} to {box.eta[1]:.2f}, phi {box.phi[0]:.2f} to {box.phi[1]:.2f}, "
+        "against the rest of the same rings"
+    )
+    many = [kind for kind in window.maps if kind != region.object]
+    against = f"{' and '.join(many)} were not asked to agree" if many else "nothing measured"
+    return Diagnosis(BROKEN, region.object, region.onset, box, text, against, region.box.log_ratio)
+
+
+_Seen = tuple[str, Box | None, str]
+
+
+def _azimuth(window: Window, since: NDArray[np.bool_], contributors: tuple[Contributor, ...]) -> _Seen | None:
+    """Azimuthal sectors, or the direction of missing momentum, that changed."""
+    for one in contributors:
+        if one.kind == "phi" and one.log_evidence >= SECTOR_EVIDENCE:
+            grid = window.grids[one.object]
+            label = window.labels[one.index]
+            width = grid.shape[1] // 12
+            box = physical(CellBox(0, grid.shape[0], label.index * width, width, 1.0, 0.0), grid)
+            word = "fewer" if one.sign < 0 else "more"
+            return one.object, box, f"{word} {one.object} in {label.name.split(' ', 1)[1]} than in the other sectors"
+    seen = window.met_phi[since].sum(axis=0)
+    want = window.met_phi_expected * seen.sum()
+    chi2 = float(((seen - want) ** 2 / np.maximum(want * 1.1, 1.0)).sum())
+    if seen.sum() > 200 and chi2 > 11 + 6 * np.sqrt(22) + 0.0005 * seen.sum():
+        sector = int(np.argmax(np.abs(seen - want)))
+        return "MET", None, f"missing momentum prefers a direction, most near {30 * sector} to {30 * sector + 30} degrees"
+    return None
+
+
+def _ring(window: Window, since: NDArray[np.bool_], contributors: tuple[Contributor, ...]) -> _Seen | None:
+    """A ring full of noise, or dead all around."""
+    del contributors
+    found: tuple[float, _Seen] | None = None
+    for kind, maps in window.maps.items():
+        ring = find_ring(
+            maps[since].sum(axis=(0, 2)).astype(float), window.expected[kind][since].sum(axis=(0, 2))
+        )
+        odd = ring.left >= RING_EXCESS or ring.left <= RING_LOSS
+        if odd and ring.log_ratio >= RING_EVIDENCE and (found is None or ring.log_ratio > found[0]):
+            grid = window.grids[kind]
+            box = physical(CellBox(ring.first, ring.last, 0, grid.shape[1], ring.left, ring.log_ratio), grid)
+            what = f"{ring.left:.1f} times the usual {kind}" if ring.left > 1 else f"{kind} loss of {1 - ring.left:.0%}"
+            text = f"{what} all around at eta {box.eta[0]:.2f} to {box.eta[1]:.2f}, as noise or a dead ring would give"
+            found = (ring.log_ratio, (kind, box, text))
+    return found[1] if found is not None else None
+
+
+def _rate(window: Window, since: NDArray[np.bool_], contributors: tuple[Contributor, ...]) -> _Seen | None:
+    """An object type whose number per event halved or doubled."""
+    del contributors
+    for kind, maps in window.maps.items():
+        seen, want = float(maps[since].sum()), float(window.rates[kind][since].sum())
+        ratio = seen / max(want, 1.0)
+        if want > 50 and not RATE_BAND[0] <= ratio <= RATE_BAND[1]:
+            return kind, None, f"{kind} per event is {ratio:.2f} of the expected number, everywhere"
+    return None
+
+
+def stream_means(window: Window, since: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Return each stream's mean since the onset, and its significance given what is benign."""
+    part = window.streams[since]
+    mean = part.mean(axis=0)
+    return mean, mean / np.sqrt(window.noise / len(part) + window.drifting)
+
+
+def _noise(window: Window, since: NDArray[np.bool_], contributors: tuple[Contributor, ...]) -> _Seen | None:
+    """Missing momentum that grew although no object did."""
+    del contributors
+    mean, score = stream_means(window, since)
+    met = others = 0.0
+    for place, label in enumerate(window.labels):
+        if label.family in {"scale", "rate"}:
+            if label.object == "MET":
+                met = float(score[place]) if mean[place] > 0 else 0.0
+            else:
+                others = max(others, abs(float(score[place])))
+    if met > CLEAR and others < QUIET:
+        return "MET", None, "missing momentum grew while jets, e/gamma and muons stayed, as noise in the sums would give"
+    return None
+
+
+def _shift_text(window: Window, since: NDArray[np.bool_], lead: Contributor) -> tuple[str, str]:
+    """Say which scales and rates moved, and by how much."""
+    mean, score = stream_means(window, since)
+    parts: list[tuple[float, str, str]] = []
+    for place, label in enumerate(window.labels):
+        if label.family == "scale" and abs(score[place]) > QUIET:
+            size = float(mean[place]) * window.effect[label.object]
+            parts.append((abs(float(score[place])), label.object, f"{label.object} pt scale {size:+.1%}"))
+        elif label.family == "rate" and abs(score[place]) > QUIET:
+            seen, want = window.maps[label.object][since].sum(), window.rates[label.object][since].sum()
+            parts.append((abs(float(score[place])), label.object, f"{label.object} per event {seen / want - 1:+.1%}"))
+    parts.sort(reverse=True)
+    if not parts:
+        return lead.object, f"{lead.name} moved smoothly, alike all around in azimuth"
+    kind = parts[0][1] if len({one for _, one, _ in parts}) == 1 else ""
+    return kind, f"{', '.join(text for _, _, text in parts[:4])}, alike all around in azimuth"

@@ -1,0 +1,212 @@
+"""What a watch remembers besides evidence, and how all of it is saved and restored bit for bit."""
+
+import hashlib
+import json
+import struct
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+import zstandard
+from numpy.typing import NDArray
+
+from drift.benign import FillFilter
+from drift.breach import Breach
+from drift.detect import Contributor, Evidence
+from drift.diagnose import Window
+from drift.errors import StateError
+from drift.profile import layout_of
+from drift.reference import Reference
+
+MAGIC = b"RTWS"
+VERSION = 1
+LENGTH = 64
+TRAIL = 320
+"""Lumisections whose names are kept, so that an old onset can be told."""
+
+
+@dataclass(eq=False)
+class Seen:
+    """One lumisection, as much of it as a diagnosis needs."""
+
+    clock: int
+    run: int
+    lumisection: int
+    fill: int
+    pileup: float
+    events: int
+    streams: NDArray[np.float64]
+    maps: dict[str, NDArray[np.int32]]
+    met_phi: NDArray[np.int64]
+    broken: tuple[Breach, ...]
+
+
+@dataclass
+class Pending:
+    """An alarm that waits for two more lumisections: when it was raised, how long it waits, and on what evidence."""
+
+    clock: int
+    age: int
+    level: float
+    contributors: tuple[Contributor, ...]
+
+
+@dataclass
+class Latched:
+    """An alarm that was told and not yet acknowledged, and when it was last looked behind."""
+
+    verdict: str
+    run: int
+    lumisection: int
+    looked: int
+
+
+@dataclass(eq=False)
+class Memory:
+    """Everything a watch remembers besides evidence."""
+
+    fill: int | None
+    pending: Pending | None
+    latched: Latched | None
+    seen: list[Seen] = field(default_factory=list)
+    trail: list[tuple[int, int, int]] = field(default_factory=list)
+
+    @classmethod
+    def fresh(cls) -> "Memory":
+        """Return an empty memory."""
+        return cls(None, None, None)
+
+    def remember(self, one: Seen) -> None:
+        """Add a lumisection, dropping the oldest beyond the window."""
+        self.seen.append(one)
+        del self.seen[:-LENGTH]
+        self.trail.append((one.clock, one.run, one.lumisection))
+        del self.trail[:-TRAIL]
+
+
+def window_of(reference: Reference, memory: Memory) -> Window:
+    """Return the remembered lumisections as a diagnosis reads them; those that broke a contract are left out."""
+    seen = [one for one in memory.seen if not one.broken] or memory.seen
+    layout = layout_of(reference.schema)
+    maps = {kind: np.stack([one.maps[kind] for one in seen]).astype(np.int64) for kind in reference.streams.objects}
+    expected = {
+        model.object: np.stack([model.expected(float(one.maps[model.object].sum()), one.pileup) for one in seen])
+        for model in reference.cells
+    }
+    rate = np.stack([reference.streams.rates.at(one.pileup) * one.events for one in seen])
+    met = next((h for h in layout.histograms if h.object == "MET" and h.quantity == "phi"), None)
+    usual = np.ones(12) if met is None else reference.counts[met.regular].reshape(12, -1).sum(axis=1)
+    scales = [label.index for label in reference.streams.labels if label.family == "scale"]
+    place = {label.index: i for i, label in enumerate(reference.streams.labels) if label.family == "scale"}
+    root = np.sqrt(reference.events)
+    effect = {
+        reference.streams.scale_objects[k]: float(
+            reference.streams.spread[place[k]] / (reference.streams.response[k] * root)
+        )
+        for k in scales
+    }
+    benign = reference.benign
+    return Window(
+        np.array([one.clock for one in seen]),
+        np.array([one.fill for one in seen]),
+        np.stack([one.streams for one in seen]),
+        benign.noise,
+        benign.offset + benign.wander,
+        reference.streams.labels,
+        maps,
+        expected,
+        {kind: rate[:, i] for i, kind in enumerate(reference.streams.objects)},
+        np.stack([one.met_phi for one in seen]).astype(np.float64),
+        usual / max(usual.sum(), 1.0),
+        {grid.object: grid for grid in layout.maps},
+        effect,
+    )
+
+
+def _arrays(evidence: Evidence, memory: Memory) -> list[tuple[str, NDArray[np.generic]]]:
+    out: list[tuple[str, NDArray[np.generic]]] = [
+        ("state", evidence.filter.state),
+        ("covariance", evidence.filter.covariance),
+        ("ratio", evidence.ratio),
+        ("response", evidence.response),
+        ("start", evidence.start),
+    ]
+    out += [(f"cells{i}", one) for i, one in enumerate(evidence.cells)]
+    if memory.seen:
+        out.append(("streams", np.stack([one.streams for one in memory.seen])))
+        out.append(("met_phi", np.stack([one.met_phi for one in memory.seen])))
+        out += [(f"map:{kind}", np.stack([one.maps[kind] for one in memory.seen])) for kind in memory.seen[0].maps]
+    return out
+
+
+def save(reference: Reference, stream: str, evidence: Evidence, memory: Memory) -> bytes:
+    """Return everything as checksummed, compressed bytes."""
+    arrays = _arrays(evidence, memory)
+    head = {
+        "reference": reference.digest,
+        "stream": stream,
+        "clock": evidence.clock,
+        "fill": memory.fill,
+        "pending": asdict(memory.pending) if memory.pending is not None else None,
+        "latched": asdict(memory.latched) if memory.latched is not None else None,
+        "seen": [
+            (s.clock, s.run, s.lumisection, s.fill, s.pileup.hex(), s.events, [asdict(b) for b in s.broken])
+            for s in memory.seen
+        ],
+        "trail": memory.trail,
+        "arrays": [(name, one.dtype.str, one.shape) for name, one in arrays],
+    }
+    text = json.dumps(head, separators=(",", ":")).encode()
+    body = struct.pack("<I", len(text)) + text + b"".join(np.ascontiguousarray(one).tobytes() for _, one in arrays)
+    packed = zstandard.ZstdCompressor(level=1).compress(body)
+    return MAGIC + struct.pack("<HQ", VERSION, len(body)) + hashlib.sha256(body).digest() + packed
+
+
+def load(blob: bytes, reference: Reference, stream: str, evidence: Evidence, memory: Memory) -> None:
+    """Put a saved state into fresh evidence and memory.
+
+    Raises:
+        StateError: The bytes are damaged, of another version, reference or stream.
+    """
+    head, place, body = _opened(blob)
+    if (head["reference"], head["stream"]) != (reference.digest, stream):
+        raise StateError(
+            f"the state belongs to stream {head['stream']} under reference {head['reference'][:12]}, not to {stream} "
+            f"under {reference.digest[:12]}; start the watch anew"
+        )
+    arrays = {}
+    for name, kind, shape in head["arrays"]:
+        count = int(np.prod(shape))
+        arrays[name] = np.frombuffer(body, dtype=kind, count=count, offset=place).reshape(shape).copy()
+        place += arrays[name].nbytes
+    evidence.clock = head["clock"]
+    evidence.filter = FillFilter(arrays["state"], arrays["covariance"])
+    evidence.ratio, evidence.response, evidence.start = arrays["ratio"], arrays["response"], arrays["start"]
+    evidence.cells = [arrays[f"cells{i}"] for i in range(len(evidence.cells))]
+    memory.fill = head["fill"]
+    if head["pending"] is not None:
+        parts = tuple(Contributor(**one) for one in head["pending"].pop("contributors"))
+        memory.pending = Pending(**head["pending"], contributors=parts)
+    memory.latched = Latched(**head["latched"]) if head["latched"] is not None else None
+    memory.trail = [(clock, run, lumisection) for clock, run, lumisection in head["trail"]]
+    kinds = [name.split(":", 1)[1] for name in arrays if name.startswith("map:")]
+    for i, (clock, run, lumisection, fill, pileup, events, broken) in enumerate(head["seen"]):
+        maps = {kind: arrays[f"map:{kind}"][i] for kind in kinds}
+        parts = (arrays["streams"][i], maps, arrays["met_phi"][i], tuple(Breach(**one) for one in broken))
+        memory.seen.append(Seen(clock, run, lumisection, fill, float.fromhex(pileup), events, *parts))
+
+
+def _opened(blob: bytes) -> tuple[dict, int, bytes]:
+    start = len(MAGIC) + 10 + 32
+    if len(blob) < start or blob[: len(MAGIC)] != MAGIC:
+        raise StateError("these bytes are not a saved watch; start the watch anew")
+    version, size = struct.unpack_from("<HQ", blob, len(MAGIC))
+    if version != VERSION:
+        raise StateError(f"the saved watch has version {version}, this program reads {VERSION}; start the watch anew")
+    try:
+        body = zstandard.ZstdDecompressor().decompress(blob[start:], max_output_size=size)
+    except zstandard.ZstdError as cause:
+        raise StateError(f"the saved watch is damaged ({cause}); start the watch anew") from cause
+    if hashlib.sha256(body).digest() != blob[len(MAGIC) + 10 : start]:
+        raise StateError("the saved watch does not match its checksum; start the watch anew")
+    (length,) = struct.unpack_from("<I", body)
+    return json.loads(body[4 : 4 + length]), 4 + length, body

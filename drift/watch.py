@@ -1,0 +1,317 @@
+"""One stream watched through a reference: a decision for every lumisection, and one alarm for one cause.
+
+A watch takes lumisections in order, keeps their evidence, waits up to two more after the evidence passed its limit so
+that a glitch can be told from a fault, and then raises one alarm.  After that the same cause stays silent until somebody
+acknowledges it.  Saved and restored, a watch goes on bit for bit.  It refuses to speak where the reference cannot:
+outside its pileup range, on too few events, on lumisections whose conditions say nothing.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from drift.boxes import Box
+from drift.breach import Breach, breaches
+from drift.conditions import Conditions
+from drift.detect import Contributor, Evidence, Weights
+from drift.diagnose import BROKEN, CONTRACT, SHIFT, TRANSIENT, Diagnosis, diagnose
+from drift.errors import ReferenceUnfitError
+from drift.memory import Latched, Memory, Pending, Seen, load, save, window_of
+from drift.profile import LumisectionSummary, layout_of
+from drift.reference import Reference
+
+ACTIONS = {
+    BROKEN: "call the detector expert; do not retrain",
+    SHIFT: "retrain candidate: weights",
+    TRANSIENT: "keep these lumisections out of training; call nobody",
+    CONTRACT: "stop trusting this stream's scores; mend the input, do not retrain",
+}
+WAIT = 2
+PATIENCE = 12
+"""Lumisections of any kind after which a pending alarm is told with what is known."""
+WARN = 1000.0
+LEAST_EVENTS = 50
+LEAST_SHARE = 0.1
+RELOOK = 16
+CONTRACT_EVIDENCE = 80.0
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """What the people on shift are told, once per cause.
+
+    Attributes:
+        stream: Name of the watched stream.
+        run: Run of the lumisection at which it is told.
+        lumisection: That lumisection.
+        onset: Run and lumisection at which the cause is thought to have begun.
+        verdict: ``broken_detector``, ``real_shift``, ``transient`` or ``contract``.
+        log_evidence: Natural log of the evidence when it was told.
+        contributors: The strongest parts of it.
+        box: Region, when there is one.
+        action: What to do.
+        text: One sentence an expert would write.
+        against: What speaks against the verdict.
+    """
+
+    stream: str
+    run: int
+    lumisection: int
+    onset: tuple[int, int]
+    verdict: str
+    log_evidence: float
+    contributors: tuple[Contributor, ...]
+    box: Box | None
+    action: str
+    text: str
+    against: str
+
+    def to_json(self) -> dict[str, object]:
+        """Return the public form of an alarm, one object a line of ``retrigger scan --json``."""
+        named = []
+        for one in self.contributors:
+            key = "region" if one.kind in {"cell", "phi", "eta"} else "feature"
+            named.append({key: one.name, "object": one.object, "log_evidence": round(one.log_evidence, 2)})
+        return {
+            "type": "alarm",
+            "stream": self.stream,
+            "run": self.run,
+            "lumisection": self.lumisection,
+            "onset": {"run": self.onset[0], "lumisection": self.onset[1]},
+            "verdict": self.verdict,
+            "log_evidence": round(self.log_evidence, 2),
+            "contributors": named,
+            "action": self.action,
+            "box": self.box.to_json() if self.box is not None else None,
+            "text": self.text,
+            "against": self.against,
+        }
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What one lumisection amounts to.
+
+    Attributes:
+        state: ``quiet``, ``warn``, ``alarm``, ``out_of_support``, ``data_gap`` or ``excluded``.
+        reason: Why, in words; empty when quiet.
+        log_evidence: Natural log of the evidence after it.
+        alarm: The alarm, at the one lumisection at which it is told.
+    """
+
+    state: str
+    reason: str
+    log_evidence: float
+    alarm: Alarm | None = None
+
+
+class Watch:
+    """Watches one stream; see the module."""
+
+    def __init__(
+        self,
+        reference: Reference,
+        *,
+        false_alarms_per_lumisection: float,
+        stream: str,
+        state: bytes | None = None,
+    ) -> None:
+        """Start, or go on from a saved state.
+
+        Args:
+            reference: What is expected.
+            false_alarms_per_lumisection: The budget; one in 30 days of lumisections of 23.3 s is 9e-6.
+            stream: Name told in alarms.
+            state: From `save`; must have been saved under the same reference.
+
+        Raises:
+            StateError: The state is damaged, or belongs to another reference or stream.
+            ValueError: The budget is not a rate between 0 and 1.
+        """
+        if not 0 < false_alarms_per_lumisection < 1:
+            raise ValueError(f"false alarms per lumisection is {false_alarms_per_lumisection}; give a rate, e.g. 9e-6")
+        self.reference = reference
+        self.stream = stream
+        self._limit = float(-np.log(false_alarms_per_lumisection))
+        self._layout = layout_of(reference.schema)
+        self._weights = Weights.of(reference.streams.labels, reference.cells)
+        self._evidence = Evidence.fresh(reference.benign, reference.cells)
+        self._memory = Memory.fresh()
+        if state is not None:
+            load(state, reference, stream, self._evidence, self._memory)
+
+    def save(self) -> bytes:
+        """Return the whole state; a watch restored from it decides bit for bit alike."""
+        return save(self.reference, self.stream, self._evidence, self._memory)
+
+    def acknowledge(self) -> None:
+        """Say that the cause of the last alarm is known: forget its evidence and listen anew."""
+        self._memory.latched = None
+        self._memory.pending = None
+        self._memory.seen.clear()
+        self._evidence.forget()
+
+    def take(self, summary: LumisectionSummary, conditions: Conditions) -> Decision:
+        """Take one lumisection in.
+
+        Args:
+            summary: Its counts.
+            conditions: What is known of it.
+
+        Raises:
+            ReferenceUnfitError: The summary was counted under another schema than the reference.
+        """
+        if summary.schema_digest != self.reference.schema.digest:
+            raise ReferenceUnfitError(
+                f"run {summary.run} lumisection {summary.lumisection} was counted under another schema than the "
+                f"reference ({self.reference.schema.name}); use the schema of the reference"
+            )
+        unfit = self._unfit(summary, conditions)
+        if unfit is not None:
+            self._age()
+            alarm = self._tell(summary, now=False)
+            return Decision("alarm", alarm.text, self._log(), alarm) if alarm is not None else unfit
+        assert conditions.pileup is not None
+        fill = conditions.fill if conditions.fill is not None else summary.run
+        if fill != self._memory.fill:
+            self._evidence.new_fill(self.reference.benign)
+            self._memory.fill = fill
+        broken = breaches(summary, self._layout, self.reference.counts)
+        self._gather(summary, conditions.pileup, fill, broken)
+        self._age()
+        return self._decide(summary)
+
+    def conclude(self) -> Alarm | None:
+        """Tell a pending alarm without waiting further; call it when no more lumisections will come."""
+        pending, seen = self._memory.pending, self._memory.seen
+        if pending is None or not seen:
+            return None
+        return self._publish(seen[-1].run, seen[-1].lumisection)
+
+    def _unfit(self, summary: LumisectionSummary, conditions: Conditions) -> Decision | None:
+        low, high = self.reference.pileup_low, self.reference.pileup_high
+        if not conditions.usable or conditions.pileup is None:
+            return Decision("excluded", conditions.obstacle, self._log())
+        if summary.events < max(LEAST_EVENTS, LEAST_SHARE * self.reference.events):
+            text = f"{summary.events} events, the reference has {self.reference.events:.0f} a lumisection"
+            return Decision("data_gap", text, self._log())
+        if not low <= conditions.pileup <= high:
+            text = f"pileup {conditions.pileup:.1f} is outside the reference's {low:.1f} to {high:.1f}"
+            return Decision("out_of_support", text, self._log())
+        return None
+
+    def _gather(
+        self, summary: LumisectionSummary, pileup: float, fill: int, broken: tuple[Breach, ...]
+    ) -> None:
+        factor = self.reference.events / summary.events
+        value = self.reference.streams.standard(summary, pileup) * np.sqrt(factor)
+        clock = self._evidence.clock
+        if not broken:
+            factors = [one.log_factors(summary.maps[one.object], pileup) for one in self.reference.cells]
+            self._evidence.update(self.reference.benign, value, factor, factors)
+        else:
+            self._evidence.clock += 1
+        maps = {kind: one.astype(np.int32) for kind, one in summary.maps.items()}
+        met = self._met_phi(summary)
+        self._memory.remember(
+            Seen(clock, summary.run, summary.lumisection, fill, pileup, summary.events, value, maps, met, broken)
+        )
+
+    def _met_phi(self, summary: LumisectionSummary) -> np.ndarray:
+        for one in self._layout.histograms:
+            if one.object == "MET" and one.quantity == "phi":
+                return summary.counts[one.regular].reshape(12, -1).sum(axis=1)
+        return np.zeros(12, dtype=np.int64)
+
+    def _log(self) -> float:
+        if any(one.broken for one in self._memory.seen[-1:]):
+            return CONTRACT_EVIDENCE
+        return self._evidence.log_total(self._weights)
+
+    def _age(self) -> None:
+        if self._memory.pending is not None:
+            self._memory.pending.age += 1
+
+    def _decide(self, summary: LumisectionSummary) -> Decision:
+        memory, level = self._memory, self._log()
+        if memory.latched is not None:
+            alarm = self._escalate(summary, level)
+            told = memory.latched
+            words = f"told at run {told.run} lumisection {told.lumisection} ({told.verdict}); acknowledge to listen anew"
+            return Decision("alarm", alarm.text if alarm is not None else words, level, alarm)
+        if memory.pending is None and level >= self._limit:
+            parts = self._evidence.contributors(self._weights, self.reference.streams.labels, self.reference.cells)
+            memory.pending = Pending(self._evidence.clock - 1, 0, level, parts)
+        elif memory.pending is not None:
+            memory.pending.level = max(memory.pending.level, level)
+        alarm = self._tell(summary, now=False)
+        if alarm is not None:
+            return Decision("alarm", alarm.text, level, alarm)
+        if memory.pending is not None:
+            return Decision("warn", "evidence passed its limit; waiting to tell a glitch from a fault", level)
+        return Decision("warn", "evidence is rising", level) if level >= np.log(WARN) else Decision("quiet", "", level)
+
+    def _tell(self, summary: LumisectionSummary, *, now: bool) -> Alarm | None:
+        pending = self._memory.pending
+        if pending is None:
+            return None
+        waited = self._evidence.clock - 1 - pending.clock
+        if not (now or waited >= WAIT or pending.age >= PATIENCE):
+            return None
+        return self._publish(summary.run, summary.lumisection)
+
+    def _escalate(self, summary: LumisectionSummary, level: float) -> Alarm | None:
+        """Tell of a broken detector behind a real shift that was told before; nothing else speaks while latched."""
+        memory = self._memory
+        assert memory.latched is not None
+        if memory.latched.verdict != SHIFT or self._evidence.clock - memory.latched.looked < RELOOK:
+            return None
+        if level < self._limit:
+            return None
+        memory.latched.looked = self._evidence.clock
+        parts = self._evidence.contributors(self._weights, self.reference.streams.labels, self.reference.cells)
+        found = diagnose(window_of(self.reference, memory), parts, self._evidence.clock - 1)
+        if found.verdict != BROKEN or found.box is None or found.box_evidence < 2 * self._limit:
+            return None
+        return self._raise(summary.run, summary.lumisection, found, level, parts)
+
+    def _publish(self, run: int, lumisection: int) -> Alarm:
+        pending = self._memory.pending
+        assert pending is not None
+        found = self._contract(pending)
+        if found is None:
+            found = diagnose(window_of(self.reference, self._memory), pending.contributors, pending.clock)
+        return self._raise(run, lumisection, found, pending.level, pending.contributors)
+
+    def _contract(self, pending: Pending) -> Diagnosis | None:
+        """Return the verdict when columns broke their contract since the alarm was raised."""
+        since = [one for one in self._memory.seen if one.clock >= pending.clock]
+        bad = [one for one in self._memory.seen if one.broken and one.clock >= pending.clock - WAIT]
+        if not bad or not since:
+            return None
+        first = bad[0]
+        names = sorted({part.text for one in bad for part in one.broken})
+        kind = first.broken[0].object
+        text = "; ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        if len(since) > 1 and not since[-1].broken:
+            return Diagnosis(TRANSIENT, kind, first.clock, None, f"{text}, for a moment", "it may come again", 0.0)
+        return Diagnosis(CONTRACT, kind, first.clock, None, text, "nothing measured", 0.0)
+
+    def _raise(
+        self, run: int, lumisection: int, found: Diagnosis, level: float, parts: tuple[Contributor, ...]
+    ) -> Alarm:
+        memory = self._memory
+        start = next((one for one in memory.trail if one[0] >= found.onset), (0, run, lumisection))
+        onset = (start[1], start[2])
+        text = f"{found.text}, since run {onset[0]} lumisection {onset[1]}"
+        memory.pending = None
+        self._evidence.forget()
+        if found.verdict == TRANSIENT:
+            memory.seen.clear()
+            self._evidence.new_fill(self.reference.benign)  # the filter has taken the glitch for wander
+        else:
+            memory.latched = Latched(found.verdict, run, lumisection, self._evidence.clock)
+        return Alarm(
+            self.stream, run, lumisection, onset, found.verdict, level, parts, found.box, ACTIONS[found.verdict],
+            text, found.against,
+        )
