@@ -105,11 +105,11 @@ def rate_chart(strata: Sequence[Mapping[str, Any]], target_hz: float | None, tit
     lows = [float(one["low_hz"]) for one in strata if float(one["low_hz"]) > 0]
     bottom = math.floor(math.log10(min([*lows, target_hz or 1e9, 1e9]))) if lows or target_hz else 0
     top = math.ceil(math.log10(max(*(float(one["high_hz"]) for one in strata), target_hz or 1.0, 10.0**bottom * 10)))
-    across, up, tall = WIDTH - 56.0, HEIGHT - MARGIN - 8, HEIGHT
+    across, up, tall = WIDTH - 64.0, HEIGHT - MARGIN - 8, HEIGHT
     first, last = float(strata[0]["pileup_from"]), float(strata[-1]["pileup_from"]) + 5.0
 
     def x(pileup: float) -> float:
-        return 48.0 + (pileup - first) / (last - first) * across
+        return 56.0 + (pileup - first) / (last - first) * across
 
     def y(rate: float) -> float:
         inside = min(max(math.log10(max(rate, 1e-9)), bottom), top)
@@ -118,16 +118,16 @@ def rate_chart(strata: Sequence[Mapping[str, Any]], target_hz: float | None, tit
     parts = [
         f'<svg class="map" viewBox="0 0 {WIDTH:g} {tall:g}" role="img" aria-label="{escape(title)}">',
         f"<title>{escape(title)}</title>",
-        f'<rect class="plane" x="48" y="8" width="{across:g}" height="{up:g}"/>',
+        f'<rect class="plane" x="56" y="8" width="{across:g}" height="{up:g}"/>',
     ]
     for power in range(bottom, top + 1):
         level = y(10.0**power)
-        name = f"{10.0 ** (power - 3):g} kHz"
-        parts.append(f'<line class="grid" x1="48" x2="{48 + across:g}" y1="{level:.1f}" y2="{level:.1f}"/>')
-        parts.append(f'<text x="44" y="{level + 4:.1f}" text-anchor="end">{name}</text>')
+        name = f"{10.0 ** (power - 6):g} MHz" if power >= 6 else f"{10.0 ** (power - 3):g} kHz"
+        parts.append(f'<line class="grid" x1="56" x2="{56 + across:g}" y1="{level:.1f}" y2="{level:.1f}"/>')
+        parts.append(f'<text x="52" y="{level + 4:.1f}" text-anchor="end">{name}</text>')
     if target_hz:
         parts.append(
-            f'<line class="target" x1="48" x2="{48 + across:g}" y1="{y(target_hz):.1f}" y2="{y(target_hz):.1f}"/>'
+            f'<line class="target" x1="56" x2="{56 + across:g}" y1="{y(target_hz):.1f}" y2="{y(target_hz):.1f}"/>'
         )
     for one in strata:
         middle = x(float(one["pileup_from"]) + 2.5)
@@ -138,5 +138,5 @@ def rate_chart(strata: Sequence[Mapping[str, Any]], target_hz: float | None, tit
             f'<text x="{x(float(one["pileup_from"])):.1f}" y="{tall - 14:g}" '
             f'text-anchor="middle">{float(one["pileup_from"]):g}</text>'
         )
-    parts.append(f'<text x="{48 + across / 2:g}" y="{tall - 1:g}" text-anchor="middle">pileup</text></svg>')
+    parts.append(f'<text x="{56 + across / 2:g}" y="{tall - 1:g}" text-anchor="middle">pileup</text></svg>')
     return Markup("".join(parts))  # noqa: S704  # every text in it was escaped or is a number

@@ -17,6 +17,7 @@ from daemon.web.doors import FormVisitor, Visit
 from daemon.web.overview import overview
 from daemon.web.pages import show_candidate
 from daemon.web.render import page
+from daemon.web.words import ROLES
 
 router = APIRouter(include_in_schema=False)
 
@@ -156,7 +157,7 @@ def close_fault(
             session=visitor.session,
             status=status_of(error),
             view=overview(visitor.office, visitor.person, visitor.now),
-            roles=sorted(visitor.person.roles),
+            roles=[ROLES.get(role, role) for role in sorted(visitor.person.roles)],
             policy=visitor.office.policy,
             problem=_sentence(error),
         )

@@ -12,6 +12,7 @@ from daemon.web.dossier import dossier, quorum_words
 from daemon.web.office import Office
 from daemon.web.overview import overview
 from daemon.web.render import page
+from daemon.web.words import ROLES
 
 router = APIRouter(include_in_schema=False)
 
@@ -33,7 +34,7 @@ def first_page(request: Request, visitor: Visitor) -> HTMLResponse:
         now=visitor.now,
         session=visitor.session,
         view=overview(visitor.office, visitor.person, visitor.now),
-        roles=sorted(visitor.person.roles),
+        roles=[ROLES.get(role, role) for role in sorted(visitor.person.roles)],
         policy=visitor.office.policy,
         problem="",
     )

@@ -22,7 +22,12 @@ TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 TEMPLATES.filters.update(
-    short=words.short, moment=words.moment, span=words.span, figure=words.figure, plain=words.plain_name
+    short=words.short,
+    moment=words.moment,
+    span=words.span,
+    figure=words.figure,
+    plain=words.plain_name,
+    sentence=words.sentence,
 )
 KINDS = {"watched": "fine", "quiet": "fine", "warn": "blind", "alarm": "loud", "excluded": "off", "late": "off"}
 

@@ -85,6 +85,12 @@ def ago(at: datetime, now: datetime) -> str:
     return f"in {span(seconds)}" if seconds < -1 else f"{span(seconds)} ago"
 
 
+def sentence(text: str) -> str:
+    """Return a text with a capital first letter and a full stop."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) or not text else ".")
+
+
 def plain_name(name: str) -> str:
     """Return a snake-case name as words."""
     return name.replace("_", " ")
