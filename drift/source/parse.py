@@ -264,7 +264,7 @@ def _with_listed(
     if unlisted:
         raise RefusedFileError(
             "lumisections_disagree",
-            f"{name}: Events has run {unlisted[0][0]} lumisection {unlisted[0][1]}, which LuminosityBlocks does not list; "
+            f"{name}: Events has run {unlisted[0][0]} lumisection {unlisted[0][1]}, which LuminosityBlocks lacks; "
             "the file is damaged",
         )
     rows = {pair: row for row, pair in enumerate(map(tuple, listed.tolist()))}

@@ -203,6 +203,6 @@ def _jagged(name: str, counts: NDArray[np.int64], values: NDArray[Any], entries:
     if len(counts) != entries or (entries and counts.min() < 0) or counts.sum() != len(values):
         raise RefusedFileError(
             "counts_mismatch",
-            f"{name} has counts for {len(counts)} of {entries} events that add up to {counts.sum()}, but {len(values)} values",
+            f"{name} has counts for {len(counts)} of {entries} events adding up to {counts.sum()}, but {len(values)} values",
         )
     return counts, values

@@ -79,7 +79,7 @@ class XRootDFolder:
             answer = self._child.ask(request, within_s)
         except (SilentChildError, DeadChildError) as error:
             raise SourceError(
-                f"{request['url']}: the XRootD client did not {request['verb']} within {within_s:g} s ({error}) and was "
+                f"{request['url']}: the client did not {request['verb']} within {within_s:g} s ({error}) and was "
                 "killed; polling again"
             ) from error
         if "error" in answer:
