@@ -19,7 +19,7 @@ from safetensors.numpy import save as save_tensors
 
 from retrain.contract import Contract
 from retrain.digest import canonical, digest_of_bytes
-from retrain.errors import BundleAlteredError
+from retrain.errors import BundleAlteredError, ContractError, RecipeError
 from retrain.program import IntegerProgram
 from retrain.recipe import Recipe
 from retrain.verify import GateResult
@@ -135,13 +135,16 @@ class _Check:
         except OSError as error:
             raise BundleAlteredError(f"bundle {self.path}: no readable {MANIFEST} ({error}); not a bundle") from error
         manifest = _read_json(self.path / MANIFEST, MANIFEST)
-        if manifest.get("format") != FORMAT:
-            raise self.altered(f"manifest has format {manifest.get('format')!r}; expected {FORMAT!r}")
-        self.check_files(manifest)
         digest = digest_of_bytes(raw)
-        if digest != self.expected or raw != canonical(manifest):
+        if digest != self.expected:
             raise self.altered(f"the manifest has digest {digest[:16]}; expected {self.expected[:16]}; it was altered")
-        self.check_unity(manifest)
+        if manifest.get("format") != FORMAT or raw != canonical(manifest):
+            raise self.altered(f"the manifest is not one of format {FORMAT}, written canonically")
+        try:
+            self.check_files(manifest)
+            self.check_unity(manifest)
+        except (KeyError, TypeError, AttributeError, ContractError, RecipeError) as error:
+            raise self.altered(f"a part has not the form of {FORMAT}: {error!r}") from error
         return Bundle(self.path, digest, manifest)
 
     def check_files(self, manifest: Mapping[str, Any]) -> None:

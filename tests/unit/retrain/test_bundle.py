@@ -66,7 +66,7 @@ def test_one_changed_bit_is_refused_by_name(sealed, name, word):
     assert name in str(refusal.value)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_bit_of_any_file_matters(sealed, data):
     names = sorted([*bundle.file_digests(sealed.path)])
@@ -127,6 +127,15 @@ def test_a_new_manifest_does_not_make_other_scales_fit_the_threshold(sealed):
     (sealed.path / "contract.json").write_bytes(canonical(value))
 
     with pytest.raises(BundleAlteredError, match="other scales"):
+        bundle.verify(resign(sealed.path))
+
+
+def test_a_part_of_another_form_is_refused_even_under_its_own_digest(sealed):
+    value = json.loads((sealed.path / "contract.json").read_bytes())
+    del value["inputs"][0]["unit"]
+    (sealed.path / "contract.json").write_bytes(canonical(value))
+
+    with pytest.raises(BundleAlteredError, match="form"):
         bundle.verify(resign(sealed.path))
 
 
