@@ -1,7 +1,7 @@
 """A small experiment with a real ledger, real accounts, a real board folder and real sealed bundles.
 
-Two detector fills, a fault that was mended, a real shift, a candidate that waits for two people.  Only the numbers in the
-bundles' evidence are made up, so that no test of the page has to train a network.
+Two runs, a detector fault, a real shift, a candidate that waits for two people.  Only the numbers in the bundles'
+evidence are made up, so that no test of the page has to train a network.
 """
 
 import json
