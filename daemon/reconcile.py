@@ -17,6 +17,7 @@ from drift.watch import Watch
 
 from daemon.assemble import Parts, owner, utc_now
 from daemon.candidates import Candidates
+from daemon.config import Settings
 from daemon.errors import LeadershipTakenError, RetriggerError, SetupError
 from daemon.intake import Intake
 from daemon.ledger import Lead
@@ -54,10 +55,8 @@ class Loop:
             budget = settings.drift.false_alarms_per_lumisection
             return Watch(reference, false_alarms_per_lumisection=budget, stream=settings.stream.name, state=state)
 
-        limits = Limits(settings.source.memory_mib, settings.source.cpu_s, settings.source.wall_s)
-
         def read(delivered: Delivered) -> Accepted | Waiting | Quarantined:
-            return reader.read(delivered.path, schema, limits)
+            return reader.read(delivered.path)
 
         self._parts = parts
         self._source = source
@@ -169,7 +168,7 @@ def run(parts: Parts, *, until_idle: bool = False, clock: Callable[[], datetime]
             give_up_after=timedelta(seconds=settings.source.give_up_s),
             require_sidecar=settings.source.require_sidecar,
         )
-        with Reader(spool=settings.state / "spool") as reader:
+        with _reader(settings) as reader:
             loop = Loop(parts, lead, source, reader, started)
             server = None
             if settings.metrics.listen:
@@ -220,3 +219,9 @@ def _certifications(table: ConditionsTable) -> Iterator[tuple[int, int, bool]]:
             at = table.at(run, lumisection)
             if at is not None and at.certified is not None:
                 yield run, lumisection, at.certified
+
+
+def _reader(settings: Settings) -> Reader:
+    source = settings.source
+    limits = Limits(source.memory_mib, source.cpu_s, source.wall_s)
+    return Reader(schema_named(settings.stream.schema_name), limits, require_sidecar=source.require_sidecar)

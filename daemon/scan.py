@@ -1,7 +1,5 @@
 """Files read once, without daemon or ledger: to fit a reference, to train a first champion, or to watch them."""
 
-import math
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,8 +17,6 @@ from drift.profile import LumisectionSummary, Summariser
 from drift.reference import Reference
 from drift.schema import schema_named
 from drift.source import Accepted, FileContents, Limits, Quarantined, Reader, Waiting
-
-IGNORED = (".part", ".tmp", ".inprogress")
 
 
 def run_files(paths: list[Path]) -> list[Path]:
@@ -46,20 +42,20 @@ def conditions_for(settings: Settings, chosen: Path | None) -> ConditionsTable:
 
 @contextmanager
 def _reading(settings: Settings) -> Iterator["_Files"]:
-    with tempfile.TemporaryDirectory(prefix="retrigger-") as spool, Reader(spool=Path(spool)) as reader:
-        yield _Files(settings, reader)
+    schema = schema_named(settings.stream.schema_name)
+    limits = Limits(settings.source.memory_mib, settings.source.cpu_s, settings.source.wall_s)
+    with Reader(schema, limits) as reader:
+        yield _Files(reader)
 
 
 class _Files:
-    def __init__(self, settings: Settings, reader: Reader) -> None:
+    def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._schema = schema_named(settings.stream.schema_name)
-        self._limits = Limits(settings.source.memory_mib, settings.source.cpu_s, settings.source.wall_s)
         self.quarantined: list[dict[str, str]] = []
 
     def contents(self, path: Path) -> FileContents | None:
         """Return what is in a file, or None after noting why it was not read."""
-        answer = self._reader.read(path, self._schema, self._limits)
+        answer = self._reader.read(path)
         if isinstance(answer, Accepted):
             return answer.contents
         assert isinstance(answer, Waiting | Quarantined)
@@ -100,7 +96,7 @@ def fit_reference(
         "path": str(output),
         "digest": reference.digest,
         "lumisections": reference.lumisections,
-        "fills": reference.fills,
+        "fills": len(reference.fills),
         "pileup_low": reference.pileup_low,
         "pileup_high": reference.pileup_high,
         "advice": list(reference.advice),
@@ -174,8 +170,3 @@ def scan(
 
 def _at(table: ConditionsTable, events: LumisectionEvents) -> Conditions:
     return table.at(events.run, events.lumisection) or Conditions(events.run, events.lumisection)
-
-
-def budget_log(settings: Settings) -> float:
-    """Return the log-evidence at which an alarm is raised."""
-    return math.log(1.0 / settings.drift.false_alarms_per_lumisection)

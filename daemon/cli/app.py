@@ -3,14 +3,17 @@
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Any
 
-import click
 import typer
 
 from daemon.cli import say
 from daemon.errors import RetriggerError
 from drift.errors import DriftError
 from retrain.errors import RetrainError
+
+UsageError: Any = typer.BadParameter.__mro__[1]
+"""What the parser raises for every kind of wrong word; typer exports only its most special case."""
 
 app = typer.Typer(
     name="retrigger",
@@ -37,12 +40,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         outcome = app(words, standalone_mode=False, prog_name="retrigger")
-    except click.exceptions.Exit as leave:
+    except typer.Exit as leave:
         sys.exit(leave.exit_code)
-    except click.exceptions.Abort:
+    except typer.Abort:
         say.complaint("stopped")
         sys.exit(say.WRONG_USE)
-    except click.ClickException as error:
+    except UsageError as error:
+        if not words or words == ["--debug"]:
+            sys.stdout.write(error.format_message() + "\n")
+            sys.exit(say.WRONG_USE)
         context = getattr(error, "ctx", None)
         hint = f"; see: {context.command_path} --help" if context is not None else ""
         say.complaint(error.format_message().rstrip(".") + hint)

@@ -41,6 +41,7 @@ def init(
     say.words(f"Wrote {path} and an empty ledger.  Next:")
     say.words(f"  retrigger simulate --scenario none --fills 6 --seed 1 {folder}/reference-fills   (or bring your own)")
     say.words(f"  retrigger reference fit --config {path} --output {settings.drift.reference} {folder}/reference-fills")
+    say.words(f"  retrigger bootstrap --config {path} {folder}/reference-fills")
     say.words(f"  retrigger run --config {path}")
 
 
@@ -127,7 +128,7 @@ app.add_typer(reference_app, name="reference")
 def reference_fit(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Run files, or folders of them.")],
     *,
-    config_file: ConfigFile,
+    config_file: ConfigFile = Path("retrigger.toml"),
     output: Annotated[Path, typer.Option("--output", help="Where the reference is written.")],
     conditions: Annotated[
         Path | None, typer.Option(help="Conditions folder, when it is not the configured one.")
@@ -154,7 +155,7 @@ def reference_fit(
 def bootstrap(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Run files, or folders of them.")],
     *,
-    config_file: ConfigFile,
+    config_file: ConfigFile = Path("retrigger.toml"),
     conditions: Annotated[
         Path | None, typer.Option(help="Conditions folder, when it is not the configured one.")
     ] = None,
@@ -189,7 +190,7 @@ def bootstrap(
 def scan(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Run files, or folders of them.")],
     *,
-    config_file: ConfigFile,
+    config_file: ConfigFile = Path("retrigger.toml"),
     reference: Annotated[Path, typer.Option(help="A reference made by `retrigger reference fit`.")],
     conditions: Annotated[
         Path | None, typer.Option(help="Conditions folder, when it is not the configured one.")
