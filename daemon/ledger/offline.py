@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from daemon.errors import FactError
 from daemon.ledger.chain import Head, check
 from daemon.lifecycle.codec import canonical
 
@@ -71,14 +72,22 @@ def _records(path: Path, problems: list[str], ends: list[Head]) -> Iterator[dict
             except (ValueError, RecursionError):
                 problems.append(f"{path.name} line {number}: is no JSON; it was damaged")
                 continue
-            if not isinstance(body, dict):
-                problems.append(f"{path.name} line {number}: is no record; it was damaged")
-            elif "head" in body:
-                _take_head(body, f"{path.name} line {number}", problems, ends)
-            elif ends:
-                problems.append(f"{path.name} line {number}: stands after the head; it was added")
-            else:
+            where = f"{path.name} line {number}"
+            if not isinstance(body, dict) or not _canonical(body, line):
+                problems.append(f"{where}: is no record as it was written; it was damaged")
+            if ends:
+                problems.append(f"{where}: stands after the head; it was added")
+            elif isinstance(body, dict) and "head" in body:
+                _take_head(body, where, problems, ends)
+            elif isinstance(body, dict):
                 yield body
+
+
+def _canonical(body: dict[str, Any], line: bytes) -> bool:
+    try:
+        return canonical(body) + b"\n" == line
+    except FactError:
+        return False
 
 
 def _take_head(body: dict[str, Any], where: str, problems: list[str], ends: list[Head]) -> None:

@@ -51,7 +51,9 @@ def postgresql(tmp_path_factory):
     with free_port() as port:
         pass
     data = str(folder / "data")
-    as_postgres(str(BINARIES / "initdb"), "-D", data, "-U", "retrigger", "-A", "trust", "-E", "UTF8", "--no-locale", "-N")
+    as_postgres(
+        str(BINARIES / "initdb"), "-D", data, "-U", "retrigger", "-A", "trust", "-E", "UTF8", "--no-locale", "-N"
+    )
     options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
     as_postgres(str(BINARIES / "pg_ctl"), "-D", data, "-o", options, "-w", "-l", str(folder / "log"), "start")
     try:
@@ -327,7 +329,11 @@ def test_outcomes_are_asked_for_by_result_range_and_number(ledger):
     rows = [lumisection(n, run, result=results[n]) for run in (1, 2) for n in range(4)]
     ledger.take_file(file(), rows, None, [])
 
-    assert [(o.run, o.lumisection) for o in ledger.outcomes(STREAM, between=((1, 3), (2, 1)))] == [(1, 3), (2, 0), (2, 1)]
+    assert [(o.run, o.lumisection) for o in ledger.outcomes(STREAM, between=((1, 3), (2, 1)))] == [
+        (1, 3),
+        (2, 0),
+        (2, 1),
+    ]
     assert len(ledger.outcomes(STREAM, results=["watched", "late"])) == 6
     assert [(o.run, o.lumisection) for o in ledger.outcomes(STREAM, limit=2)] == [(2, 2), (2, 3)]
     assert ledger.outcomes("another stream") == []

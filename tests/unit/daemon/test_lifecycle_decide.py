@@ -193,7 +193,9 @@ def test_a_slot_has_one_open_request_at_a_time():
         assert "c-0003" in decision.for_what
 
 
-@pytest.mark.parametrize("phase", [Phase.NEEDS_EXPERT, Phase.READY, Phase.STALE, Phase.PENDING_APPROVAL, Phase.APPROVED])
+@pytest.mark.parametrize(
+    "phase", [Phase.NEEDS_EXPERT, Phase.READY, Phase.STALE, Phase.PENDING_APPROVAL, Phase.APPROVED]
+)
 def test_a_newer_candidate_that_is_ready_takes_the_place_of_an_older_one(phase):
     course = Course()
     if phase is Phase.NEEDS_EXPERT:
@@ -208,7 +210,9 @@ def test_a_newer_candidate_that_is_ready_takes_the_place_of_an_older_one(phase):
     assert "c-0003" in course.candidate.closing
 
 
-@pytest.mark.parametrize("phase", [Phase.BUILDING, Phase.FAILED, Phase.AUTO_REJECTED, Phase.REJECTED, Phase.ROLLED_BACK])
+@pytest.mark.parametrize(
+    "phase", [Phase.BUILDING, Phase.FAILED, Phase.AUTO_REJECTED, Phase.REJECTED, Phase.ROLLED_BACK]
+)
 def test_a_newer_candidate_that_is_not_ready_replaces_nobody(phase):
     decision = Course().to(Phase.PENDING_APPROVAL).decide(others=(other(2, phase),))
 
@@ -436,7 +440,9 @@ def test_a_candidate_that_never_ran_is_not_restored():
     course = Course().to(Phase.READY)
     course.act("supersede", others=(other(2, Phase.READY),))
 
-    assert isinstance(course.decide(running=course.candidate.bundle_digest, others=(other(2, Phase.ROLLED_BACK),)), Done)
+    assert isinstance(
+        course.decide(running=course.candidate.bundle_digest, others=(other(2, Phase.ROLLED_BACK),)), Done
+    )
 
 
 def test_stale_evidence_is_rebuilt_against_what_runs_now():

@@ -37,7 +37,15 @@ BY_NAME = {
     "roles": st.lists(text, max_size=3).map(tuple),
     "trigger": st.sampled_from(["drift", "cron", "manual"]),
 }
-NUMBERS = {"number", "attempt", "effective_run", "effective_lumisection", "onset_run", "onset_lumisection", "lumisections"}
+NUMBERS = {
+    "number",
+    "attempt",
+    "effective_run",
+    "effective_lumisection",
+    "onset_run",
+    "onset_lumisection",
+    "lumisections",
+}
 
 
 def any_of(kind):
@@ -203,7 +211,9 @@ def test_a_lumisection_belongs_to_the_champion_that_was_live_for_it():
         SLOT,
     )
 
-    live = {(run, ls): champion_at(line, run, ls).digest for run, ls in [(1, 1), (4, 9), (4, 10), (5, 29), (5, 30), (9, 1)]}
+    live = {
+        (run, ls): champion_at(line, run, ls).digest for run, ls in [(1, 1), (4, 9), (4, 10), (5, 29), (5, 30), (9, 1)]
+    }
     assert live == {(1, 1): "a", (4, 9): "a", (4, 10): "b", (5, 29): "b", (5, 30): "a", (9, 1): "a"}
     assert champion_at((), 1, 1) is None
 

@@ -71,7 +71,9 @@ class AnExperiment(RuleBasedStateMachine):
             return
         self.it.append(candidate.id, fact)
 
-    @initialize(far=st.sampled_from(["nothing", "proposed", "proposed", "approved", "approved", "live", "live", "live"]))
+    @initialize(
+        far=st.sampled_from(["nothing", "proposed", "proposed", "approved", "approved", "live", "live", "live"])
+    )
     def begin(self, far):
         """Start somewhere on the way, since chance alone seldom gets far."""
         self.it.beam_mode = "STABLE BEAMS" if far == "approved" else "NO BEAM"
@@ -224,7 +226,10 @@ class AnExperiment(RuleBasedStateMachine):
     def beam(self, mode):
         self.it.beam_mode = mode
 
-    @rule(what=st.sampled_from(["frozen", "paused", "faults", "readable", "writable"]), on=st.sampled_from([True, False, False]))
+    @rule(
+        what=st.sampled_from(["frozen", "paused", "faults", "readable", "writable"]),
+        on=st.sampled_from([True, False, False]),
+    )
     def switch(self, what, on):
         values = {"frozen": "x" if on else "", "faults": ("a",) if on else ()}
         setattr(self.it, what, values.get(what, on))

@@ -163,7 +163,11 @@ def test_who_did_not_approve_or_comes_too_late_has_nothing_to_revoke(phase, pers
 
 @pytest.mark.parametrize(
     ("phase", "person", "says"),
-    [(Phase.APPROVED, "timo", "nothing to roll back"), (Phase.LIVE, "mila", "cannot roll back"), (Phase.LIVE, "x", "cannot")],
+    [
+        (Phase.APPROVED, "timo", "nothing to roll back"),
+        (Phase.LIVE, "mila", "cannot roll back"),
+        (Phase.LIVE, "x", "cannot"),
+    ],
 )
 def test_a_rollback_is_asked_for_by_the_roles_of_the_policy(phase, person, says):
     course = Course().to(phase)
