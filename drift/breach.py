@@ -19,6 +19,8 @@ CHANCE_LOG = -25.0
 HALVED = (0.45, 0.56)
 DOUBLED = (1.75, 2.25)
 LEAST_PRESENT = 30
+HALVED_MOST = 0.65
+MOST_RANKS = 2
 
 
 @dataclass(frozen=True)
@@ -36,62 +38,72 @@ class Breach:
     text: str
 
 
-def breaches(summary: LumisectionSummary, layout: Layout, reference: NDArray[np.float64]) -> tuple[Breach, ...]:
-    """Return every contract breach of one lumisection.
+class Contract:
+    """What every column promised, learnt once from a reference's counts; `breaches` asks one lumisection."""
 
-    Args:
-        summary: Its counts.
-        layout: Where the histograms lie.
-        reference: Flat table of the reference, all lumisections added.
-    """
-    if summary.events < LEAST_EVENTS:
-        return ()
-    found = []
-    for one in layout.histograms:
-        if one.rank:
-            seen, usual = summary.counts[one.bins].astype(np.float64), reference[one.bins]
-            text = _column(one, seen / summary.events, usual / max(usual.sum(), 1.0), summary.events)
+    def __init__(self, layout: Layout, reference: NDArray[np.float64]) -> None:
+        self._columns = [one for one in layout.histograms if one.rank]
+        self._usual = [reference[one.bins] / max(float(reference[one.bins].sum()), 1.0) for one in self._columns]
+        self._scales: dict[str, list[_Scale]] = {}
+        for one in self._columns:
+            if one.quantity == "pt" and one.rank <= MOST_RANKS:
+                value = np.arange(one.low, one.low + one.width)
+                usual = reference[one.regular] * (value > 0)
+                if usual.sum() > 0:
+                    odd = float(usual[value % 2 == 1].sum() / usual.sum())
+                    self._scales.setdefault(one.object, []).append(_Scale(one, value, _median(value, usual), odd))
+
+    def breaches(self, summary: LumisectionSummary) -> tuple[Breach, ...]:
+        """Return every breach of one lumisection; none when it has too few events to tell."""
+        if summary.events < LEAST_EVENTS:
+            return ()
+        found = []
+        for one, usual in zip(self._columns, self._usual, strict=True):
+            text = _column(one, summary.counts[one.bins], usual, summary.events)
             if text:
                 found.append(Breach(one.name, one.object, text))
-    broken = {one.feature for one in found}
-    for kind in dict.fromkeys(one.object for one in layout.histograms):
-        columns = [one for one in layout.histograms if one.object == kind and one.quantity == "pt" and one.rank]
-        if columns and not any(one.name in broken for one in columns):
-            text = _unit(columns, summary.counts.astype(np.float64), reference)
+        spoilt = {one.object for one in found}
+        for kind, scales in self._scales.items():
+            text = _unit(scales, summary.counts) if kind not in spoilt else ""
             if text:
                 found.append(Breach(f"{kind}_pt", kind, f"{kind} pt {text}"))
-    return tuple(found)
+        return tuple(found)
 
 
-def _column(one: Histogram, seen: NDArray[np.float64], usual: NDArray[np.float64], events: int) -> str:
-    outside = float(seen[0] + seen[-1])
-    if outside > OUT_OF_RANGE:
-        return f"{one.name} is out of its range in {outside:.0%} of events"
+@dataclass(frozen=True, eq=False)
+class _Scale:
+    column: Histogram
+    value: NDArray[np.int64]
+    median: float
+    odd: float
+
+
+def _column(one: Histogram, seen: NDArray[np.int64], usual: NDArray[np.float64], events: int) -> str:
+    outside = int(seen[0] + seen[-1])
+    if outside > OUT_OF_RANGE * events:
+        return f"{one.name} is out of its range in {outside / events:.0%} of events"
     top = int(seen.argmax())
-    if seen[top] > 1 - 1e-9 and events * np.log(min(max(float(usual[top]), 1e-12), 1.0)) < CHANCE_LOG:
+    if seen[top] == events and events * np.log(min(max(float(usual[top]), 1e-12), 1.0)) < CHANCE_LOG:
         return f"{one.name} is constantly {one.low - 1 + top}"
-    if one.width > 2 and seen[-2] > SATURATED > 10 * usual[-2] and one.quantity == "pt":
-        return f"{one.name} is saturated in {float(seen[-2]):.0%} of events"
+    if one.quantity == "pt" and seen[-2] > SATURATED * events and usual[-2] < SATURATED / 10:
+        return f"{one.name} is saturated in {seen[-2] / events:.0%} of events"
     return ""
 
 
-def _unit(columns: list[Histogram], counts: NDArray[np.float64], reference: NDArray[np.float64]) -> str:
+def _unit(scales: list[_Scale], counts: NDArray[np.int64]) -> str:
     ratios, odd, usual_odd = [], 0.0, 0.0
-    present = 0.0
-    for one in columns:
-        value = np.arange(one.low, one.low + one.width)
-        seen, usual = counts[one.regular] * (value > 0), reference[one.regular] * (value > 0)
-        if seen.sum() >= LEAST_PRESENT and usual.sum() > 0:
-            ratios.append(_median(value, seen) / max(_median(value, usual), 1.0))
-            present += seen.sum()
-            odd += seen[value % 2 == 1].sum()
-            usual_odd += usual[value % 2 == 1].sum() / usual.sum() * seen.sum()
+    for one in scales:
+        seen = counts[one.column.regular] * (one.value > 0)
+        present = float(seen.sum())
+        if present >= LEAST_PRESENT:
+            ratios.append(_median(one.value, seen.astype(np.float64)) / max(one.median, 1.0))
+            odd += float(seen[one.value % 2 == 1].sum())
+            usual_odd += one.odd * present
     if not ratios:
         return ""
-    middle = float(np.median(ratios))
-    if DOUBLED[0] <= middle <= DOUBLED[1] and odd == 0 and usual_odd > LEAST_PRESENT / 2:
+    if DOUBLED[0] <= float(np.median(ratios)) <= DOUBLED[1] and odd == 0 and usual_odd > LEAST_PRESENT / 2:
         return "is twice what it was and always even: its unit was halved"
-    if HALVED[0] <= middle <= HALVED[1] and max(ratios) < 0.65:
+    if HALVED[0] <= float(np.median(ratios)) <= HALVED[1] and max(ratios) < HALVED_MOST:
         return "is half of what it was in every rank: its unit was doubled"
     return ""
 
@@ -100,4 +112,4 @@ def _median(value: NDArray[np.int64], weight: NDArray[np.float64]) -> float:
     running = np.cumsum(weight)
     place = int(np.searchsorted(running, running[-1] / 2))
     before = running[place] - weight[place]
-    return float(value[place] - 0.5 + (running[-1] / 2 - before) / max(weight[place], 1e-12))
+    return float(value[place] - 0.5 + (running[-1] / 2 - before) / max(float(weight[place]), 1e-12))

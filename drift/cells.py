@@ -77,7 +77,7 @@ class CellModel:
         """
         total = np.maximum(maps.sum(axis=(1, 2)), 1).astype(np.float64)
         rows = maps.sum(axis=2)
-        rings = Template.fit(rows / total[:, None], pileup, total, degree)
+        rings = Template.fit(rows.astype(np.float64), total, pileup, degree)
         pooled = maps.sum(axis=0).astype(np.float64)
         modulation, prior = shrunk_modulation(pooled)
         error, active = [], []

@@ -150,11 +150,11 @@ class _Counted:
     def templates(self, sample: Sample, used: NDArray[np.bool_]) -> tuple[Template, Template, Template]:
         pileup, events, degree = sample.pileup[used], sample.events[used], sample.degree
         size = PHI_SECTORS + ETA_RINGS
-        per_type = np.maximum(np.repeat(self.totals, size, axis=1), 1.0)
+        per_type = np.maximum(np.repeat(self.totals[used], size, axis=1), 1.0)
         return (
-            Template.fit(self.bins[used] / events[:, None], pileup, events, degree),
-            Template.fit(self.totals[used] / events[:, None], pileup, events, degree),
-            Template.fit((self.sectors / per_type)[used], pileup, events, min(degree, 2)),
+            Template.fit(self.bins[used], events, pileup, degree),
+            Template.fit(self.totals[used], events, pileup, degree),
+            Template.fit(self.sectors[used], per_type, pileup, min(degree, 2)),
         )
 
 

@@ -24,7 +24,9 @@ MOST_BINS = 40
 PHI_SECTORS = 12
 ETA_RINGS = 8
 SCALE_STEP = 0.03
-LEAST_FRACTION = 1e-6
+LEAST_EXPECTED = 4.0
+"""Below this expectation a bin counts with the spread of this one, so that rare bins have no heavy tail."""
+NEWTON_STEPS = 30
 DIRECTED = ("scale", "rate", "phi", "eta")
 ONE_SIDED = ("chi2", "t2")
 
@@ -48,7 +50,7 @@ class StreamLabel:
 
 @dataclass(frozen=True, eq=False)
 class Template:
-    """Expectations as polynomials of pileup.
+    """Expectations whose logarithms are polynomials of pileup, so that they are positive wherever they are asked.
 
     Attributes:
         centre: Pileup in the middle of the support.
@@ -61,25 +63,40 @@ class Template:
     coefficients: Floats
 
     def at(self, pileup: float) -> Floats:
-        """Return the n expectations at one pileup, never below a tiny floor."""
+        """Return the n expectations at one pileup."""
         powers = _powers(np.array([pileup]), self.centre, self.half, len(self.coefficients) - 1)
-        return np.maximum((powers @ self.coefficients)[0], LEAST_FRACTION)
+        return np.asarray(np.exp((powers @ self.coefficients)[0]))
 
     @classmethod
-    def fit(cls, values: Floats, pileup: Floats, weight: Floats, degree: int) -> "Template":
-        """Fit by weighted least squares.
+    def fit(cls, counts: Floats, exposure: Floats, pileup: Floats, degree: int) -> "Template":
+        """Fit by Poisson likelihood with a log link, all columns at once.
+
+        The slopes carry a weak prior (one unit of logarithm over the support), so that rare bins stay tame.
 
         Args:
-            values: Shape ``(n_lumisections, n)``, e.g. the share of events in each bin.
+            counts: Shape ``(n_lumisections, n)``.
+            exposure: What the expectation is per, e.g. events, shape ``(n_lumisections,)`` or as counts.
             pileup: Shape ``(n_lumisections,)``.
-            weight: Inverse variance of each lumisection, e.g. its events.
             degree: Of the polynomial.
+
+        References:
+            P. McCullagh and J. Nelder, Generalized Linear Models (1989), section 2.5.
         """
         low, high = float(pileup.min()), float(pileup.max())
         centre, half = (low + high) / 2, max((high - low) / 2, 0.02 * max(high, 1.0))
         powers = _powers(pileup, centre, half, degree)
-        root = np.sqrt(weight)[:, None]
-        coefficients, *_ = np.linalg.lstsq(powers * root, values * root, rcond=1e-8)
+        weight = np.broadcast_to(exposure if exposure.ndim == 2 else exposure[:, None], counts.shape)
+        coefficients = np.zeros((degree + 1, counts.shape[1]))
+        coefficients[0] = np.log((counts.sum(axis=0) + 0.5) / (weight.sum(axis=0) + 1.0))
+        prior = np.diag([1e-6] + [1.0] * degree)
+        for _ in range(NEWTON_STEPS):
+            mean = weight * np.exp(np.clip(powers @ coefficients, -40, 20))
+            slope = powers.T @ (counts - mean) - prior @ coefficients
+            bend = np.einsum("ni,nj,nm->mij", powers, powers, mean, optimize=True) + prior
+            step = np.clip(np.linalg.solve(bend, slope.T[:, :, None])[:, :, 0].T, -1.0, 1.0)
+            coefficients += step
+            if float(np.abs(step).max()) < 1e-7:
+                break
         return cls(centre, half, coefficients)
 
 
@@ -191,11 +208,11 @@ class StreamModel:
     spread: Floats
 
     def bin_residuals(self, observed: Floats, events: float, pileup: float) -> Floats:
-        """Return (observed - expected) / sqrt(expected) in every merged bin."""
+        """Return (observed - expected) / sqrt(expected) in every merged bin, see `LEAST_EXPECTED`."""
         expected = self.shares.at(pileup)
         sums = np.bincount(self.owner, weights=expected)[self.owner]
-        expected = np.maximum(expected / sums * events, 1e-3)
-        return np.asarray((observed - expected) / np.sqrt(expected))
+        expected = expected / sums * events
+        return np.asarray((observed - expected) / np.sqrt(np.maximum(expected, LEAST_EXPECTED)))
 
     def raw_from(self, residual: Floats, events: float, totals: Floats, sectors: Floats, pileup: float) -> Floats:
         """Return every stream, in use or not, before centring and scaling.

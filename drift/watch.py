@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from drift.boxes import Box
-from drift.breach import Breach, breaches
+from drift.breach import Breach, Contract
 from drift.conditions import Conditions
 from drift.detect import Contributor, Evidence, Weights
 from drift.diagnose import BROKEN, CONTRACT, SHIFT, TRANSIENT, Diagnosis, diagnose
@@ -134,6 +134,7 @@ class Watch:
         self.stream = stream
         self._limit = float(-np.log(false_alarms_per_lumisection))
         self._layout = layout_of(reference.schema)
+        self._promises = Contract(self._layout, reference.counts)
         self._weights = Weights.of(reference.streams.labels, reference.cells)
         self._evidence = Evidence.fresh(reference.benign, reference.cells)
         self._memory = Memory.fresh()
@@ -176,7 +177,7 @@ class Watch:
         if fill != self._memory.fill:
             self._evidence.new_fill(self.reference.benign)
             self._memory.fill = fill
-        broken = breaches(summary, self._layout, self.reference.counts)
+        broken = self._promises.breaches(summary)
         self._gather(summary, conditions.pileup, fill, broken)
         self._age()
         return self._decide(summary)
