@@ -22,7 +22,12 @@ from numpy.typing import NDArray
 
 PYTHIA_VERSION = "8.317.2"
 BEAM_ENERGY_GEV = 13_600.0
-LEAST_PT_GEV = 0.2
+LEAST_PHOTON_PT_GEV = 0.2
+LEAST_NEUTRAL_HADRON_PT_GEV = 0.35
+LEAST_CHARGED_PT_GEV = 0.4
+"""Inside `TRACKING_ETA`: slower ones curl up in 3.8 T before they meet the barrel."""
+LEAST_FORWARD_CHARGED_PT_GEV = 0.25
+TRACKING_ETA = 2.4
 LARGEST_ETA = 5.25
 TAIL_FROM_GEV = 20.0
 """Hardest-parton pt from which the slices replace minimum bias."""
@@ -112,12 +117,20 @@ def kind_of(pdg: int, charge: float) -> int:
     return kind | (_NEGATIVE if charge < 0 else 0)
 
 
+def least_pt_gev(pdg: int, charge: float, eta: float) -> float:
+    """Return the pt below which a particle leaves nothing worth keeping in a trigger tower."""
+    if charge:
+        return LEAST_CHARGED_PT_GEV if abs(eta) < TRACKING_ETA else LEAST_FORWARD_CHARGED_PT_GEV
+    return LEAST_PHOTON_PT_GEV if pdg == 22 else LEAST_NEUTRAL_HADRON_PT_GEV
+
+
 def visible(event: Any) -> list[Particle]:
     """Return pt, eta, phi and kind of what a calorimeter can see of a Pythia event."""
+    seen = [p for p in event if p.isFinal() and p.isVisible() and abs(p.eta()) < LARGEST_ETA]
     return [
         (p.pT(), p.eta(), p.phi(), kind_of(p.id(), p.charge()))
-        for p in event
-        if p.isFinal() and p.isVisible() and p.pT() >= LEAST_PT_GEV and abs(p.eta()) < LARGEST_ETA
+        for p in seen
+        if p.pT() >= least_pt_gev(p.id(), p.charge(), p.eta())
     ]
 
 

@@ -50,7 +50,6 @@ class Block:
         seed: Seed of the stream.
         events: Events a lumisection.
         storage: TTree or RNTuple.
-        identity: What the stream is, for the UUID of the file.
     """
 
     folder: Path
@@ -59,7 +58,6 @@ class Block:
     seed: int
     events: int
     storage: writer.Storage
-    identity: str
 
     @property
     def name(self) -> str:
@@ -122,7 +120,7 @@ def simulate(
     conditions.write_truth(truth, scenario, seed, timeline, changes, settings)
     parameters = {change.name: dict(change.parameters) for change in changes}
     blocks = [
-        Block(incoming, part, parameters, seed, events_per_lumisection, storage, f"{scenario}:{seed}:{first_fill}")
+        Block(incoming, part, parameters, seed, events_per_lumisection, storage)
         for part in _parts(timeline, lumisections_per_file)
     ]
     _make_all(blocks, workers, progress)
@@ -137,7 +135,7 @@ def make_block(block: Block) -> str:
         detector = scenarios.detector_of(lumisection, block.parameters)
         crossings = cross(tables(detector.beam_spot), detector, lumisection.pileup, block.events, rng)
         parts.append(columns.events_of(lumisection, crossings, rng))
-    writer.write_file(block.folder, block.name, columns.join(parts), block.storage, block.identity)
+    writer.write_file(block.folder, block.name, columns.join(parts), block.storage, block.lumisections[-1].start)
     return block.name
 
 

@@ -7,12 +7,15 @@ sidecar with the SHA-256 is there before the file has its final name.
 import hashlib
 import uuid
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import awkward as ak
 import numpy as np
 import uproot
+
+from drift.simulate.timestamps import restamp
 
 Storage = Literal["ttree", "rntuple"]
 
@@ -22,7 +25,7 @@ def file_name(run: int, first: int, last: int) -> str:
     return f"run{run}_ls{first:04d}-{last:04d}.root"
 
 
-def write_file(folder: Path, name: str, events: Mapping[str, Any], storage: Storage, identity: str) -> Path:
+def write_file(folder: Path, name: str, events: Mapping[str, Any], storage: Storage, stamp: datetime) -> Path:
     """Write one file and its sidecar; return the path of the file.
 
     Args:
@@ -30,24 +33,32 @@ def write_file(folder: Path, name: str, events: Mapping[str, Any], storage: Stor
         name: Final name.
         events: Columns as `columns.events_of` makes them.
         storage: TTree or RNTuple; field names read the same from both.
-        identity: Text from which the UUID of the file is made, so that it depends on content alone.
+        stamp: When the file says it was written; the wall clock leaves no trace.
     """
     pairs = np.unique(np.stack([events["run"], events["luminosityBlock"]]), axis=1)
     blocks = {"run": pairs[0].astype(np.uint32), "luminosityBlock": pairs[1].astype(np.uint32)}
     runs = {"run": np.unique(pairs[0]).astype(np.uint32)}
     aside = folder / f".{name}.part"
-    label = uuid.uuid5(uuid.NAMESPACE_URL, f"retrigger:{identity}:{name}")
+    label = uuid.uuid5(uuid.NAMESPACE_URL, f"retrigger:{name}")
+    begun = _local_time()
     with uproot.recreate(aside, compression=uproot.ZSTD(5), uuid_function=lambda: label) as file:
         for tree, columns in (("Events", events), ("LuminosityBlocks", blocks), ("Runs", runs)):
             if storage == "ttree":
                 _write_tree(file, tree, columns)
             else:
                 _write_ntuple(file, tree, columns)
-    digest = hashlib.sha256(aside.read_bytes()).hexdigest()
+    content = restamp(aside.read_bytes(), begun, _local_time(), stamp)
+    aside.write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
     sidecar_aside = folder / f".{name}.sha256.part"
     sidecar_aside.write_text(f"{digest}  {name}\n", encoding="utf-8")
     sidecar_aside.rename(folder / f"{name}.sha256")
     return aside.rename(folder / name)
+
+
+def _local_time() -> datetime:
+    """Return what uproot takes for now, only to find it again in the file."""
+    return datetime.now()  # noqa: DTZ005 - ROOT stamps local time
 
 
 def _write_tree(file: Any, tree: str, columns: Mapping[str, Any]) -> None:
@@ -67,9 +78,4 @@ def _write_ntuple(file: Any, tree: str, columns: Mapping[str, Any]) -> None:
             continue
         flat[f"n{name}"] = ak.to_numpy(ak.num(values)).astype(np.int32)
         flat.update({f"{name}_{field}": values[field] for field in ak.fields(values)})
-    types = {
-        name: values.dtype if isinstance(values, np.ndarray) else ak.type(values).content
-        for name, values in flat.items()
-    }
-    del types
     file.mkrntuple(tree, ak.zip(flat, depth_limit=1))
