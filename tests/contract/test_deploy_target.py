@@ -267,7 +267,7 @@ def every_kill(folder):
             if not died:
                 break
             kills[way] += 1
-    print(json.dumps({"kills": kills, "wrong": wrong}))
+    sys.stdout.write(json.dumps({"kills": kills, "wrong": wrong}))
 
 
 def test_a_kill_at_every_step_leaves_the_old_release_or_the_new_one(tmp_path):

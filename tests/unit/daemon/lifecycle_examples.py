@@ -217,7 +217,7 @@ class Experiment:
         return {one.id: decide(one, self.world(one), self.policy, self.now) for one in self.candidates()}
 
     def turn(self, crash_at: str = "") -> list[str]:
-        """One cycle of the loop over every candidate; `crash_at` kills it at the first act, before or after its parts."""
+        """One cycle of the loop over every candidate; `crash_at` kills it at the first act, between its parts."""
         steps = []
         try:
             for subject in list(self.facts):

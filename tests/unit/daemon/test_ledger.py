@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from daemon.errors import FactError, LedgerError
 from daemon.ledger import FileTaken, Head, Ledger, Outcome, verify_export
 from daemon.lifecycle import facts as f
+from daemon.lifecycle.codec import canonical
 from tests.unit.daemon.lifecycle_examples import NOON, sha
 
 ROOT = Path(__file__).parents[3]
@@ -79,7 +80,7 @@ def take_all_under_fire(url, seed):
         if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0:
             break
         kills += 1
-    print(kills)
+    sys.stdout.write(str(kills))
 
 
 def test_kill_9_at_random_moments_loses_and_doubles_nothing(url, tmp_path):
@@ -91,7 +92,7 @@ def test_kill_9_at_random_moments_loses_and_doubles_nothing(url, tmp_path):
     take_all(url)
     take_all(f"sqlite:///{tmp_path}/undisturbed.sqlite")
 
-    assert int(answer.stdout) >= 1
+    assert int(answer.stdout) >= 2
     assert told(url) == told(f"sqlite:///{tmp_path}/undisturbed.sqlite")
 
 
@@ -209,7 +210,7 @@ def test_a_record_cut_off_and_closed_anew_shows_against_a_head_written_down_else
     lines = whole.splitlines(keepends=True)
     last = json.loads(lines[4])
     shorter = Head(sequence=last["sequence"], hash=last["hash"])
-    end = json.dumps({"head": {"sequence": shorter.sequence, "hash": shorter.hash}}).encode() + b"\n"
+    end = canonical({"head": shorter}) + b"\n"
     (tmp_path / "record.jsonl").write_bytes(b"".join(lines[:5]) + end)
 
     assert verify_export(tmp_path / "record.jsonl") == []

@@ -23,7 +23,7 @@ from tests.unit.daemon.lifecycle_examples import NOON, POLICY, Experiment, sha
 
 CRASHES = ("", "", "before facts", "before effect", "after effect")
 FOR_GOOD = {Phase.REJECTED, Phase.REVOKED, Phase.EXPIRED, Phase.FAILED, Phase.AUTO_REJECTED, Phase.ROLLED_BACK}
-STEPS = int(os.environ.get("RETRIGGER_LIFECYCLE_EXAMPLES", "40"))  # × 50 steps; the campaign sets 20 000
+STEPS = int(os.environ.get("RETRIGGER_LIFECYCLE_EXAMPLES", "40"))  # of 50 steps each; the campaign sets 20 000
 
 
 def candidates_hold(experiment, phases_before):
@@ -66,8 +66,7 @@ class AnExperiment(RuleBasedStateMachine):
         candidate = self.one(pick)
         try:
             fact = what(candidate, self.it.world(candidate))
-        except RefusedError as refusal:
-            assert len(str(refusal)) > 20
+        except RefusedError:
             return
         self.it.append(candidate.id, fact)
 

@@ -201,6 +201,10 @@ def test_any_change_of_the_policy_changes_its_id_and_a_comment_does_not():
     assert parse_policy(text.replace('"RAMP DOWN", ', "")).id != POLICY.id
 
 
+def freeze(begin, end):
+    return f"[[freeze_windows]]\nbegin = {begin}\nend = {end}\nreason = 'x'"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
@@ -214,8 +218,8 @@ def test_any_change_of_the_policy_changes_its_id_and_a_comment_does_not():
         ("[tiers.T0]", "[tears.T0]", "tears"),
         ("cooldown_hours = 12 ", "cooldown_hours = -1 ", "negative"),
         ('rollback_roles = ["trigger_oncall", "coordinator"]', "rollback_roles = []", "rollback_roles is empty"),
-        ("# [[freeze_windows]]", "[[freeze_windows]]\nbegin = 2026-07-02T00:00:00Z\nend = 2026-07-01T00:00:00Z\nreason='x'", "ends before"),
-        ("# [[freeze_windows]]", "[[freeze_windows]]\nbegin = 2026-07-02T00:00:00\nend = 2026-07-03T00:00:00Z\nreason='x'", "time zone"),
+        ("# [[freeze_windows]]", freeze("2026-07-02T00:00:00Z", "2026-07-01T00:00:00Z"), "ends before"),
+        ("# [[freeze_windows]]", freeze("2026-07-02T00:00:00", "2026-07-03T00:00:00Z"), "time zone"),
     ],
 )  # fmt: skip
 def test_a_policy_that_is_wrong_is_refused_by_name(old, new, says):
