@@ -8,6 +8,7 @@ from pathlib import Path
 from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError  # the blocking form, without a thread
 
 from drift.errors import QuarantineError, SourceError
+from drift.source.naming import sidecar_names
 from drift.source.outcome import Delivered, Quarantined, Waiting
 from drift.source.quarantine import quarantine
 from drift.source.watchlist import Listed, Rule, Watchlist
@@ -98,7 +99,9 @@ class FakeFolder:
         self._spool.mkdir(parents=True, exist_ok=True)
         for one in self._list.closed(listing, now):
             path = self._spool / one.name
-            path.write_bytes(self._files[one.name][0])
+            for name in (*sidecar_names(one.name), one.name):
+                if name in self._files:
+                    (self._spool / name).write_bytes(self._files[name][0])
             delivered.append(Delivered(one.name, path, f"memory:{one.name}", one.bytes, one.stamp))
         return delivered
 

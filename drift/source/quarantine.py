@@ -40,6 +40,9 @@ def quarantine(path: Path, reason: Quarantined, *, folder: Path, now: datetime, 
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        finished = None if path.exists() else _finished(folder, path)
+        if finished is not None:
+            return finished
         found = digests_of(path)
         moved = origin is None or origin == str(path)
         record = {
@@ -51,6 +54,7 @@ def quarantine(path: Path, reason: Quarantined, *, folder: Path, now: datetime, 
             "when": now.isoformat(),
             "source": origin if origin is not None else str(path),
             "moved": moved,
+            "kept_as": path.name,
         }
         target = _reserve(folder, path.name, record)
         if moved:
@@ -76,6 +80,14 @@ def records(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
+def _finished(folder: Path, path: Path) -> Path | None:
+    """Return the newest record of a file that was moved here from this path before."""
+    moved = [
+        (one["when"], one["kept_as"]) for one in records(folder) if one.get("source") == str(path) and one.get("moved")
+    ]
+    return folder / (max(moved)[1] + RECORD) if moved else None
+
+
 def _suffix(sidecar: Path) -> str:
     return next(suffix for suffix in SIDECARS if sidecar.name.endswith(suffix))
 
@@ -91,6 +103,7 @@ def _reserve(folder: Path, name: str, record: dict[str, Any]) -> Path:
             continue
         if target.exists():
             continue
+        record["kept_as"] = target.name
         part = folder / f".{target.name}{RECORD}.{os.getpid()}"
         part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         _sync(part)

@@ -12,11 +12,13 @@ from typing import Any, Protocol
 import awkward as ak
 import numpy as np
 import uproot
+import xxhash
 from numpy.typing import NDArray
 
 from drift.source.refusal import RefusedFileError
 
 BATCH_EVENTS = 100_000
+CHECKSUM_BYTES = 8
 _INDEX_TYPES = frozenset(uproot.const.rntuple_index_types)
 Jagged = tuple[NDArray[np.int64], NDArray[Any]]
 
@@ -183,8 +185,20 @@ class TupleTable:
         cluster = next(
             i for i, (first, entries) in enumerate(self._clusters) if (first, first + entries) == (start, stop)
         )
+        self._check_pages(name, cluster, column)
         values: NDArray[Any] = self._ntuple.read_cluster_range(column, cluster, cluster + 1)
         return values
+
+    def _check_pages(self, name: str, cluster: int, column: int) -> None:
+        """Compare pages with the XXH3 that ROOT writes behind each; uproot neither writes nor checks them."""
+        columns = self._ntuple.page_link_list[cluster]
+        for page in columns[column].pages if column < len(columns) else ():
+            if not page.has_checksum:
+                continue
+            start, stop = page.locator.offset, page.locator.offset + page.locator.num_bytes
+            raw = bytes(self._ntuple.file.source.chunk(start, stop + CHECKSUM_BYTES).raw_data)
+            if xxhash.xxh3_64_intdigest(raw[:-CHECKSUM_BYTES]) != int.from_bytes(raw[-CHECKSUM_BYTES:], "little"):
+                raise RefusedFileError("unreadable", f"{name} has a page that differs from its own checksum")
 
 
 def _flat(name: str, values: NDArray[Any], entries: int) -> NDArray[Any]:
@@ -203,6 +217,6 @@ def _jagged(name: str, counts: NDArray[np.int64], values: NDArray[Any], entries:
     if len(counts) != entries or (entries and counts.min() < 0) or counts.sum() != len(values):
         raise RefusedFileError(
             "counts_mismatch",
-            f"{name} has counts for {len(counts)} of {entries} events adding up to {counts.sum()}, but {len(values)} values",
+            f"{name} has counts for {len(counts)} of {entries} events adding to {counts.sum()} of {len(values)} values",
         )
     return counts, values

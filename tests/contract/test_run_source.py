@@ -189,10 +189,6 @@ def test_a_required_sidecar_is_waited_for_but_not_for_ever(place):
 
 def test_a_sidecar_travels_with_its_file(place):
     one = place(STRICT)
-    if isinstance(one, Fake):
-        one.put("a.root", b"a")
-        one.put("a.root.sha256", b"00")
-        pytest.skip("the twin in memory hands over bytes, its sidecar only unlocks them")
     one.put("a.root", b"a")
     one.put("a.root.sha256", b"00")
     one.source.poll(NOON)
@@ -227,8 +223,7 @@ def test_a_quarantined_file_is_not_delivered_again_and_twice_is_once(place):
         assert json.loads(record.read_text())["code"] == "unreadable"
 
     assert one.source.poll(after(20)) == []
-    if not isinstance(one, Local) or isinstance(one, Remote):
-        assert one.source.quarantine(delivered, BAD, after(7)) == record
+    assert one.source.quarantine(delivered, BAD, after(7)) == record
 
 
 def test_the_server_keeps_a_refused_file_and_a_restart_does_not_fetch_it_again(tmp_path, server):
