@@ -57,7 +57,7 @@ def _sum(kind: int, gev: float) -> Seed:
     return lambda c: np.asarray(c.sums[:, place, 0] >= 2 * gev)
 
 
-_ALL: Mapping[str, Seed] = MappingProxyType(
+SEEDS: Mapping[str, Seed] = MappingProxyType(
     {
         "L1_ZeroBias": lambda c: np.ones(len(c.counts), dtype=np.bool_),
         **{f"L1_SingleJet{gev}": _jet(gev) for gev in (35, 60, 90, 120, 180, 200)},
@@ -76,8 +76,8 @@ _ADDED = ("L1_SingleJet200", "L1_SingleIsoEG30er2p5", "L1_TripleMu_5_3_3")
 _REMOVED = ("L1_SingleJet120", "L1_SingleEG10er2p5", "L1_HTT160er")
 MENUS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "v1_0_0": tuple(name for name in _ALL if name not in _ADDED),
-        "v1_1_0": tuple(name for name in _ALL if name not in _REMOVED),
+        "v1_0_0": tuple(name for name in SEEDS if name not in _ADDED),
+        "v1_1_0": tuple(name for name in SEEDS if name not in _REMOVED),
     }
 )
 _PRESCALED: Mapping[str, tuple[int, ...]] = MappingProxyType(
@@ -104,7 +104,7 @@ def decide(crossings: Crossings, menu: str, column: int, rng: np.random.Generato
     """
     bits = {}
     for name in MENUS[menu]:
-        passed = _ALL[name](crossings)
+        passed = SEEDS[name](crossings)
         if name in _PRESCALED:
             factor = _PRESCALED[name][column]
             passed = passed & ((np.cumsum(passed) + int(rng.integers(factor))) % factor == 0)
