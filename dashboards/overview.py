@@ -26,7 +26,10 @@ from dashboards.panels import (
 
 STREAM = 'stream=~"$stream"'
 SLOT = 'slot=~"$slot"'
-MINUTE, HOUR = 60.0, 3600.0
+MINUTE = 60.0
+VERDICTS = {"broken_detector": RED, "real_shift": BLUE, "transient": GREY, "data_gap": AMBER, "out_of_support": AMBER}
+OUTCOMES = {"watched": GREEN, "excluded": GREY, "late": GREY, "data_gap": AMBER, "out_of_support": AMBER}
+FILES = {"accepted": GREEN, "quarantined": RED, "duplicate": GREY, "waiting": BLUE}
 
 
 def overview() -> dashboard.Dashboard:
@@ -194,6 +197,7 @@ def _evidence() -> list[Panel]:
                 f"sum by (verdict) (round(increase(retrigger_alarms_total{{{STREAM}}}[$__interval]))) > 0",
                 "{{verdict}}",
             ),
+            colours=VERDICTS,
             width=8,
         ),
     ]
@@ -207,6 +211,7 @@ def _data() -> list[Panel]:
                 f"sum by (outcome) (increase(retrigger_lumisections_total{{{STREAM}}}[$__rate_interval]))",
                 "{{outcome}}",
             ),
+            colours=OUTCOMES,
         ),
         lines(
             Words("Lumisections owed", "Delivered, but without an outcome yet. Growing means the daemon lags.", "none"),
@@ -223,6 +228,7 @@ def _data() -> list[Panel]:
                 f"sum by (outcome) (increase(retrigger_files_total{{{STREAM}}}[$__rate_interval]))", "{{outcome}}"
             ),
             over_time(f"sum(retrigger_files_waiting{{{STREAM}}})", "waiting"),
+            colours=FILES,
             width=6,
         ),
     ]
@@ -262,7 +268,7 @@ def _candidates() -> list[Panel]:
             Words("Duration of trainings", "Mean wall time from the request to the bundle, by result.", "s"),
             over_time(
                 f"sum by (result) (retrigger_retrain_duration_seconds_sum{{{SLOT}}}) / "
-                f"sum by (result) (retrigger_retrain_duration_seconds_count{{{SLOT}}})",
+                f"(sum by (result) (retrigger_retrain_duration_seconds_count{{{SLOT}}}) > 0)",
                 "{{result}}",
             ),
         ).min(0),

@@ -4,6 +4,7 @@ Thin words over grafana-foundation-sdk, so that `dashboards.overview` reads as a
 Nothing here names a metric.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, statetimeline, table, timeseries
@@ -122,9 +123,9 @@ def lines(words: Words, *queries: prometheus.Dataquery, width: int = 12) -> time
     return panel
 
 
-def bars(words: Words, *queries: prometheus.Dataquery, width: int = 12) -> timeseries.Panel:
-    """Return stacked bars over time, for counts in each interval."""
-    return (
+def bars(words: Words, *queries: prometheus.Dataquery, colours: Mapping[str, str], width: int = 12) -> timeseries.Panel:
+    """Return stacked bars over time, for counts in each interval; green is never bad and red never good."""
+    panel = (
         lines(words, *queries, width=width)
         .draw_style(GraphDrawStyle.BARS)
         .fill_opacity(70)
@@ -133,6 +134,10 @@ def bars(words: Words, *queries: prometheus.Dataquery, width: int = 12) -> times
         .min(0)
         .interval(EACH_MINUTE)
     )
+    for name, colour in colours.items():
+        fixed = DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": colour})
+        panel = panel.override_by_name(name, [fixed])
+    return panel
 
 
 def phases(words: Words, *queries: prometheus.Dataquery, width: int = 12) -> statetimeline.Panel:

@@ -1,0 +1,125 @@
+"""Make the pictures of the documentation: the page in Chromium, the dashboard from a real Prometheus.
+
+Run by `make pictures`.  The experiment shown is that of the tests: a real ledger, board, bundles and metrics.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from playwright.sync_api import Browser, sync_playwright  # noqa: E402  # the tests' examples lie beside the packages
+
+from daemon.decisions import code_of  # noqa: E402
+from daemon.metrics import serve_metrics  # noqa: E402
+from daemon.snapshot import snapshot_of  # noqa: E402
+from daemon.web import create_app, serve_page  # noqa: E402
+from dashboards.preview import Numbers, Span, draw  # noqa: E402
+from tests.e2e.real_prometheus import free_port, prometheus  # noqa: E402
+from tests.e2e.test_page_in_chromium import CHROMIUM, FLAGS, PHONE  # noqa: E402
+from tests.unit.daemon.page_world import PASSWORD, SLOT, STREAM, PageWorld  # noqa: E402
+
+PICTURES = ROOT / "docs" / "pictures"
+WIDE = {"width": 1100, "height": 900}
+SHOWN_S = 60
+
+
+def page_pictures(browser: Browser, folder: Path) -> None:
+    """Take the log-in, the overview and a decision page, wide and on a phone, light and dark."""
+    world = PageWorld.build(folder)
+    world.beam("STABLE BEAMS")
+    world.take_data()
+    name = world.propose()
+    listen = f"127.0.0.1:{free_port()}"
+    app = create_app(
+        world.ledger,
+        world.people,
+        world.sight,
+        world.policy,
+        stream=STREAM,
+        slot=SLOT,
+        public_url=f"http://{listen}",
+        clock=lambda: world.now,
+    )
+    server = serve_page(app, listen)
+    for scheme, size, kind in (("light", WIDE, "wide"), ("dark", WIDE, "dark"), ("light", PHONE, "phone")):
+        context = browser.new_context(viewport=size, color_scheme=scheme)
+        page = context.new_page()
+        page.goto(server.url)
+        page.screenshot(path=PICTURES / f"login-{kind}.png")
+        page.get_by_label("Name").fill("mila")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Log in").click()
+        page.goto(f"{server.url}/candidates/{name}")
+        page.screenshot(path=PICTURES / f"candidate-{kind}.png", full_page=True)
+        if kind == "phone":
+            page.get_by_label("Type the code of this request").fill("c-0001-none")
+            form = page.get_by_role("form", name="Say yes")
+            form.get_by_label("One reason").fill("looks good")
+            form.get_by_label("Your password, again").fill(PASSWORD)
+            form.get_by_role("button", name="Approve").click()
+            page.screenshot(path=PICTURES / "refused-phone.png")
+            assert code_of(world.candidate(name)) in page.inner_text("main")
+        context.close()
+    world.open_fault()
+    for scheme, size, kind in (("light", WIDE, "wide"), ("dark", WIDE, "dark"), ("light", PHONE, "phone")):
+        context = browser.new_context(viewport=size, color_scheme=scheme)
+        page = context.new_page()
+        page.goto(server.url)
+        page.get_by_label("Name").fill("timo")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Log in").click()
+        page.screenshot(path=PICTURES / f"overview-{kind}.png", full_page=True)
+        context.close()
+    server.stop()
+    world.ledger.close()
+
+
+def dashboard_picture(browser: Browser, folder: Path) -> None:
+    """Let a minute pass in which data, a shift and a candidate come, and draw the dashboard of that minute."""
+    world = PageWorld.build(folder)
+    world.now = datetime.now(tz=UTC)
+    world.beam("STABLE BEAMS")
+    world.turn_loop()
+    server = serve_metrics("127.0.0.1:0", lambda: snapshot_of(world.ledger, datetime.now(tz=UTC)))
+    with prometheus(folder, f"127.0.0.1:{server.server_port}", ROOT / "dashboards" / "alerts.yml") as found:
+        begin = time.time()
+        time.sleep(5)
+        for second in range(5, SHOWN_S):
+            world.now = datetime.now(tz=UTC)
+            if second == 20:
+                world.take_data()
+            if second == 35:
+                world.propose()
+            evidence = min(12.0, 0.012 * second**2) if second < 34 else 0.4
+            world.turn_loop(evidence={STREAM: (evidence, 11.6)}, owed={STREAM: max(0, 40 - 2 * second)})
+            time.sleep(max(0.0, begin + second + 1 - time.time()))
+        board = json.loads((ROOT / "dashboards" / "overview.json").read_text(encoding="utf-8"))
+        text = draw(board, Numbers(found.url, Span(time.time() - SHOWN_S + 4, time.time(), 1.0), rate_s=10))
+    server.shutdown()
+    server.server_close()
+    world.ledger.close()
+    context = browser.new_context(viewport={"width": 1500, "height": 900})
+    page = context.new_page()
+    page.set_content(text)
+    page.screenshot(path=PICTURES / "dashboard-preview.png", full_page=True)
+    context.close()
+
+
+def main() -> None:
+    """Make every picture anew."""
+    PICTURES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two, sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page_pictures(browser, Path(one))
+        dashboard_picture(browser, Path(two))
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
