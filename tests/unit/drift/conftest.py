@@ -1,5 +1,6 @@
 """A compact stand-in for a detector: enough physics for pileup, sectors and scales to show, fast enough for unit tests."""
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -109,6 +110,12 @@ def scaled(kinds=("JET",), factor=1.05) -> Fault:
             found[kind].pt *= factor
 
     return fault
+
+
+@pytest.fixture(scope="session")
+def toy():
+    """This module, for tests that make streams of their own."""
+    return sys.modules[__name__]
 
 
 @pytest.fixture(scope="session")

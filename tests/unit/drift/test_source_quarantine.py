@@ -1,5 +1,4 @@
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -88,7 +87,7 @@ def test_a_crash_between_copy_and_removal_leaves_one_file_after_doing_it_again(i
 
 
 @pytest.mark.skipif(
-    not Path("/dev/shm").is_dir() or os.stat("/dev/shm").st_dev == os.stat("/tmp").st_dev,
+    not Path("/dev/shm").is_dir() or Path("/dev/shm").stat().st_dev == Path("/tmp").stat().st_dev,
     reason="no second filesystem here",
 )
 def test_a_file_moves_to_another_filesystem_whole(tmp_path_factory):

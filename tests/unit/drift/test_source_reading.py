@@ -290,8 +290,8 @@ def test_a_reader_whose_child_was_killed_starts_another(tmp_path, tiny):
 
 def test_the_child_dies_with_its_parent(tmp_path):
     code = (
-        "import sys, time; from drift.schema import AXOL1TL_57; from drift.source import Reader; from pathlib import Path\n"
-        "one = Reader(AXOL1TL_57); one.read(Path('/nonexistent.root')); print(one.child_pid, flush=True); time.sleep(60)"
+        "import time; from pathlib import Path; from drift.schema import AXOL1TL_57; from drift.source import Reader\n"
+        "one = Reader(AXOL1TL_57); one.read(Path('/nowhere.root')); print(one.child_pid, flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
         child = int(parent.stdout.readline())
@@ -319,7 +319,7 @@ def test_the_reading_child_refuses_to_run_without_assertions():
 
 
 def test_reading_costs_the_caller_no_uproot():
-    code = "import drift.source, drift.source.folder, drift.source.xrootd, drift.conditions, sys; print('uproot' in sys.modules)"
+    code = "import sys, drift.source, drift.source.folder, drift.source.xrootd, drift.conditions; print('uproot' in sys.modules)"
 
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()

@@ -46,6 +46,13 @@ def test_no_lumisection_comes_twice_and_time_runs_forward():
     assert all(a.start < b.start for a, b in itertools.pairwise(everything))
 
 
+def test_a_stream_of_later_fills_is_later_in_time_and_shares_no_run():
+    early, late = all_of(make_timeline(3, 2, 10_001, None)), all_of(make_timeline(3, 5, 10_004, None))
+
+    assert early[-1].start < late[0].start
+    assert early[-1].run < late[0].run
+
+
 def test_a_fill_has_one_to_three_runs_each_counted_from_one():
     for fill in make_timeline(10, 2, 10_001, 60):
         runs = {ls.run for ls in fill.lumisections}
