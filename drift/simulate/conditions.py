@@ -25,7 +25,7 @@ def write_conditions(folder: Path, fills: Sequence[Fill]) -> None:
     (folder / "brilcalc.csv").write_text(_brilcalc(fills), encoding="utf-8")
     _write_json(folder / "golden.json", _ranges(everything, lambda ls: ls.certified))
     _write_json(folder / "dcs.json", _ranges(everything, lambda ls: ls.dcs_ok))
-    _write_json(folder / "oms_lumisections.json", _oms(everything))
+    _write_json(folder / "oms_lumisections.json", _oms(fills))
     lines = (json.dumps(mode, sort_keys=True) for fill in fills for mode in _beam_modes(fill))
     (folder / "beam_mode.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
@@ -116,8 +116,20 @@ def _ranges(everything: Sequence[Lumisection], good: Callable[[Lumisection], boo
     return ranges
 
 
-def _oms(everything: Sequence[Lumisection]) -> dict[str, Any]:
-    return {"data": [_oms_entry(ls) for ls in everything], "meta": {"totalResourceCount": len(everything)}}
+def _oms(fills: Sequence[Fill]) -> dict[str, Any]:
+    """Return one response with the fills, which know the bunches, and their lumisections."""
+    entries = [entry for fill in fills for entry in (_oms_fill(fill), *map(_oms_entry, fill.lumisections))]
+    return {"data": entries, "meta": {"totalResourceCount": len(entries)}}
+
+
+def _oms_fill(fill: Fill) -> dict[str, Any]:
+    attributes = {
+        "fill_number": fill.number,
+        "bunches_colliding": fill.lumisections[0].bunches,
+        "start_stable_beam": _iso(fill.stable_from),
+        "end_stable_beam": _iso(fill.dumped),
+    }
+    return {"id": str(fill.number), "type": "fills", "attributes": attributes}
 
 
 def _oms_entry(ls: Lumisection) -> dict[str, Any]:
@@ -142,6 +154,8 @@ def _oms_entry(ls: Lumisection) -> dict[str, Any]:
         "pileup": round(ls.measured_pileup, 3),
         "prescale_index": ls.prescale_index,
         "prescale_name": ls.prescale_name,
+        "bunches_colliding": ls.bunches,
+        "dead_time": round(ls.dead_time, 6),
     }
     return {"id": f"{ls.run}_{ls.number}", "type": "lumisections", "attributes": attributes}
 

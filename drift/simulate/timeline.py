@@ -18,6 +18,8 @@ CROSS_SECTION_CM2 = 8.0e-26
 """Inelastic cross-section that turns luminosity into pileup: 80 mb at 13.6 TeV, as brilcalc uses."""
 FIRST_RUN = 398_000
 EPOCH = datetime(2026, 4, 20, 6, 0, 0, tzinfo=UTC)
+_LONGEST_FILL = timedelta(hours=24)
+"""More than any fill and the gap after it, so that streams of later fills are later in time too."""
 COLUMNS = ("2p2E34", "2p0E34", "1p8E34", "1p6E34", "1p4E34", "1p2E34", "1p0E34", "0p8E34", "0p6E34")
 _COLUMN_LUMINOSITY = (2.2, 2.0, 1.8, 1.6, 1.4, 1.2, 1.0, 0.8, 0.6)
 
@@ -97,7 +99,8 @@ def make_timeline(fills: int, seed: int, first_fill: int, lumisections_per_fill:
         raise ValueError(
             f"simulate: {fills} fills of {lumisections_per_fill} lumisections asked; both must be at least 1"
         )
-    run, clock, made = FIRST_RUN + 37 * (first_fill - 10_000), EPOCH, []
+    ahead = first_fill - 10_001
+    run, clock, made = FIRST_RUN + 37 * (ahead + 1), EPOCH + ahead * _LONGEST_FILL, []
     for index in range(fills):
         rng = np.random.default_rng([seed, first_fill + index, 1])
         fill = _make_fill(first_fill + index, run, clock, lumisections_per_fill, rng)
