@@ -17,7 +17,7 @@ Series = Mapping[str, Any]
 COLOURS = ("#3871dc", "#e0752d", "#58a55c", "#a352cc", "#c4162a", "#0a8f8f", "#b5a300", "#777777")
 NAMED = {"green": "#2e8b57", "orange": "#d97a00", "red": "#c4162a", "blue": "#3871dc", "text": "#5b6673"}
 COLUMN, HEIGHT = 50.0, 200.0  # of a picture, for each of 24 columns
-LEFT, RIGHT, TOP, BOTTOM = 46.0, 8.0, 6.0, 20.0
+LEFT, RIGHT, TOP, BOTTOM = 56.0, 8.0, 6.0, 20.0
 STYLE = """
 body { font: 14px system-ui, "DejaVu Sans", sans-serif; background: #f4f5f7; color: #1a2029; margin: 1rem; }
 .board { display: grid; grid-template-columns: repeat(24, 1fr); gap: 8px; }

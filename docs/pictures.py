@@ -1,3 +1,4 @@
+# noqa: INP001  # a script, not a package
 """Make the pictures of the documentation: the page in Chromium, the dashboard from a real Prometheus.
 
 Run by `make pictures`.  The experiment shown is that of the tests: a real ledger, board, bundles and metrics.

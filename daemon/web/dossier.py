@@ -33,6 +33,7 @@ class Dossier:
     Attributes:
         candidate: From its facts.
         against: What speaks against it or cannot be seen; sentences.
+        blocks: Whether any of that stands in the way, and is no mere remark.
         limits: What was not shown, whatever passed; sentences.
         code: To be typed for an approval; empty without an open request.
         missing: Roles that are still needed.
@@ -48,6 +49,7 @@ class Dossier:
 
     candidate: Candidate
     against: tuple[str, ...]
+    blocks: bool
     limits: tuple[str, ...]
     code: str
     missing: tuple[str, ...]
@@ -78,12 +80,14 @@ def dossier(
         against += _not_as_proposed(candidate, world, policy, problem)
     against += [f"In its record: {oddity}." for oddity in candidate.oddities]
     against += [f"A detector fault is open: {one}. Nothing is deployed meanwhile." for one in world.open_faults]
+    blocks = bool(against)
     alarm = _alarm(ledger, candidate, stream)
     if alarm:
         against += [f"On the alarm: {sentence}" for sentence in _sentences(alarm.get("against"))]
     return Dossier(
         candidate=candidate,
         against=tuple(against),
+        blocks=blocks,
         limits=_limits(bundle),
         code=code_of(candidate),
         missing=missing_roles(candidate) if candidate.phase is Phase.PENDING_APPROVAL else (),
