@@ -14,7 +14,10 @@ from drift.errors import ConditionsError
 
 REAL = Path(__file__).parents[3] / "../shared/data/conditions"
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
-HEADER = "#Data tag : 24v1 , Norm tag: None\n#run:fill,ls,time,beamstatus,E(GeV),delivered(1e30/cm2s),recorded(1e30/cm2s),avgpu,source\n"
+HEADER = (
+    "#Data tag : 24v1 , Norm tag: None\n"
+    "#run:fill,ls,time,beamstatus,E(GeV),delivered(1e30/cm2s),recorded(1e30/cm2s),avgpu,source\n"
+)
 
 
 def brilcalc(lumisections, run=400000, fill=9500, pileup=60.0, delivered=100.0, recorded=98.0, mode="STABLE BEAMS"):
@@ -230,7 +233,7 @@ def test_oms_gives_column_flags_dead_time_and_bunches():
 
 
 def test_a_folder_that_is_missing_is_said_so(tmp_path):
-    with pytest.raises(ConditionsError, match="conditions.folder"):
+    with pytest.raises(ConditionsError, match=r"conditions\.folder"):
         ConditionsTable.load(tmp_path / "nowhere")
 
 

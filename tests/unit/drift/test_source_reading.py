@@ -319,12 +319,11 @@ def test_the_reading_child_refuses_to_run_without_assertions():
 
 
 def test_reading_costs_the_caller_no_uproot():
-    code = "import sys, drift.source, drift.source.folder, drift.source.xrootd, drift.conditions; print('uproot' in sys.modules)"
+    modules = "drift.source, drift.source.folder, drift.source.xrootd, drift.conditions"
+    code = f"import sys, {modules}; print('uproot' in sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert (
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-        == "False"
-    )
+    assert answer.stdout.strip() == "False"
 
 
 def test_any_nanoaod_can_be_counted_by_its_bits(tmp_path, tiny):
