@@ -154,8 +154,6 @@ def _oms_entry(ls: Lumisection) -> dict[str, Any]:
         "pileup": round(ls.measured_pileup, 3),
         "prescale_index": ls.prescale_index,
         "prescale_name": ls.prescale_name,
-        "bunches_colliding": ls.bunches,
-        "dead_time": round(ls.dead_time, 6),
     }
     return {"id": f"{ls.run}_{ls.number}", "type": "lumisections", "attributes": attributes}
 
