@@ -50,7 +50,7 @@ def overview() -> dashboard.Dashboard:
     )
     numbers = count(1)
     for title, panels in (
-        ("Now", _now()),
+        ("Now", [*_world_now(), *_daemon_now(), *_people_now()]),
         ("Evidence: is the data what the model was trained for?", _evidence()),
         ("Data: does the daemon see everything?", _data()),
         ("Candidates: what is being built, and who must act?", _candidates()),
@@ -76,7 +76,7 @@ def _labels(label: str, title: str, metric: str) -> dashboard.QueryVariable:
     )
 
 
-def _now() -> list[Panel]:
+def _world_now() -> list[Panel]:
     beams = number(
         Words("Beams", "Stable beams as the beam mode feed says. Deployments happen only between fills.", "none"),
         "retrigger_stable_beams",
@@ -92,6 +92,11 @@ def _now() -> list[Panel]:
             f"max(retrigger_pileup{{{STREAM}}})",
             absent="unknown",
         ).decimals(1),
+    ]
+
+
+def _daemon_now() -> list[Panel]:
+    return [
         number(
             Words(
                 "Loop last turned",
@@ -124,6 +129,11 @@ def _now() -> list[Panel]:
             (0.8, AMBER),
             (0.95, GREEN),
         ).decimals(1),
+    ]
+
+
+def _people_now() -> list[Panel]:
+    return [
         number(
             Words(
                 "Detector faults open",

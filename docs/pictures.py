@@ -12,18 +12,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT))  # the tests' examples lie beside the packages
 
-from playwright.sync_api import Browser, sync_playwright  # noqa: E402  # the tests' examples lie beside the packages
+from playwright.sync_api import Browser, sync_playwright  # noqa: E402  # after the path is set
 
-from daemon.decisions import code_of  # noqa: E402
-from daemon.metrics import serve_metrics  # noqa: E402
-from daemon.snapshot import snapshot_of  # noqa: E402
-from daemon.web import create_app, serve_page  # noqa: E402
-from dashboards.preview import Numbers, Span, draw  # noqa: E402
-from tests.e2e.real_prometheus import free_port, prometheus  # noqa: E402
-from tests.e2e.test_page_in_chromium import CHROMIUM, FLAGS, PHONE  # noqa: E402
-from tests.unit.daemon.page_world import PASSWORD, SLOT, STREAM, PageWorld  # noqa: E402
+from daemon.decisions import code_of  # noqa: E402  # after the path is set
+from daemon.metrics import serve_metrics  # noqa: E402  # after the path is set
+from daemon.snapshot import snapshot_of  # noqa: E402  # after the path is set
+from daemon.web import create_app, serve_page  # noqa: E402  # after the path is set
+from dashboards.preview import Numbers, Span, draw  # noqa: E402  # after the path is set
+from tests.e2e.real_prometheus import free_port, prometheus  # noqa: E402  # after the path is set
+from tests.e2e.test_page_in_chromium import CHROMIUM, FLAGS, PHONE  # noqa: E402  # after the path is set
+from tests.unit.daemon.page_world import PASSWORD, SLOT, STREAM, PageWorld  # noqa: E402  # after the path is set
 
 PICTURES = ROOT / "docs" / "pictures"
 WIDE = {"width": 1100, "height": 900}
