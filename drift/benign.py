@@ -140,9 +140,7 @@ class FillFilter:
         """
         spread = np.sqrt(self.covariance[0] + 2 * self.covariance[1] + self.covariance[2] + benign.noise * noise_factor)
         away = value - self.state[0] - self.state[1]
-        gain = (
-            np.stack([self.covariance[0] + self.covariance[1], self.covariance[1] + self.covariance[2]]) / spread**2
-        )
+        gain = np.stack([self.covariance[0] + self.covariance[1], self.covariance[1] + self.covariance[2]]) / spread**2
         self.state = self.state + gain * away
         wander, both, offset = self.covariance
         innovation_variance = spread**2

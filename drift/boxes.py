@@ -5,6 +5,7 @@ depends on pseudorapidity, a change of scale.  Pure arithmetic on maps; what a b
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +59,7 @@ class Box:
     eta: tuple[float, float]
     phi: tuple[float, float]
 
-    def to_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, Any]:
         """Return the public form."""
         return {
             "object": self.object,
@@ -99,10 +100,7 @@ def find_box(observed: Floats, expected: Floats) -> CellBox:
     for width in range(1, min(WIDEST, n_phi - 1) + 1):
         inside = seen[:, first + width] - seen[:, first]
         share = np.clip((want[:, first + width] - want[:, first]) / want_row[:, None], 0.0, 1.0)
-        gain = (
-            np.log(LEFT)[:, None, None] * inside
-            - np.log1p(share * (LEFT[:, None, None] - 1)) * seen_row[:, None]
-        )
+        gain = np.log(LEFT)[:, None, None] * inside - np.log1p(share * (LEFT[:, None, None] - 1)) * seen_row[:, None]
         total = np.concatenate([np.zeros((len(LEFT), 1, n_phi)), np.cumsum(gain, axis=1)], axis=1)
         rise = total - np.minimum.accumulate(total, axis=1)
         place = int(rise.argmax())
@@ -123,7 +121,7 @@ def _measured(box: CellBox, observed: Floats, expected: Floats) -> CellBox:
     return CellBox(box.eta_first, box.eta_last, box.phi_first, box.phi_width, left, box.log_ratio)
 
 
-def box_gains(box: CellBox, observed: Floats, expected: Floats) -> Floats:
+def box_gains(box: CellBox, observed: NDArray[Any], expected: Floats) -> Floats:
     """Return how much each lumisection speaks for a box.
 
     Args:
@@ -181,9 +179,7 @@ def find_ring(observed: Floats, expected: Floats) -> Ring:
 
 def physical(box: CellBox, grid: MapGrid) -> Box:
     """Return a box of cells in pseudorapidity and radians."""
-    eta = tuple(
-        (grid.eta_low + row * grid.eta_step - 0.5) * grid.eta_lsb for row in (box.eta_first, box.eta_last)
-    )
+    eta = tuple((grid.eta_low + row * grid.eta_step - 0.5) * grid.eta_lsb for row in (box.eta_first, box.eta_last))
     turn = 2 * np.pi / grid.shape[1]
     low = (box.phi_first * turn + np.pi) % (2 * np.pi) - np.pi
     return Box(grid.object, (float(eta[0]), float(eta[1])), (float(low), float(low + box.phi_width * turn)))

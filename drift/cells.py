@@ -6,6 +6,7 @@ whose expectation is poorly known stays silent.  Nothing here remembers anything
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +67,7 @@ class CellModel:
         return np.concatenate(out, axis=1)
 
     @classmethod
-    def fit(cls, kind: str, maps: NDArray[np.int64], pileup: Floats, degree: int) -> "CellModel":
+    def fit(cls, kind: str, maps: NDArray[np.integer[Any]], pileup: Floats, degree: int) -> "CellModel":
         """Fit from the reference's maps.
 
         Args:
@@ -99,10 +100,8 @@ def shrunk_modulation(pooled: Floats) -> tuple[Floats, float]:
     columns = pooled.shape[1]
     flat = np.repeat(pooled.mean(axis=1, keepdims=True), columns, axis=1)
     known = flat > 5
-    if known.any():
-        excess = ((pooled - flat)[known] ** 2 - flat[known]).sum() / (flat[known] ** 2).sum()
-    else:
-        excess = 0.0
+    spread = float(((pooled - flat)[known] ** 2 - flat[known]).sum())
+    excess = spread / max(float((flat[known] ** 2).sum()), 1.0)
     prior = 1 / max(excess, 1e-4)
     weight = prior / np.maximum(flat, 1e-9)
     rate = (pooled + prior) / (1 + weight)

@@ -1,10 +1,10 @@
 """How much evidence has gathered that the detector is not what it was, at a stated rate of false alarms.
 
 An e-value is a non-negative number whose mean is at most one while all is well.  For every possible start of a change,
-every residual stream, several sizes and both signs, the likelihood ratio of "a step began there" is such a number; so is
-the Poisson ratio of every eta-phi cell.  Their Shiryaev-Roberts sum over starts, averaged over alternatives, exceeds A
-on average at most once in A lumisections, whatever the dependence between streams (J. Shin, A. Ramdas, A. Rinaldo,
-arXiv:2203.03532).  The guarantee is as good as the benign model.  Pure: no clock, no files, no randomness.
+every residual stream, several sizes and both signs, the likelihood ratio of "a step began there" is such a number; the
+Poisson ratio of every eta-phi cell is another.  Their Shiryaev-Roberts sum over starts, averaged over alternatives,
+exceeds A on average at most once in A lumisections, whatever the dependence between streams (J. Shin, A. Ramdas,
+A. Rinaldo, arXiv:2203.03532).  The guarantee is as good as the benign model.  Pure: no clock, no files, no randomness.
 """
 
 from dataclasses import dataclass
@@ -181,15 +181,13 @@ class Evidence:
             direction = 0 if label.family in (*ONE_SIDED, "pc") else 1 - 2 * int(sign)
             log_part = float(np.log(max(parts[place], 1e-300)))
             found.append(
-                Contributor(
-                    label.name, label.object, label.family, place, direction, log_part, int(self.start[slot])
-                )
+                Contributor(label.name, label.object, label.family, place, direction, log_part, int(self.start[slot]))
             )
         for one, statistic, share in zip(cells, self.cells, weights.cells, strict=True):
-            ratio, cell = np.unravel_index(int(statistic.argmax()), statistic.shape)
+            ratio, cell = (int(k) for k in np.unravel_index(int(statistic.argmax()), statistic.shape))
             log_part = float(np.log(max(float(statistic.sum()) * share, 1e-300)))
-            sign = 1 if RATIOS[int(ratio)] > 1 else -1
-            found.append(Contributor(f"{one.object} cells", one.object, "cell", int(cell), sign, log_part, -1))
+            toward = 1 if RATIOS[ratio] > 1 else -1
+            found.append(Contributor(f"{one.object} cells", one.object, "cell", cell, toward, log_part, -1))
         named = {*DIRECTED, "cell"}
         loudest = max((one.log_evidence for one in found if one.kind in named), default=-np.inf)
         speaks = loudest > 3.0

@@ -1,8 +1,9 @@
 """What kind of cause an alarm has: a broken detector and where, a real shift, a passing glitch.
 
-The rules follow what faults do and physics cannot: no collision prefers one azimuth, fills a ring with noise, or empties
-half an object type at once.  What is left, smooth and alike all around, is a real shift and a candidate for retraining.
-In doubt the answer is "broken detector", because learning a fault is the dearer mistake.  Pure: numbers in, verdict out.
+The rules follow what faults do and physics cannot: no collision prefers one azimuth, fills a ring with noise, or
+empties half an object type at once.  What is left, smooth and alike all around, is a real shift and a candidate for
+retraining.  In doubt the answer is "broken detector", because learning a fault is the dearer mistake.  Pure: numbers
+in, verdict out.
 """
 
 from collections.abc import Mapping
@@ -35,6 +36,10 @@ SECTOR_EVIDENCE = 8.0
 CLEAR = 5.0
 QUIET = 3.0
 TRANSIENT_MOST = 2
+ALONE = 10.0
+"""Log likelihood ratio with which at most two lumisections carry an alarm by themselves."""
+BACK = 2.0
+"""Log likelihood ratio with which later ones must speak against a change that lasts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,15 +119,15 @@ def diagnose(window: Window, contributors: tuple[Contributor, ...], raised: int)
     lead = contributors[0]
     found = region is not None and region.box.log_ratio >= BOX_EVIDENCE and abs(1 - region.box.left) >= BOX_EFFECT
     if region is not None and found:
-        gains = box_gains(region.box, window.maps[region.object].astype(float), window.expected[region.object])
+        gains = box_gains(region.box, window.maps[region.object].astype(np.float64), window.expected[region.object])
         first, last = _segment(gains)
-        if _passed(gains, first, last):
-            box = physical(region.box, window.grids[region.object])
-            return _transient(int(window.clock[first]), region.object, box, region)
+        if _passed(gains, window.clock, (first, last), raised):
+            where = physical(region.box, window.grids[region.object])
+            return _transient(int(window.clock[first]), region.object, where, region)
         return _broken_region(window, region)
     first, last, gains = _stream_segment(window, lead)
     onset = int(window.clock[first])
-    if _passed(gains, first, last):
+    if _passed(gains, window.clock, (first, last), raised):
         return _transient(onset, lead.object, None, region)
     since = window.clock >= onset
     evidence = region.box.log_ratio if region is not None else 0.0
@@ -134,7 +139,9 @@ def diagnose(window: Window, contributors: tuple[Contributor, ...], raised: int)
             return Diagnosis(BROKEN, kind, onset, box, text, against, evidence)
     kind, text = _shift_text(window, since, lead)
     waited = int(window.clock[-1]) - raised
-    against = f"it was watched for only {waited + 1} lumisections since the alarm; a slow fault may look smooth at first"
+    against = (
+        f"it was watched for only {waited + 1} lumisections since the alarm; a slow fault may look smooth at first"
+    )
     return Diagnosis(SHIFT, kind, onset, None, text, against, evidence)
 
 
@@ -143,13 +150,13 @@ def _best_region(window: Window) -> _Region | None:
     best: _Region | None = None
     n = len(window.clock)
     for kind, maps in window.maps.items():
-        for back in {min(k, n) for k in (2, 3, 6, 12, 24, 64)}:
+        for back in sorted({min(k, n) for k in (2, 3, 6, 12, 24, 64)}):
             box = find_box(maps[n - back :].sum(axis=0).astype(float), window.expected[kind][n - back :].sum(axis=0))
             if best is None or box.log_ratio > best.box.log_ratio:
                 best = _Region(kind, box, int(window.clock[n - back]))
     if best is None or best.box.log_ratio <= 0:
         return None
-    maps, expected = window.maps[best.object].astype(float), window.expected[best.object]
+    maps, expected = window.maps[best.object].astype(np.float64), window.expected[best.object]
     start = _change_point(box_gains(best.box, maps, expected))
     refined = find_box(maps[start:].sum(axis=0), expected[start:].sum(axis=0))
     chosen = refined if refined.log_ratio >= best.box.log_ratio else best.box
@@ -171,9 +178,13 @@ def _segment(gains: Floats) -> tuple[int, int]:
     return (int(total[:last].argmin()), last) if last else (0, len(gains))
 
 
-def _passed(gains: Floats, first: int, last: int) -> bool:
-    """Whether at most two lumisections spoke for a change and the later ones speak against it."""
-    return last - first <= TRANSIENT_MOST and last < len(gains) and float(gains[last:].sum()) < 0
+def _passed(gains: Floats, clock: Ints, segment: tuple[int, int], raised: int) -> bool:
+    """Whether at most two lumisections, on which the alarm rests, spoke for a change and later ones against it."""
+    first, last = segment
+    alone = float(gains[first:last].sum()) >= ALONE
+    there = clock[first] <= raised <= clock[last - 1] + 1
+    over = last < len(gains) and float(gains[last:].sum()) < -BACK
+    return last - first <= TRANSIENT_MOST and alone and bool(there) and over
 
 
 def _stream_segment(window: Window, lead: Contributor) -> tuple[int, int, Floats]:
@@ -233,7 +244,11 @@ def _azimuth(window: Window, since: NDArray[np.bool_], contributors: tuple[Contr
     chi2 = float(((seen - want) ** 2 / np.maximum(want * 1.1, 1.0)).sum())
     if seen.sum() > 200 and chi2 > 11 + 6 * np.sqrt(22) + 0.0005 * seen.sum():
         sector = int(np.argmax(np.abs(seen - want)))
-        return "MET", None, f"missing momentum prefers a direction, most near {30 * sector} to {30 * sector + 30} degrees"
+        return (
+            "MET",
+            None,
+            f"missing momentum prefers a direction, most near {30 * sector} to {30 * sector + 30} degrees",
+        )
     return None
 
 
@@ -242,9 +257,7 @@ def _ring(window: Window, since: NDArray[np.bool_], contributors: tuple[Contribu
     del contributors
     found: tuple[float, _Seen] | None = None
     for kind, maps in window.maps.items():
-        ring = find_ring(
-            maps[since].sum(axis=(0, 2)).astype(float), window.expected[kind][since].sum(axis=(0, 2))
-        )
+        ring = find_ring(maps[since].sum(axis=(0, 2)).astype(float), window.expected[kind][since].sum(axis=(0, 2)))
         odd = ring.left >= RING_EXCESS or ring.left <= RING_LOSS
         if odd and ring.log_ratio >= RING_EVIDENCE and (found is None or ring.log_ratio > found[0]):
             grid = window.grids[kind]
@@ -285,7 +298,11 @@ def _noise(window: Window, since: NDArray[np.bool_], contributors: tuple[Contrib
             else:
                 others = max(others, abs(float(score[place])))
     if met > CLEAR and others < QUIET:
-        return "MET", None, "missing momentum grew while jets, e/gamma and muons stayed, as noise in the sums would give"
+        return (
+            "MET",
+            None,
+            "missing momentum grew while jets, e/gamma and muons stayed, as noise in the sums would give",
+        )
     return None
 
 

@@ -22,6 +22,7 @@ from drift.streams import (
     PHI_SECTORS,
     Floats,
     Ints,
+    StreamLabel,
     StreamModel,
     Template,
     equal_rings,
@@ -103,8 +104,16 @@ class Sample:
                 maps = {kind: one.astype(np.int32) for kind, one in summary.maps.items()}
                 fill = conditions.fill if conditions.fill is not None else summary.run
                 rows.append(
-                    (fill, summary.run, summary.lumisection, conditions.pileup, summary.events)
-                    + (places, summary.counts[places], maps)
+                    (
+                        fill,
+                        summary.run,
+                        summary.lumisection,
+                        conditions.pileup,
+                        summary.events,
+                        places,
+                        summary.counts[places],
+                        maps,
+                    )
                 )
         rows.sort(key=lambda row: row[:3])
         return cls(
@@ -120,10 +129,10 @@ class Sample:
     def merged(self, merged: Ints, bins: int) -> Floats:
         """Return the merged counts of every lumisection, shape ``(n, bins)``."""
         out = np.zeros((self.size, bins))
-        for row, (places, values) in zip(out, self.sparse, strict=True):
+        for row, (places, values) in enumerate(self.sparse):
             target = merged[places]
             kept = target >= 0
-            row += np.bincount(target[kept], weights=values[kept], minlength=bins)
+            out[row] = np.bincount(target[kept], weights=values[kept], minlength=bins)
         return out
 
     def folds(self) -> list[Ints]:
@@ -181,17 +190,38 @@ def fit_streams(sample: Sample, schema: FeatureSchema) -> tuple[StreamModel, Hel
     objects = tuple(schema.objects)
     merged, owner = merge_bins(layout, sample.counts, float(sample.events.sum()), sample.size)
     rings = tuple(equal_rings(sample.maps[kind].sum(axis=(0, 2)).astype(np.float64)) for kind in objects)
-    sectors = np.stack([sector_counts({k: m[i] for k, m in sample.maps.items()}, objects, rings) for i in range(sample.size)])
+    sectors = np.stack(
+        [sector_counts({k: m[i] for k, m in sample.maps.items()}, objects, rings) for i in range(sample.size)]
+    )
     totals = np.stack([sample.maps[kind].sum(axis=(1, 2)) for kind in objects], axis=1).astype(np.float64)
     counted = _Counted(sample.merged(merged, owner.size), totals, sectors)
     shares, rates, sector_shares = counted.templates(sample, np.ones(sample.size, dtype=bool))
     nothing = np.zeros((0, owner.size))
     model = StreamModel(
-        objects, merged, owner, shares, rates, sector_shares, rings, nothing, np.zeros(0), (), nothing, np.zeros(0),
-        np.zeros(0, dtype=np.int64), (), np.zeros(0), np.zeros(0),
+        objects,
+        merged,
+        owner,
+        shares,
+        rates,
+        sector_shares,
+        rings,
+        nothing,
+        np.zeros(0),
+        (),
+        nothing,
+        np.zeros(0),
+        np.zeros(0, dtype=np.int64),
+        (),
+        np.zeros(0),
+        np.zeros(0),
     )
     places, folds = _held_out(sample, counted, model)
-    residual = np.stack([fold.bin_residuals(counted.bins[i], sample.events[i], sample.pileup[i]) for i, fold in zip(places, folds, strict=True)])
+    residual = np.stack(
+        [
+            fold.bin_residuals(counted.bins[i], sample.events[i], sample.pileup[i])
+            for i, fold in zip(places, folds, strict=True)
+        ]
+    )
     model = _with_directions(model, sample, schema, residual)
     model = _with_components(model, residual)
     raw = np.stack(
@@ -206,7 +236,9 @@ def fit_streams(sample: Sample, schema: FeatureSchema) -> tuple[StreamModel, Hel
     kept = _kept(labels, raw, totals.mean(axis=0), sectors.mean(axis=0), objects)
     mean = np.array([0.0 if labels[k].family in (*DIRECTED, "pc") else raw[:, k].mean() for k in kept])
     fill = sample.fill[places]
-    within = np.concatenate([raw[fill == one][:, kept] - raw[fill == one][:, kept].mean(axis=0) for one in np.unique(fill)])
+    within = np.concatenate(
+        [raw[fill == one][:, kept] - raw[fill == one][:, kept].mean(axis=0) for one in np.unique(fill)]
+    )
     spread = np.maximum(within.std(axis=0), 0.3)
     model = replace(model, kept=kept, labels=tuple(labels[k] for k in kept), mean=mean, spread=spread)
     return model, HeldOut(raw, fill)
@@ -264,7 +296,9 @@ def _with_components(model: StreamModel, residual: Floats) -> StreamModel:
     return replace(model, components=axes[:count] * pivot[:, None], variances=sizes[:count] ** 2 / len(residual))
 
 
-def _kept(labels, raw: Floats, totals: Floats, sectors: Floats, objects: tuple[str, ...]) -> Ints:
+def _kept(
+    labels: tuple[StreamLabel, ...], raw: Floats, totals: Floats, sectors: Floats, objects: tuple[str, ...]
+) -> Ints:
     expected = np.full(len(labels), np.inf)
     size = PHI_SECTORS + ETA_RINGS
     sector = 0

@@ -4,6 +4,7 @@ import hashlib
 import json
 import struct
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import zstandard
@@ -191,11 +192,13 @@ def load(blob: bytes, reference: Reference, stream: str, evidence: Evidence, mem
     kinds = [name.split(":", 1)[1] for name in arrays if name.startswith("map:")]
     for i, (clock, run, lumisection, fill, pileup, events, broken) in enumerate(head["seen"]):
         maps = {kind: arrays[f"map:{kind}"][i] for kind in kinds}
-        parts = (arrays["streams"][i], maps, arrays["met_phi"][i], tuple(Breach(**one) for one in broken))
-        memory.seen.append(Seen(clock, run, lumisection, fill, float.fromhex(pileup), events, *parts))
+        bad = tuple(Breach(**one) for one in broken)
+        met = arrays["met_phi"][i]
+        pu = float.fromhex(pileup)
+        memory.seen.append(Seen(clock, run, lumisection, fill, pu, events, arrays["streams"][i], maps, met, bad))
 
 
-def _opened(blob: bytes) -> tuple[dict, int, bytes]:
+def _opened(blob: bytes) -> tuple[dict[str, Any], int, bytes]:
     start = len(MAGIC) + 10 + 32
     if len(blob) < start or blob[: len(MAGIC)] != MAGIC:
         raise StateError("these bytes are not a saved watch; start the watch anew")

@@ -8,7 +8,7 @@ outside which it may not speak.  It never adapts: a reference that follows the d
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -64,9 +64,7 @@ class Reference:
     digest: str
 
     @classmethod
-    def fit(
-        cls, pairs: Iterable[tuple[LumisectionSummary, Conditions]], schema: FeatureSchema
-    ) -> "Reference":
+    def fit(cls, pairs: Iterable[tuple[LumisectionSummary, Conditions]], schema: FeatureSchema) -> "Reference":
         """Fit from summaries and their conditions; only usable and certified lumisections count.
 
         Args:
@@ -97,17 +95,18 @@ class Reference:
         body = cls(
             schema, streams, cells, benign, sample.counts, sample.mean_events, low, high, fills, sample.size, advice, ""
         )
-        return body._with_digest()
+        return cls._digested(body)
 
-    def _with_digest(self) -> "Reference":
-        head, arrays = self._parts()
+    @classmethod
+    def _digested(cls, body: "Reference") -> "Reference":
+        head, arrays = body.parts()
         digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
         for name in sorted(arrays):
             digest.update(name.encode() + np.ascontiguousarray(arrays[name]).tobytes())
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__} | {"digest": digest.hexdigest()}
-        return Reference(**fields)
+        return replace(body, digest=digest.hexdigest())
 
-    def _parts(self) -> tuple[dict[str, object], dict[str, np.ndarray]]:
+    def parts(self) -> tuple[dict[str, object], dict[str, np.ndarray]]:
+        """Return what is stored: a JSON header and arrays by name."""
         head: dict[str, object] = {
             "version": VERSION,
             "schema": self.schema.name,
@@ -126,7 +125,7 @@ class Reference:
 
     def save(self, path: Path) -> None:
         """Write to one file, atomically."""
-        head, arrays = self._parts()
+        head, arrays = self.parts()
         header = np.frombuffer(json.dumps(head | {"digest": self.digest}).encode(), dtype=np.uint8)
         partial = path.with_suffix(path.suffix + ".part")
         with partial.open("wb") as stream:
@@ -164,7 +163,8 @@ class Reference:
             head["lumisections"],
             tuple(head["advice"]),
             "",
-        )._with_digest()
+        )
+        loaded = cls._digested(loaded)
         if loaded.digest != head["digest"]:
             raise ReferenceUnfitError(f"{path} does not match its digest {head['digest'][:12]}; fit it again")
         return loaded
@@ -174,7 +174,8 @@ def _advice(fills: int, lumisections: int, low: float, high: float) -> tuple[str
     said = []
     if fills < GOOD_FILLS:
         said.append(
-            f"{fills} fills show little of what varies from fill to fill; the allowance is widened, {GOOD_FILLS} are enough"
+            f"{fills} fills show little of what varies from fill to fill, so the allowance is widened; "
+            f"{GOOD_FILLS} are enough"
         )
     if lumisections < GOOD_LUMISECTIONS:
         said.append(f"{lumisections} lumisections leave the templates uncertain; {GOOD_LUMISECTIONS} are enough")

@@ -1,8 +1,8 @@
 """How far a lumisection is from what its pileup makes expected, as a few hundred numbers of unit spread.
 
 A residual stream is one such number per lumisection.  *Directed* streams ask about something a detector does: the pt
-scale of an object, its rate, the share of one azimuthal sector or pseudorapidity ring.  *Generic* ones (chi-squared of a
-histogram, principal components, their sum of squares) see what nobody thought of.  Nothing here remembers anything:
+scale of an object, its rate, the share of one azimuthal sector or pseudorapidity ring.  *Generic* ones (chi-squared of
+a histogram, principal components, their sum of squares) see what nobody thought of.  Nothing here remembers anything:
 memory is `drift.detect`'s, and what spread is benign is `drift.benign`'s.
 """
 
@@ -149,7 +149,7 @@ def scale_direction(one: Histogram, counts: Floats, merged: Ints, bins: int, ste
     """
     pooled = counts[one.bins]
     value = np.arange(one.low - 1, one.low + one.width + 1, dtype=np.float64)
-    moved = np.where(value > 0, value * (1 + step), value)
+    moved = np.where(value > 0, value + step * (value + 0.5), value)
     lower = np.floor(moved)
     share = moved - lower
     place = np.clip(lower.astype(np.int64) - one.low + 1, 0, one.width + 1)
@@ -161,7 +161,7 @@ def scale_direction(one: Histogram, counts: Floats, merged: Ints, bins: int, ste
     return np.bincount(merged[kept], weights=full[kept], minlength=bins) / step
 
 
-def wilson_hilferty(chi2: float | Floats, freedom: float | Floats) -> Floats:
+def wilson_hilferty(chi2: float | Floats, freedom: float | NDArray[Any]) -> Floats:
     """Turn a chi-squared into a nearly normal number (E. B. Wilson and M. M. Hilferty, PNAS 17 (1931) 684)."""
     spread = 2.0 / (9.0 * np.asarray(freedom, dtype=np.float64))
     return np.asarray((np.cbrt(np.asarray(chi2) / freedom) - (1 - spread)) / np.sqrt(spread))
@@ -227,7 +227,7 @@ class StreamModel:
         rate = self.rates.at(pileup) * events
         share = self.sectors.at(pileup)
         want = share * np.repeat(np.maximum(totals, 1.0), PHI_SECTORS + ETA_RINGS)
-        chi2 = np.bincount(self.owner, weights=residual**2)
+        chi2 = np.asarray(np.bincount(self.owner, weights=residual**2), dtype=np.float64)
         used = np.unique(self.owner)
         freedom = np.maximum(np.bincount(self.owner) - 1, 1)[used].astype(np.float64)
         scores = (self.components @ residual) / np.sqrt(self.variances)
@@ -267,7 +267,7 @@ def sector_counts(
 def equal_rings(profile: Floats) -> Ints:
     """Group η rows into eight rings of about equal population."""
     cumulative = (np.cumsum(profile) - profile / 2) / max(profile.sum(), 1.0)
-    return np.minimum((cumulative * ETA_RINGS).astype(np.int64), ETA_RINGS - 1)
+    return np.asarray(np.minimum((cumulative * ETA_RINGS).astype(np.int64), ETA_RINGS - 1))
 
 
 def label_streams(

@@ -1,9 +1,9 @@
 """One stream watched through a reference: a decision for every lumisection, and one alarm for one cause.
 
 A watch takes lumisections in order, keeps their evidence, waits up to two more after the evidence passed its limit so
-that a glitch can be told from a fault, and then raises one alarm.  After that the same cause stays silent until somebody
-acknowledges it.  Saved and restored, a watch goes on bit for bit.  It refuses to speak where the reference cannot:
-outside its pileup range, on too few events, on lumisections whose conditions say nothing.
+that a glitch can be told from a fault, and then raises one alarm.  After that the same cause stays silent until
+somebody acknowledges it.  Saved and restored, a watch goes on bit for bit.  It refuses to speak where the reference
+cannot: outside its pileup range, on too few events, on lumisections whose conditions say nothing.
 """
 
 from dataclasses import dataclass
@@ -201,9 +201,7 @@ class Watch:
             return Decision("out_of_support", text, self._log())
         return None
 
-    def _gather(
-        self, summary: LumisectionSummary, pileup: float, fill: int, broken: tuple[Breach, ...]
-    ) -> None:
+    def _gather(self, summary: LumisectionSummary, pileup: float, fill: int, broken: tuple[Breach, ...]) -> None:
         factor = self.reference.events / summary.events
         value = self.reference.streams.standard(summary, pileup) * np.sqrt(factor)
         clock = self._evidence.clock
@@ -221,7 +219,7 @@ class Watch:
     def _met_phi(self, summary: LumisectionSummary) -> np.ndarray:
         for one in self._layout.histograms:
             if one.object == "MET" and one.quantity == "phi":
-                return summary.counts[one.regular].reshape(12, -1).sum(axis=1)
+                return np.asarray(summary.counts[one.regular].reshape(12, -1).sum(axis=1))
         return np.zeros(12, dtype=np.int64)
 
     def _log(self) -> float:
@@ -238,7 +236,9 @@ class Watch:
         if memory.latched is not None:
             alarm = self._escalate(summary, level)
             told = memory.latched
-            words = f"told at run {told.run} lumisection {told.lumisection} ({told.verdict}); acknowledge to listen anew"
+            words = (
+                f"told at run {told.run} lumisection {told.lumisection} ({told.verdict}); acknowledge to listen anew"
+            )
             return Decision("alarm", alarm.text if alarm is not None else words, level, alarm)
         if memory.pending is None and level >= self._limit:
             parts = self._evidence.contributors(self._weights, self.reference.streams.labels, self.reference.cells)
@@ -313,6 +313,15 @@ class Watch:
         else:
             memory.latched = Latched(found.verdict, run, lumisection, self._evidence.clock)
         return Alarm(
-            self.stream, run, lumisection, onset, found.verdict, level, parts, found.box, ACTIONS[found.verdict],
-            text, found.against,
+            self.stream,
+            run,
+            lumisection,
+            onset,
+            found.verdict,
+            level,
+            parts,
+            found.box,
+            ACTIONS[found.verdict],
+            text,
+            found.against,
         )

@@ -86,7 +86,9 @@ def fills(
             pileup = start * np.exp(-0.5 * lumisection / lumisections) + rng.normal(0, 0.2)
             active = fault if fault is not None and count >= from_lumisection else None
             one = events(1000 + fill, lumisection, pileup, n, rng, active, gain)
-            conditions = Conditions(1000 + fill, lumisection, fill, pileup, 2340, "2p0E34", "STABLE BEAMS", True, True, 0.02)
+            conditions = Conditions(
+                1000 + fill, lumisection, fill, pileup, 2340, "2p0E34", "STABLE BEAMS", True, True, 0.02
+            )
             yield summariser.fill(one), conditions
             count += 1
 

@@ -1,0 +1,213 @@
+"""What faults do and physics cannot is called broken, and where; what is smooth all around is called a shift."""
+
+import numpy as np
+import pytest
+
+from drift.boxes import CellBox, find_box, find_ring, physical
+from drift.breach import Contract
+from drift.detect import Contributor
+from drift.diagnose import BROKEN, SHIFT, TRANSIENT, Window, diagnose
+from drift.events import LumisectionEvents
+from drift.profile import MapGrid, Summariser, layout_of
+from drift.schema import AXOL1TL_57
+from drift.streams import StreamLabel
+
+GRID = MapGrid("JET", -129, 6, 4, (43, 36), 0.0435)
+PROFILE = np.exp(-((np.arange(43) - 21) ** 2) / 200)[:, None] * np.ones(36)
+LABELS = (
+    StreamLabel("scale", "MET", 0, "MET pt scale"),
+    StreamLabel("scale", "JET", 1, "JET pt scale"),
+    StreamLabel("rate", "JET", 0, "JET per event"),
+    StreamLabel("phi", "JET", 3, "JET azimuth 90 to 120 deg"),
+)
+
+
+def lead(kind="scale", index=1, evidence=14.0, sign=1):
+    return (Contributor("JET pt scale", "JET", kind, index, sign, evidence, 10),)
+
+
+def window(n=20, density=2.0, change=None, streams=None, met=None, rate=1.0, seed=1):
+    rng = np.random.default_rng(seed)
+    truth = np.repeat((PROFILE * density)[None], n, axis=0)
+    if change is not None:
+        change(truth)
+    maps = rng.poisson(truth)
+    total = maps.sum(axis=(1, 2), keepdims=True)
+    expected = PROFILE[None] / PROFILE.sum() * total
+    values = rng.normal(0, 1, (n, 4))
+    if streams is not None:
+        streams(values)
+    share = np.ones(12) / 12
+    return Window(
+        np.arange(n),
+        np.ones(n, dtype=np.int64),
+        values,
+        np.ones(4),
+        np.full(4, 0.02),
+        LABELS,
+        {"JET": maps},
+        {"JET": expected},
+        {"JET": maps.sum(axis=(1, 2)) / rate},
+        rng.multinomial(300, share if met is None else met, n).astype(float),
+        share,
+        {"JET": GRID},
+        {"MET": 0.01, "JET": 0.01},
+    )
+
+
+def test_a_dead_region_is_called_broken_with_its_box_and_its_onset():
+    def dead(truth):
+        truth[12:, 10:17, 27:31] *= 0.1
+
+    found = diagnose(window(change=dead), lead("cell", 0), 14)
+
+    assert found.verdict == BROKEN
+    assert found.object == "JET"
+    assert found.onset == 12
+    assert found.box.overlap(physical(CellBox(10, 17, 27, 4, 0.1, 0), GRID)) > 0.8
+    assert "loss of 9" in found.text or "loss of 8" in found.text
+
+
+def test_a_hot_region_that_wraps_around_is_found_whole():
+    def hot(truth):
+        truth[8:, 18:24, [34, 35, 0, 1]] *= 4
+
+    found = diagnose(window(change=hot), lead("cell", 0), 10)
+
+    assert found.verdict == BROKEN
+    assert found.box.overlap(physical(CellBox(18, 24, 34, 4, 4.0, 0), GRID)) > 0.8
+
+
+def test_a_region_dead_for_two_lumisections_is_a_transient():
+    def dead(truth):
+        truth[16:18, 10:20, 20:30] = 0
+
+    found = diagnose(window(density=4, change=dead), lead("cell", 0), 17)
+
+    assert (found.verdict, found.onset) == (TRANSIENT, 16)
+
+
+def test_a_stream_that_jumped_and_came_back_is_a_transient():
+    def jump(values):
+        values[17, 1] += 12
+
+    assert diagnose(window(streams=jump), lead(), 17).verdict == TRANSIENT
+
+
+def test_a_global_step_of_a_scale_is_a_real_shift_with_its_size():
+    def step(values):
+        values[10:, 1] += 3
+
+    found = diagnose(window(streams=step), lead(), 13)
+
+    assert found.verdict == SHIFT
+    assert found.onset == pytest.approx(10, abs=1)
+    assert "JET pt scale +" in found.text
+
+
+def test_a_loss_that_depends_on_eta_but_not_on_phi_is_a_real_shift():
+    def ageing(truth):
+        truth[5:] *= (1 - 0.3 * np.abs(np.arange(43) - 21) / 21)[None, :, None]
+
+    def step(values):
+        values[5:, 1] -= 3
+
+    found = diagnose(window(change=ageing, streams=step), lead(sign=-1), 9)
+
+    assert (found.verdict, found.box) == (SHIFT, None)
+
+
+def test_a_ring_full_of_noise_is_broken_although_it_is_the_same_all_around():
+    def noise(truth):
+        truth[5:, 36:] += 1.5
+
+    found = diagnose(window(change=noise), lead("cell", 0), 9)
+
+    assert found.verdict == BROKEN
+    assert found.box.eta[0] == pytest.approx((-129 + 36 * 6 - 0.5) * 0.0435, abs=0.3)
+    assert found.box.phi[1] - found.box.phi[0] == pytest.approx(2 * np.pi)
+
+
+def test_half_of_all_objects_gone_everywhere_is_broken():
+    assert diagnose(window(rate=0.4), lead("rate", 2, sign=-1), 15).verdict == BROKEN
+
+
+def test_missing_momentum_that_grows_alone_is_noise():
+    def step(values):
+        values[5:, 0] += 4
+
+    found = diagnose(window(streams=step), lead(index=0), 9)
+
+    assert (found.verdict, found.object) == (BROKEN, "MET")
+
+
+def test_missing_momentum_that_prefers_a_direction_is_broken():
+    met = np.ones(12) / 12
+    met[3] *= 1.6
+
+    found = diagnose(window(met=met / met.sum()), lead("chi2", 1), 15)
+
+    assert (found.verdict, found.object) == (BROKEN, "MET")
+
+
+def test_a_healthy_map_has_no_box_that_counts():
+    for seed in range(5):
+        view = window(seed=seed)
+        assert find_box(view.maps["JET"].sum(axis=0).astype(float), view.expected["JET"].sum(axis=0)).log_ratio < 15
+
+
+def test_a_change_common_to_a_ring_leaves_no_box():
+    rng = np.random.default_rng(2)
+    scale = rng.uniform(0.3, 3, (43, 1))
+
+    assert find_box(rng.poisson(PROFILE * 30 * scale).astype(float), PROFILE).log_ratio < 15
+
+
+def test_a_ring_is_measured_against_the_typical_row():
+    rows = np.full(43, 100.0)
+    rows[30:34] = 500
+    ring = find_ring(rows, np.full(43, 60.0))
+
+    assert (ring.first, ring.last) == (30, 34)
+    assert ring.left == pytest.approx(5.0)
+
+
+def counted(toy, fault=None, **columns):
+    one = toy.events(1, 1, 50.0, 300, np.random.default_rng(4), fault)
+    features = one.features.copy()
+    for name, value in columns.items():
+        row = AXOL1TL_57.index(name)
+        features[row] = value(features[row]) if callable(value) else value
+    return Summariser(AXOL1TL_57).fill(LumisectionEvents(1, 1, features, one.objects))
+
+
+@pytest.fixture(scope="module")
+def contract(toy_reference):
+    return Contract(layout_of(AXOL1TL_57), toy_reference.counts)
+
+
+def test_a_healthy_lumisection_breaks_no_contract(toy, contract):
+    assert contract.breaches(counted(toy)) == ()
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"MET_phi": 17}, "MET_phi is constantly 17"),
+        ({"Jet3_eta": 0}, "Jet3_eta is constantly 0"),
+        ({"EG1_pt": 511}, "EG1_pt is constantly 511"),
+        ({"Jet1_pt": lambda v: np.where(np.arange(v.size) % 3 == 0, 2047, v)}, "Jet1_pt is saturated in 33%"),
+        ({"MET_phi": lambda v: v + 40}, "MET_phi is out of its range"),
+        ({f"Jet{i}_pt": lambda v: 2 * v for i in range(1, 11)}, "JET pt is twice"),
+        ({f"EG{i}_pt": lambda v: v // 2 for i in range(1, 5)}, "EG pt is half"),
+    ],
+)
+def test_a_broken_column_is_named(toy, contract, columns, words):
+    found = contract.breaches(counted(toy, **columns))
+
+    assert len(found) == 1
+    assert found[0].text.startswith(words)
+
+
+def test_a_column_that_is_always_zero_by_definition_keeps_its_contract(toy, contract):
+    assert not any(one.feature == "MET_eta" for one in contract.breaches(counted(toy, MET_phi=3)))
