@@ -88,7 +88,7 @@ class Recipe:
     epochs: int = 12
     batch_size: int = 1024
     learning_rate: float = 3e-3
-    kl_weight: float = 0.5
+    kl_weight: float = 0.2
     target_rate_hz: float = 150_000.0
     bunches: int = 2460
     confidence: float = 0.95

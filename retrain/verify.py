@@ -215,7 +215,7 @@ def rate_stability(point: Evidence) -> Answer:
     if point["passing"] < point["minimum_passing"]:
         return "inconclusive", f"{point['passing']} passing events say nothing about stability", numbers
     tested = (
-        f"p = {smooth['p_value']:.2f} in {smooth['cells']} cells" if smooth["tested"] else "too few cells for fills"
+        f"p = {smooth['p_value']:.2g} in {smooth['cells']} cells" if smooth["tested"] else "too few cells for fills"
     )
     return "pass", f"rate follows pileup ({tested}) over {len(counted)} strata", numbers
 

@@ -1,0 +1,83 @@
+"""How long each stage of a retraining takes, and whether two of them end in the same bundle.
+
+    python benchmarks/retrain_stages.py [EVENTS] [FOLDER]
+
+Writes a job of EVENTS (60 000) synthetic zero-bias events in 24 lumisections, runs it twice in two folders as the
+daemon would, and prints seconds a stage, memory, and the two digests.  Seconds are wall time: quote them with the
+load of the machine, which is printed too.
+"""
+
+import hashlib
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrain.recipe import Recipe, ranges
+
+RUN = 382913
+LUMISECTIONS = 24
+
+
+def events(count: int, seed: int) -> NDArray[np.int16]:
+    """Return synthetic hardware integers, shape (57, count): falling momenta, flat angles, absent objects as zeros."""
+    rng = np.random.default_rng(seed)
+    rows: list[NDArray[np.float64]] = []
+    for ranks, mean, eta, phi, present in (
+        (1, 30, 0, 143, 1.0),
+        (4, 10, 60, 143, 0.97),
+        (4, 8, 220, 575, 0.1),
+        (10, 40, 110, 143, 0.8),
+    ):
+        there = rng.random((ranks, count)) < present * np.linspace(1.0, 0.5, ranks)[:, None]
+        momentum = -np.sort(-(rng.exponential(mean, (ranks, count)) + 4) * there, axis=0)
+        for rank in range(ranks):
+            seen = momentum[rank] > 0
+            angles = [rng.integers(-eta, eta + 1, count) * seen, rng.integers(0, phi + 1, count) * seen]
+            rows += [np.minimum(momentum[rank], 500), *(angle.astype(np.float64) for angle in angles)]
+    return np.ascontiguousarray(np.stack(rows)).astype(np.int16)
+
+
+def write(folder: Path, count: int) -> None:
+    """Write a job folder with its data."""
+    (folder / "data").mkdir(parents=True)
+    listed = []
+    each = count // LUMISECTIONS
+    for number in range(1, LUMISECTIONS + 1):
+        path = folder / "data" / f"{number}.npy"
+        np.save(path, events(each, number))
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        conditions = {"fill": 9877 + number // 12, "pileup": 50.0, "certified": True}
+        listed.append({"run": RUN, "lumisection": number, **conditions, "path": str(path), "sha256": digest})
+    spans = ranges((RUN, number) for number in range(1, LUMISECTIONS + 1))
+    recipe = Recipe("L1_AXO", spans, kl_weight=0.02)
+    job = {"recipe": recipe.to_json(), "lumisections": listed, "champion": None, "out": str(folder / "bundles")}
+    (folder / "job.json").write_text(json.dumps(job))
+
+
+def main() -> None:
+    """Run the job twice and print what it took."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 60_000
+    home = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(tempfile.mkdtemp(prefix="retrain-"))
+    digests = []
+    for name in ("first", "again"):
+        folder = home / name
+        write(folder, count)
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        subprocess.run([sys.executable, "-m", "retrain.job", str(folder)], check=False, env=environment)
+        result = json.loads((folder / "result.json").read_bytes())
+        digests.append(result["digest"])
+        print(f"{name}: {result['verdict']}, {sum(result['seconds'].values()):.1f} s: {json.dumps(result['seconds'])}")
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    print(f"events {count}; peak memory {peak:.0f} MiB; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    print(f"digests {'equal' if digests[0] == digests[1] else 'DIFFER'}: {digests[0]} {digests[1]}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,253 @@
+"""The whole job as the daemon runs it: a child process, killed at will, that ends in one bundle."""
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from retrain import bundle
+from retrain.errors import BundleAlteredError
+from retrain.firmware.emulator import Emulator
+from retrain.verify import overall
+
+STAGES = ("dataset", "train", "export", "firmware", "prove", "working_point", "gates", "bundle")
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+RECIPE = {
+    "epochs": 3,
+    "batch_size": 125,
+    "hidden": (12, 8),
+    "latent": 4,
+    "kl_weight": 0.02,
+    "target_rate_hz": 1.5e6,
+}
+LIMIT_SECONDS = 800
+
+pytestmark = pytest.mark.timeout(900)  # 40 s on a quiet machine; a compiler on a busy one takes its time
+
+
+def unit_conftest():
+    path = Path(__file__).parents[1] / "unit" / "retrain" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("retrain_conftest", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def make_job(folder, **changes):
+    return unit_conftest().write_job(folder, events=500, **{**RECIPE, **changes})
+
+
+def start(folder):
+    with (folder / "log.txt").open("ab") as log:
+        return subprocess.Popen([sys.executable, "-m", "retrain.job", str(folder)], stderr=log, env=ENVIRONMENT)
+
+
+def run(folder):
+    code = start(folder).wait(timeout=LIMIT_SECONDS)
+    return code, json.loads((folder / "result.json").read_bytes())
+
+
+def kill_in(folder, stage):
+    """Start the job and kill it with -9 as soon as it says that it works on a stage; False if it was too quick."""
+    child = start(folder)
+    until = time.monotonic() + LIMIT_SECONDS
+    while time.monotonic() < until and child.poll() is None:
+        try:
+            now = json.loads((folder / "progress.json").read_bytes())
+        except (FileNotFoundError, ValueError):
+            now = {}
+        if now.get("stage") == stage and now.get("pid") == child.pid:
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+            return True
+        time.sleep(0.005)
+    child.kill()
+    child.wait()
+    return False
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed") / "job"
+    make_job(folder)
+    code, result = run(folder)
+    return folder, code, result
+
+
+def test_the_job_ends_in_a_proven_candidate(finished):
+    folder, code, result = finished
+
+    assert (code, result["verdict"]) == (0, "candidate"), result["reason"]
+    sealed = bundle.load(Path(result["bundle"]))
+    assert sealed.digest == result["digest"]
+    assert sealed.recipe.digest == result["recipe_digest"]
+    assert overall(sealed.gates) == "pass"
+    assert [gate.number for gate in sealed.gates] == list(range(1, 10))
+    assert json.loads((folder / "progress.json").read_bytes())["stage"] == "done"
+
+
+def test_the_evidence_lists_ranges_digests_seeds_versions_and_counts(finished):
+    sealed = bundle.load(Path(finished[2]["bundle"]))
+
+    data, proof = sealed.evidence("dataset"), sealed.evidence("proof")
+    assert len(data["training"]["ranges"]) + len(data["held_out"]["ranges"]) >= 2
+    assert all(entry[2] and len(entry[2]) == 64 for entry in data["files"])
+    assert data["excluded"] == {"382913:99": "quarantined"}
+    assert proof["vectors"] >= 100_000
+    assert proof["mismatching_vectors"] == {"pytorch": 0, "qonnx": 0, "cpp": 0}
+    assert sum(proof["classes"].values()) == proof["vectors"]
+    assert sealed.evidence("training")["seed"] == 1
+    assert {"torch", "brevitas", "hls4ml", "g++", "python"} <= set(sealed.evidence("versions"))
+    assert sealed.evidence("working_point")["passing"] >= 100
+
+
+def test_the_bundles_own_emulator_gives_the_golden_integers(finished):
+    sealed = bundle.load(Path(finished[2]["bundle"]))
+    golden = load_file(sealed.path / "golden.safetensors")
+
+    latent, score = Emulator(sealed.path / bundle.EMULATOR, 57).run(golden["features"])
+
+    assert np.array_equal(latent, golden["latent"])
+    assert np.array_equal(score, golden["score"])
+    assert np.array_equal(sealed.program.run(sealed.contract, golden["features"]), golden["score"])
+
+
+def test_nothing_of_this_machine_is_in_the_bundle(finished):
+    sealed = bundle.load(Path(finished[2]["bundle"]))
+    private = str(finished[0].parent).encode()
+
+    assert [path for path in sealed.path.rglob("*") if path.is_file() and private in path.read_bytes()] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("weights.safetensors", "the weights changed"),
+        ("threshold.json", "the threshold changed"),
+        ("emulator/emulator.cpp", "the emulator source changed"),
+        ("hls/firmware/weights", "the emulator source changed"),
+        ("emulator/emulator.so", "the emulator library changed"),
+    ],
+)
+def test_one_bit_changed_after_the_gates_is_refused_by_name(finished, tmp_path, name, word):
+    copy = tmp_path / finished[2]["digest"]
+    shutil.copytree(finished[2]["bundle"], copy)
+    path = copy / name
+    path = min(path.iterdir()) if path.is_dir() else path
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+    with pytest.raises(BundleAlteredError, match=word):
+        bundle.verify(copy)
+
+
+def test_a_finished_job_run_again_does_nothing_and_says_the_same(finished):
+    folder, _, result = finished
+    before = (folder / "result.json").stat().st_mtime_ns
+
+    assert run(folder) == (0, result)
+    assert (folder / "result.json").stat().st_mtime_ns == before
+
+
+def test_a_job_killed_in_training_and_while_compiling_ends_in_the_same_bundle(finished, tmp_path):
+    folder = tmp_path / "job"
+    make_job(folder)
+
+    assert kill_in(folder, "train")
+    assert kill_in(folder, "firmware")
+    assert (folder / "stages" / "2-train").exists()
+    code, result = run(folder)
+
+    assert code == 0
+    assert result["digest"] == finished[2]["digest"]
+    assert "train" not in result["seconds"]  # a finished stage was not repeated
+    assert sorted(path.name for path in Path(result["bundle"]).parent.iterdir()) == [result["digest"]]
+
+
+@pytest.mark.slow
+def test_a_job_killed_once_in_every_stage_ends_in_the_same_bundle(finished, tmp_path):
+    folder = tmp_path / "job"
+    make_job(folder)
+
+    killed = [stage for stage in STAGES if kill_in(folder, stage)]
+    code, result = run(folder)
+
+    assert killed[:5] == list(STAGES[:5])
+    assert code == 0
+    assert result["digest"] == finished[2]["digest"]
+
+
+def test_a_job_dies_with_the_process_that_started_it(tmp_path):
+    folder = tmp_path / "job"
+    make_job(folder, epochs=400)
+    script = (
+        "import subprocess, sys, time\n"
+        f"child = subprocess.Popen([sys.executable, '-m', 'retrain.job', {str(folder)!r}], stderr=subprocess.DEVNULL)\n"
+        "print(child.pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    pid = int(parent.stdout.readline())
+    until = time.monotonic() + 100
+    while time.monotonic() < until and not (folder / "progress.json").exists():
+        time.sleep(0.05)
+    assert Path(f"/proc/{pid}").exists()
+
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    while time.monotonic() < until and _alive(pid):
+        time.sleep(0.05)
+
+    assert not _alive(pid)
+
+
+def _alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] not in {"Z", "X"}
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.slow
+def test_a_second_candidate_keeps_the_contract_and_is_compared_with_its_champion(finished, tmp_path):
+    champion = bundle.load(Path(finished[2]["bundle"]))
+    folder = tmp_path / "job"
+    job = make_job(folder, seed=2, contract=champion.contract.digest, champion=champion.digest)
+    job["champion"] = str(champion.path)
+    (folder / "job.json").write_text(json.dumps(job))
+
+    code, result = run(folder)
+
+    assert code == 0, result["reason"]
+    candidate = bundle.load(Path(result["bundle"]))
+    compared = candidate.evidence("working_point")["against_champion"]
+    assert candidate.contract.digest == champion.contract.digest
+    assert compared["digest"] == champion.digest
+    assert compared["both"] + compared["lost"] == compared["champion"]["passing"]
+    assert candidate.manifest["weights_digest"] != champion.manifest["weights_digest"]
+
+
+def test_a_training_file_altered_between_listing_and_reading_refuses_the_candidate(tmp_path):
+    folder = tmp_path / "job"
+    make_job(folder)
+    path = folder / "data" / "2.npy"
+    before = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.write_bytes(path.read_bytes()[:-2] + b"\x01\x02")
+
+    code, result = run(folder)
+
+    assert (code, result["verdict"]) == (1, "refused")
+    assert "382913:3" in result["reason"]
+    assert before[:16] in result["reason"]
