@@ -1,4 +1,4 @@
-"""A compact stand-in for a detector: enough physics for pileup, sectors and scales to show, fast enough for unit tests."""
+"""A compact stand-in for a detector: pileup, sectors and scales show in it, and it is fast enough for unit tests."""
 
 import sys
 from collections.abc import Callable, Iterator

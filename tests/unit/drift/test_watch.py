@@ -1,4 +1,4 @@
-"""A watch decides on every lumisection, tells one cause once, and goes on after a restart as if nothing had happened."""
+"""A watch decides on every lumisection, tells one cause once, and goes on after a restart as if it had not stopped."""
 
 import json
 from dataclasses import replace
