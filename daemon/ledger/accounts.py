@@ -1,13 +1,12 @@
 """The rows behind local accounts.  What they mean, and how a password is checked, is `daemon.people`'s business."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, insert, select, update
 
 from daemon.ledger import schema as t
-from daemon.lifecycle.codec import canonical, time_text
+from daemon.lifecycle.codec import canonical, parse, time_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +30,7 @@ def accounts(connection: Connection, person: str | None = None) -> list[Account]
         Account(
             person=row.person,
             password_hash=row.password_hash,
-            roles=frozenset(json.loads(row.roles)),
+            roles=frozenset(parse(row.roles)),
             revoked_at=_time(row.revoked_at),
             failures=row.failures or 0,
             locked_until=_time(row.locked_until),

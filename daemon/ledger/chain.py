@@ -5,7 +5,6 @@ a gap or another order shows at its place, here or offline on an export.  That t
 the head, which is kept apart, and against any head that was written down elsewhere.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +16,7 @@ from daemon.errors import FactError, StaleSequenceError
 from daemon.ledger import schema as t
 from daemon.ledger.counting import count
 from daemon.lifecycle import facts as f
-from daemon.lifecycle.codec import canonical, digest, time_text
+from daemon.lifecycle.codec import canonical, digest, parse, time_text
 from daemon.lifecycle.facts import Fact, from_json, to_json
 
 GENESIS = "0" * 64
@@ -99,7 +98,7 @@ def facts(
 
 
 def _stored(row: Any) -> StoredFact:
-    fact = from_json(json.loads(row.body))
+    fact = from_json(parse(row.body))
     return StoredFact(sequence=row.sequence, subject=row.subject, fact=fact, hash=row.hash, previous=row.previous)
 
 
@@ -167,7 +166,7 @@ def _check_record(row: dict[str, Any], expected: int, previous: str) -> tuple[in
     if row["previous"] != previous:
         problems.append(f"{where}: does not follow the record before it")
     try:
-        body = json.loads(row["body"])
+        body = parse(row["body"])
         if canonical(body).decode() != row["body"]:
             problems.append(f"{where}: its text is not the canonical form; it was rewritten")
         if not isinstance(body, dict) or body.get("kind") != row["kind"]:

@@ -3,7 +3,6 @@
 Every method is one transaction.  What was returned from is on the disk.  Nothing here decides anything.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from daemon.ledger.chain import Head, StoredFact
 from daemon.ledger.engine import connect, reading, writing
 from daemon.ledger.history import History, history
 from daemon.ledger.lead import Lead, lead
-from daemon.lifecycle.codec import canonical, time_text
+from daemon.lifecycle.codec import canonical, parse, time_text
 from daemon.lifecycle.facts import Fact
 
 
@@ -249,7 +248,7 @@ class Ledger:
         """Return what every process last said about itself."""
         with reading(self._engine) as connection:
             return {
-                row.name: StatusRow(body=json.loads(row.body), at=datetime.fromisoformat(row.at))
+                row.name: StatusRow(body=parse(row.body), at=datetime.fromisoformat(row.at))
                 for row in connection.execute(select(t.status))
             }
 

@@ -1,6 +1,5 @@
 """The record outside the database: JSON lines that anybody can check with this file alone."""
 
-import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 from daemon.errors import FactError
 from daemon.ledger.chain import Head, check
-from daemon.lifecycle.codec import canonical
+from daemon.lifecycle.codec import canonical, parse
 
 
 def write(path: Path, records: Iterable[dict[str, Any]], end: Head) -> Head:
@@ -68,7 +67,7 @@ def _records(path: Path, problems: list[str], ends: list[Head]) -> Iterator[dict
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             try:
-                body = json.loads(line)
+                body = parse(line)
             except (ValueError, RecursionError):
                 problems.append(f"{path.name} line {number}: is no JSON; it was damaged")
                 continue

@@ -4,7 +4,6 @@ A tick inserts an idempotent row; a claim takes the oldest due row under a lease
 token.  Whoever comes back after losing the lease is refused by the token.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from daemon.errors import LeaseLostError
 from daemon.ledger import schema as t
-from daemon.lifecycle.codec import canonical, time_text
+from daemon.lifecycle.codec import canonical, parse, time_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +65,7 @@ def claim(
         id=row.id,
         kind=row.kind,
         scheduled_for=datetime.fromisoformat(row.scheduled_for),
-        payload=json.loads(row.payload),
+        payload=parse(row.payload),
         attempt=row.attempts + 1,
         token=row.token + 1,
         lease_until=until,

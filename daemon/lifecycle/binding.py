@@ -4,7 +4,7 @@
 `changes` compares each of them with what is seen now; any difference makes the approvals void.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from daemon.lifecycle.codec import digest
@@ -34,7 +34,9 @@ def request_id(candidate: str, request: Proposed) -> str:
         "certification_digest": request.certification_digest,
         "tier": request.tier,
         "required_roles": request.required_roles,
+        "proposed_at": request.at,
         "expires_at": request.expires_at,
+        "ordinal": request.ordinal,
     }
     return digest(bound)
 
@@ -59,8 +61,10 @@ def new_request(candidate: Candidate, world: World, policy: Policy, now: datetim
         "running_digest": gates.running_digest,
         "certification_digest": gates.certification_digest,
         "expires_at": now + timedelta(hours=tier.ttl_hours),
+        "ordinal": candidate.requests + 1,
     }
-    return Proposed(**draft, request_id=request_id(candidate.id, Proposed(**draft, request_id="")))  # type: ignore[arg-type]
+    blank = Proposed(**draft, request_id="")  # type: ignore[arg-type]  # a dict of many types
+    return replace(blank, request_id=request_id(candidate.id, blank))
 
 
 def changes(candidate: Candidate, world: World, policy: Policy, *, also_running: str = "") -> Comparison:

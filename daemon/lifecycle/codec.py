@@ -5,6 +5,7 @@ machine.  Nothing here knows what a fact means.
 """
 
 import hashlib
+import json
 from collections.abc import Hashable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import UTC, datetime
@@ -32,6 +33,20 @@ def canonical(value: Any) -> bytes:
             f"cannot be written as canonical JSON ({error}); use finite numbers, |integers| < 2**53 and valid text"
         )
         raise FactError(message) from error
+
+
+def parse(text: str | bytes) -> Any:
+    """Return what `canonical` wrote; whole floats beyond 2**53 are written like integers, and come back as floats.
+
+    Raises:
+        ValueError: The text is no JSON.
+    """
+    return json.loads(text, parse_int=_whole)
+
+
+def _whole(digits: str) -> int | float:
+    number = float(digits)
+    return int(digits) if abs(number) < 2**53 else number
 
 
 def digest(value: Any) -> str:

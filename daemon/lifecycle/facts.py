@@ -132,6 +132,7 @@ class Proposed(Fact):
     running_digest: str
     certification_digest: str
     expires_at: datetime
+    ordinal: int = 1  # of this candidate's requests: a request made again is another one
 
 
 @dataclass(frozen=True, kw_only=True)

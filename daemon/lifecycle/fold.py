@@ -188,6 +188,8 @@ def _evaluated(c: Candidate, fact: f.GatesEvaluated) -> Candidate | None:
 def _proposed(c: Candidate, fact: f.Proposed) -> Candidate | None:
     if c.gates is None or fact.bundle_digest != c.gates.bundle_digest or fact.evidence_root != c.gates.evidence_root:
         return None
+    if fact.ordinal != c.requests + 1:
+        return None
     return replace(c, phase=Phase.PENDING_APPROVAL, request=fact, requests=c.requests + 1, approvals=())
 
 

@@ -301,7 +301,7 @@ class Experiment:
         facts = self.facts[candidate.id]
         time = max(self.now, self.clock)
         request = [fact for fact in facts if isinstance(fact, f.Proposed)][-1]
-        after = facts[facts.index(request) :]
+        after = facts[max(n for n, fact in enumerate(facts) if fact is request) :]
         assert any(isinstance(fact, f.DeploymentStarted) and fact.request_id == request.request_id for fact in after)
         voiding = (f.Rejected, f.Revoked, f.Expired, f.Staled, f.Superseded, f.RolledBack, f.TrainingFinished)
         assert not any(isinstance(fact, voiding) for fact in after)

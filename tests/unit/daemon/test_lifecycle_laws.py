@@ -1,53 +1,25 @@
 """What must hold whatever happens, and whenever the daemon is killed.
 
-`Experiment` checks each write of the board by its own reading of the facts; here it is driven at random by
-Hypothesis, and through every order of events of a small model.
+`Experiment` checks each write of the board by its own reading of the facts; here Hypothesis drives it at random.
 """
 
 import os
-from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
-import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis import Phase as Stage
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from daemon.errors import RefusedError
-from daemon.lifecycle import Act, Done, Phase, Wait, approve, ask_rollback, fold, reject, revoke
+from daemon.lifecycle import Phase, approve, ask_rollback, fold, reject, revoke
 from daemon.lifecycle import facts as f
-from daemon.lifecycle.decide import ratchet
-from daemon.lifecycle.fold import IN_FLIGHT, OPEN_REQUEST
-from tests.unit.daemon.lifecycle_examples import NOON, POLICY, Experiment, sha
+from tests.unit.daemon.lifecycle_examples import POLICY, Experiment, sha
+from tests.unit.daemon.lifecycle_invariants import candidates_hold
 
 CRASHES = ("", "", "before facts", "before effect", "after effect")
-FOR_GOOD = {Phase.REJECTED, Phase.REVOKED, Phase.EXPIRED, Phase.FAILED, Phase.AUTO_REJECTED, Phase.ROLLED_BACK}
 STEPS = int(os.environ.get("RETRIGGER_LIFECYCLE_EXAMPLES", "40"))  # of 50 steps each; the campaign sets 20 000
-
-
-def candidates_hold(experiment, phases_before):
-    """The invariants that hold between any two events."""
-    candidates = experiment.candidates()
-    assert sum(one.phase in OPEN_REQUEST for one in candidates) <= 1
-    assert sum(one.phase in IN_FLIGHT for one in candidates) <= 1
-    for one in candidates:
-        if phases_before.get(one.id) in FOR_GOOD:
-            assert one.phase is phases_before[one.id]
-        if one.phase in {Phase.APPROVED, Phase.ARMED, Phase.DEPLOYING, Phase.LIVE}:
-            assert one.initiator not in {approval.person for approval in one.approvals}
-        decision = experiment.decisions()[one.id]
-        if isinstance(decision, Wait):
-            assert decision.until > ratchet(one, experiment.world(one), experiment.now)
-            assert decision.for_what
-        elif isinstance(decision, Act):
-            assert decision.key.startswith(f"{one.id}:")
-            assert decision.why
-            assert all(fact.actor == "daemon" for fact in decision.facts)
-            assert not any(isinstance(fact, f.Approved | f.Rejected | f.Revoked) for fact in decision.facts)
-        else:
-            assert isinstance(decision, Done)
-    return {one.id: one.phase for one in candidates}
 
 
 class AnExperiment(RuleBasedStateMachine):
@@ -260,186 +232,6 @@ TestAnExperiment.settings = settings(
     max_examples=STEPS,
     stateful_step_count=50,
     deadline=None,
+    phases=[Stage.explicit, Stage.reuse, Stage.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
-
-
-# --- every order of events of a small model -----------------------------------------------------------------------
-
-
-def two_ready_candidates():
-    """Two candidates, the first proposed; three people who can approve; one other policy; six hours a tick."""
-    experiment = Experiment(beam_mode="NO BEAM")
-    experiment.request()
-    experiment.run(2)
-    assert experiment.turn() == ["c-0001:propose"]
-    experiment.request()
-    return experiment
-
-
-def saying(person, role):
-    def say(experiment):
-        for candidate in experiment.candidates():
-            if candidate.request is None:
-                continue
-            world, now = experiment.world(candidate), experiment.now
-            words = {"request_id": candidate.request.request_id, "person": person, "role": role, "reason": "fine"}
-            try:
-                experiment.append(candidate.id, approve(candidate, world, experiment.policy, now=now, **words))
-            except RefusedError:
-                continue
-
-    return say
-
-
-def revoking(experiment):
-    for candidate in experiment.candidates():
-        if candidate.request is not None:
-            world = experiment.world(candidate)
-            words = {"request_id": candidate.request.request_id, "person": "timo", "reason": "no"}
-            try:
-                experiment.append(candidate.id, revoke(candidate, world, now=experiment.now, **words))
-            except RefusedError:
-                continue
-
-
-def rolling_back(experiment):
-    for candidate in experiment.candidates():
-        world = experiment.world(candidate)
-        try:
-            fact = ask_rollback(candidate, world, experiment.policy, person="timo", reason="rate", now=experiment.now)
-        except RefusedError:
-            continue
-        if candidate.rollback is None:
-            experiment.append(candidate.id, fact)
-
-
-def setting(name, value):
-    return lambda experiment: setattr(experiment, name, value)
-
-
-def ticking(experiment):
-    if experiment.now < NOON + timedelta(hours=18):
-        experiment.now += timedelta(hours=6)
-
-
-EVENTS = {
-    "mila approves": saying("mila", "ml_expert"),
-    "timo approves": saying("timo", "trigger_oncall"),
-    "both approves as expert": saying("both", "ml_expert"),
-    "both approves on call": saying("both", "trigger_oncall"),
-    "timo revokes": revoking,
-    "timo rolls back": rolling_back,
-    "another policy": setting("policy", replace(POLICY, cooldown_hours=13.0)),
-    "stable beams": setting("beam_mode", "STABLE BEAMS"),
-    "no beam": setting("beam_mode", "NO BEAM"),
-    "six hours later": ticking,
-    "a turn": lambda experiment: experiment.turn(),
-    "killed before the facts": lambda experiment: experiment.turn("before facts"),
-    "killed before the effect": lambda experiment: experiment.turn("before effect"),
-    "killed after the effect": lambda experiment: experiment.turn("after effect"),
-}
-
-
-def same(experiment):
-    """Everything that can matter later, without the times that cannot."""
-    folded = tuple(
-        (
-            one.phase,
-            one.stales,
-            one.requests,
-            one.failures,
-            one.rollback is not None,
-            one.deployed is not None,
-            tuple(sorted((approval.person, approval.role) for approval in one.approvals)),
-            one.request and (one.request.policy_id, one.request.running_digest, one.request.expires_at),
-            one.gates and one.gates.running_digest,
-            one.phase_since,
-        )
-        for one in experiment.candidates()
-    )
-    board = (experiment.running, tuple(sorted(experiment.replaced.items())))
-    return (folded, board, experiment.policy.id, experiment.beam_mode, experiment.now, experiment.clock)
-
-
-def explore(depth):
-    start = two_ready_candidates()
-    frontier, seen, reached = [(start, {})], {same(start)}, Counter()
-    for _ in range(depth):
-        following = []
-        for experiment, phases in frontier:
-            for event in EVENTS.values():
-                after = experiment.copy()
-                event(after)
-                key = same(after)
-                if key in seen:
-                    continue
-                seen.add(key)
-                phases_after = candidates_hold(after, phases)
-                reached.update(phases_after.values())
-                following.append((after, phases_after))
-        frontier = following
-    return seen, reached
-
-
-def test_every_order_of_five_events_keeps_the_invariants():
-    seen, reached = explore(5)
-
-    assert len(seen) > 300
-    assert reached[Phase.ARMED]
-    assert reached[Phase.DEPLOYING]
-
-
-@pytest.mark.slow
-def test_every_order_of_nine_events_keeps_the_invariants():
-    seen, reached = explore(9)
-
-    assert len(seen) > 10_000
-    assert {Phase.LIVE, Phase.ROLLED_BACK, Phase.STALE, Phase.EXPIRED, Phase.REVOKED, Phase.SUPERSEDED} <= set(reached)
-
-
-@pytest.mark.parametrize("crash", CRASHES[2:])
-@pytest.mark.parametrize("turn", range(12))
-def test_a_kill_at_any_instant_of_the_whole_path_leaves_the_same_facts_and_the_same_writes(turn, crash):
-    def whole_path(crash_in_turn):
-        experiment = Experiment(beam_mode="NO BEAM")
-        experiment.request()
-        for number in range(40):
-            experiment.turn(crash if number == crash_in_turn else "")
-            saying("mila", "ml_expert")(experiment)
-            saying("timo", "trigger_oncall")(experiment)
-        (candidate,) = experiment.candidates()
-        assert candidate.phase is Phase.LIVE
-        return experiment
-
-    undisturbed, killed = whole_path(None), whole_path(turn)
-
-    assert killed.facts == undisturbed.facts
-    assert killed.writes == undisturbed.writes == ["c-0001"]
-
-
-def test_every_wait_ends():
-    """Nobody does anything: each candidate ends within its standing and its request."""
-    experiment = Experiment()
-    experiment.request()
-    experiment.verdicts.append("inconclusive")
-    experiment.request()
-    turns = 0
-    while True:
-        experiment.run()
-        ends = [one.until for one in experiment.decisions().values() if isinstance(one, Wait)]
-        if not ends:
-            break
-        experiment.now, turns = min(ends), turns + 1
-
-    assert {one.phase for one in experiment.candidates()} <= {Phase.EXPIRED, Phase.SUPERSEDED}
-    assert experiment.now <= NOON + timedelta(hours=POLICY.standing_hours + 24)
-    assert turns < 3_000
-
-
-def test_the_initiators_silence_the_daemons_loss_and_a_dead_board_write_nothing():
-    experiment = Experiment(beam_mode="NO BEAM", readable=False)
-    experiment.request()
-    experiment.run()
-
-    assert experiment.writes == []

@@ -1,0 +1,32 @@
+"""What must hold between any two events of an `Experiment`."""
+
+from daemon.lifecycle import Act, Done, Phase, Wait
+from daemon.lifecycle import facts as f
+from daemon.lifecycle.decide import ratchet
+from daemon.lifecycle.fold import IN_FLIGHT, OPEN_REQUEST
+
+FOR_GOOD = {Phase.REJECTED, Phase.REVOKED, Phase.EXPIRED, Phase.FAILED, Phase.AUTO_REJECTED, Phase.ROLLED_BACK}
+
+
+def candidates_hold(experiment, phases_before):
+    """The invariants that hold between any two events."""
+    candidates = experiment.candidates()
+    assert sum(one.phase in OPEN_REQUEST for one in candidates) <= 1
+    assert sum(one.phase in IN_FLIGHT for one in candidates) <= 1
+    for one in candidates:
+        if phases_before.get(one.id) in FOR_GOOD:
+            assert one.phase is phases_before[one.id]
+        if one.phase in {Phase.APPROVED, Phase.ARMED, Phase.DEPLOYING, Phase.LIVE}:
+            assert one.initiator not in {approval.person for approval in one.approvals}
+        decision = experiment.decisions()[one.id]
+        if isinstance(decision, Wait):
+            assert decision.until > ratchet(one, experiment.world(one), experiment.now)
+            assert decision.for_what
+        elif isinstance(decision, Act):
+            assert decision.key.startswith(f"{one.id}:")
+            assert decision.why
+            assert all(fact.actor == "daemon" for fact in decision.facts)
+            assert not any(isinstance(fact, f.Approved | f.Rejected | f.Revoked) for fact in decision.facts)
+        else:
+            assert isinstance(decision, Done)
+    return {one.id: one.phase for one in candidates}
