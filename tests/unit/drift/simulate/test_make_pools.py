@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drift.simulate import make_pools, pools
@@ -51,6 +51,7 @@ def test_the_kinds_carry_the_codes_that_the_projection_reads():
     assert {given: make_pools.kind_of(*given) for given in kinds} == kinds
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     pt=st.floats(0.2, 3000.0),
     eta=st.floats(-5.24, 5.24),
