@@ -132,8 +132,8 @@ def _same_job(folder: Path, value: Mapping[str, Any]) -> None:
 
 
 def _stages(folder: Path, work: Work, progress: Progress, seconds: dict[str, float]) -> dict[str, Any]:
-    for partial in (folder / "stages").glob("*.partial"):
-        shutil.rmtree(partial)
+    for partial in (folder / "stages").glob("*.partial*"):
+        _clear(partial)
     for name, stage in STAGES:
         if name == "bundle":
             break
@@ -156,6 +156,13 @@ def _contract_refusal(work: Work) -> dict[str, Any]:
     return {"verdict": "refused", "gates": [gate.to_json()], "reason": reason([gate])}
 
 
+def _clear(partial: Path) -> None:
+    """Remove what a killed run left; its compiler may still be writing there, so the name is freed first."""
+    aside = partial.with_name(f"{partial.name}.{os.getpid()}")
+    partial.rename(aside)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
 def _finish(name: str, stage: Any, work: Work, progress: Progress, seconds: dict[str, float]) -> None:
     """Run one stage unless its folder is there; the folder appears whole or not at all."""
     final = work.folders[name]
@@ -164,7 +171,6 @@ def _finish(name: str, stage: Any, work: Work, progress: Progress, seconds: dict
     progress.stage(name)
     started = time.monotonic()
     partial = final.with_name(final.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     stage(work, partial, progress.beat)
     sync_tree(partial)
