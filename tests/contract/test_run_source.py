@@ -5,8 +5,10 @@ import json
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -94,15 +96,14 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def server():
+    """A server that the tests start and stop; its folder is one that the user nobody can reach."""
     if shutil.which("xrootd") is None:
         pytest.skip("no xrootd here; apt-get install xrootd-server")
-    folder = tmp_path_factory.mktemp("xrootd")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)
-    one = Server(folder)
-    yield one
-    one.stop()
+    with tempfile.TemporaryDirectory(prefix="retrigger-xrootd-test-") as folder:
+        one = Server(Path(folder))
+        yield one
+        one.stop()
 
 
 @pytest.fixture(params=["local", "fake", "xrootd"])
