@@ -192,4 +192,4 @@ class Evidence:
         loudest = max((one.log_evidence for one in found if one.kind in named), default=-np.inf)
         speaks = loudest > 3.0
         found.sort(key=lambda one: (not (speaks and one.kind in named), -one.log_evidence))
-        return tuple(found[:most])
+        return tuple(one for place, one in enumerate(found[:most]) if place == 0 or one.log_evidence > 0)
