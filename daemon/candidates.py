@@ -14,7 +14,7 @@ from daemon import shelf
 from daemon.deploy import DeployTarget
 from daemon.errors import DeployError, LeadershipTakenError, StaleSequenceError
 from daemon.ledger import Lead, Ledger
-from daemon.lifecycle import Act, Candidate, Phase, Policy, World, decide
+from daemon.lifecycle import Act, Candidate, Policy, World, decide, fold
 from daemon.lifecycle import facts as f
 from daemon.sight import Sight, evidence_root
 from daemon.training import JobRunner, write_job
@@ -51,16 +51,20 @@ class Candidates:
         self._jobs = jobs
         self._job_of = job_of
         self._lead = lead
+        self._read: dict[str, int] = {}
 
     def step(self, now: datetime) -> None:
         """Take every step that is due; return when each candidate waits or is done."""
         for _ in range(STEPS_PER_CYCLE):
-            moved = [self._advance(candidate, now) for candidate in self._sight.candidates()]
+            moved = [self._advance(subject, now) for subject in self._ledger.subjects("candidate_requested")]
             if not any(moved):
                 return
 
-    def _advance(self, candidate: Candidate, now: datetime) -> bool:
+    def _advance(self, subject: str, now: datetime) -> bool:
         """Take one step of one candidate; return whether its facts changed."""
+        stored = self._ledger.facts(subject=subject)
+        candidate = fold(one.fact for one in stored)
+        self._read[subject] = stored[-1].sequence  # whatever is appended must still be about these facts
         world = self._sight.world(candidate, self._sight.candidates(), now)
         decision = decide(candidate, world, self._policy, now)
         if not isinstance(decision, Act):
@@ -77,13 +81,13 @@ class Candidates:
         return bool(decision.facts)
 
     def _append(self, candidate: Candidate, facts: tuple[f.Fact, ...]) -> bool:
-        """Append with the sequence that was read; return False when somebody was faster."""
-        stored = self._ledger.facts(subject=candidate.id)
+        """Append with the sequence that was decided on; return False when somebody was faster."""
         try:
-            self._ledger.append(candidate.id, facts, expect_sequence=stored[-1].sequence)
+            last = self._ledger.append(candidate.id, facts, expect_sequence=self._read[candidate.id])
         except StaleSequenceError:
             log.info("somebody appended to %s meanwhile; deciding again", candidate.id)
             return False
+        self._read[candidate.id] = last
         return True
 
     # --- training -------------------------------------------------------------------------------------------------
@@ -207,7 +211,7 @@ class Candidates:
             log.warning("%s of %s failed: %s", act.step, candidate.id, error)
             request = candidate.request.request_id if candidate.request else ""
             self._append(
-                self._again(candidate),
+                candidate,
                 (
                     f.DeploymentFailed(
                         at=now,
@@ -220,11 +224,3 @@ class Candidates:
                 ),
             )
         return True
-
-    def _again(self, candidate: Candidate) -> Candidate:
-        return next(one for one in self._sight.candidates() if one.id == candidate.id)
-
-
-def open_candidates(candidates: list[Candidate]) -> list[Candidate]:
-    """Return those that still have a way forward and are not on the board."""
-    return [one for one in candidates if not one.terminal and one.phase is not Phase.LIVE]

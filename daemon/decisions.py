@@ -5,13 +5,13 @@ Each verb reads the candidate's facts, looks at the world (the bundle's bytes in
 again on the new facts.  Who the person is was settled before: by a session, or by the account on the terminal.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from daemon.errors import RefusedError, StaleSequenceError
 from daemon.ledger import Ledger
-from daemon.lifecycle import Candidate, Fact, Policy, World, fold, open_faults
+from daemon.lifecycle import Candidate, Fact, Policy, World, fold
 from daemon.lifecycle import approve as may_approve
 from daemon.lifecycle import ask_rollback as may_roll_back
 from daemon.lifecycle import facts as f
@@ -182,17 +182,18 @@ def close_fault(
     reason: str,
     now: datetime,
 ) -> f.FaultClosed:
-    """Record that a detector fault is mended, or was none; retraining is possible again after the last one.
+    """Record that an alarm is dealt with: a fault mended, a shift answered, or nothing at all.
+
+    The watch then listens anew; retraining is possible again once no fault is open.
 
     Raises:
         RefusedError: There is no such open fault, the person may not close it, or the reason is missing.
     """
     for _ in range(TRIES):
         stored = ledger.facts(subject=stream)
-        standing = {fault.alarm_id for fault in open_faults(one.fact for one in stored)}
-        if alarm_id not in standing:
+        if alarm_id not in standing_alarms(one.fact for one in stored):
             raise RefusedError(
-                f"{stream}: no fault {alarm_id} is open; it may have been closed already, reload the page"
+                f"{stream}: no alarm {alarm_id} is open; it may have been closed already, reload the page"
             )
         if not roles & set(policy.reject_roles):
             raise RefusedError(f"{person} cannot close a fault; it takes one of {', '.join(policy.reject_roles)}")
@@ -215,6 +216,18 @@ def close_fault(
             continue
         return fact
     raise _busy(stream)
+
+
+def standing_alarms(facts: Iterable[Fact]) -> list[str]:
+    """Return the ids of the alarms of a stream that nobody closed, oldest first."""
+    standing: dict[str, None] = {}
+    for fact in facts:
+        match fact:
+            case f.AlarmRaised(alarm_id=alarm_id) | f.FaultOpened(alarm_id=alarm_id):
+                standing.setdefault(alarm_id)
+            case f.FaultClosed(alarm_id=alarm_id):
+                standing.pop(alarm_id, None)
+    return list(standing)
 
 
 def _any_required(candidate: Candidate, held: frozenset[str]) -> str:

@@ -8,11 +8,9 @@ import hashlib
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
-
-from drift.watch import Alarm, Decision, Watch
 
 from daemon import event_store
 from daemon.config import Settings
@@ -23,6 +21,7 @@ from drift.conditions import Conditions, ConditionsTable
 from drift.events import LumisectionEvents
 from drift.profile import Summariser
 from drift.source import Accepted, Delivered, FileContents, Quarantined, RunSource, Waiting
+from drift.watch import Alarm, Decision, Watch
 
 log = logging.getLogger("retrigger.intake")
 ACTOR = "daemon"
@@ -129,6 +128,8 @@ class Intake:
         """Take one file; return why it has to wait, or nothing when it is recorded."""
         if self._contents is not None and self._contents[0] == delivered:
             contents = self._contents[1]
+        elif self._taken_before(delivered, now):
+            return ""
         else:
             answer = self._read(delivered)
             if isinstance(answer, Waiting):
@@ -146,6 +147,30 @@ class Intake:
         self._contents = None
         self._source.settle(delivered)
         return ""
+
+    def _taken_before(self, delivered: Delivered, now: datetime) -> bool:
+        """Whether these very bytes have their outcome; then they are not read again, under whatever name they come."""
+        try:
+            with delivered.path.open("rb") as source:
+                sha256 = hashlib.file_digest(source, "sha256").hexdigest()
+        except OSError:
+            return False
+        before = self._ledger.file_taken(sha256)
+        if before is None:
+            return False
+        if before.path != delivered.origin:
+            log.info("%s is %s again", delivered.name, before.path)
+            twin = replace(
+                before,
+                path=delivered.origin,
+                outcome="duplicate",
+                at=now,
+                code="duplicate",
+                reason=f"the bytes of {before.path}",
+            )
+            self._ledger.take_file(twin, (), None, ())
+        self._source.settle(delivered)
+        return True
 
     def _quarantine(self, delivered: Delivered, why: Quarantined, now: datetime) -> str:
         try:
@@ -174,6 +199,7 @@ class Intake:
     def _record(
         self, delivered: Delivered, contents: FileContents, conditions: Sequence[Conditions | None], now: datetime
     ) -> None:
+        self._listen_anew()
         latest = self._ledger.latest(self._stream) or (0, 0)
         known = self._ledger.recorded(self._stream, [(one.run, one.lumisection) for one in contents.lumisections])
         outcomes: list[Outcome] = []
@@ -205,6 +231,20 @@ class Intake:
         log.info(
             "took %s: %d lumisections, %d events", delivered.name, len(outcomes), sum(one.events for one in outcomes)
         )
+
+    def _listen_anew(self) -> None:
+        """Acknowledge the alarm that holds the watch, once a person closed it; the ledger remembers, we obey."""
+        told = self._watch.told
+        if told is None:
+            return
+        closed = {
+            one.fact.alarm_id
+            for one in self._ledger.facts(subject=self._stream, kind="fault_closed")
+            if isinstance(one.fact, f.FaultClosed)
+        }
+        if alarm_id(self._stream, *told) in closed:
+            log.info("alarm %s is closed; listening anew", alarm_id(self._stream, *told))
+            self._watch.acknowledge()
 
     def _watch_one(self, events: LumisectionEvents, at: Conditions | None) -> Decision:
         if at is None:
@@ -243,7 +283,7 @@ class Intake:
 
     def _alarm_facts(self, alarm: Alarm, now: datetime) -> list[tuple[str, Fact]]:
         body: Mapping[str, Any] = alarm.to_json()
-        name = f"{self._stream}:{alarm.run}:{alarm.lumisection}:{alarm.verdict}"
+        name = alarm_id(self._stream, alarm.run, alarm.lumisection, alarm.verdict)
         log.warning("alarm %s: %s", name, alarm.text)
         common: dict[str, Any] = {"at": now, "actor": ACTOR, "stream": self._stream, "alarm_id": name, "alarm": body}
         facts: list[tuple[str, Fact]] = [(self._stream, f.AlarmRaised(**common))]
@@ -252,6 +292,11 @@ class Intake:
             opened = f.FaultOpened(**common, onset_run=onset_run, onset_lumisection=onset_lumisection)
             facts.append((self._stream, opened))
         return facts
+
+
+def alarm_id(stream: str, run: int, lumisection: int, verdict: str) -> str:
+    """Return the name of an alarm: where it was told, and what it says."""
+    return f"{stream}:{run}:{lumisection}:{verdict}"
 
 
 def _place(delivered: Delivered) -> tuple[int, int, str]:

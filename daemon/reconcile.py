@@ -10,10 +10,9 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
+from pathlib import Path
 from types import FrameType
-
-from drift.watch import Watch
 
 from daemon.assemble import Parts, owner, utc_now
 from daemon.candidates import Candidates
@@ -28,11 +27,15 @@ from daemon.snapshot import LoopView, Snapshot, snapshot_from
 from daemon.training import SubprocessRunner
 from daemon.triggers import Triggers, job_of
 from drift.conditions import ConditionsTable
-from drift.errors import DriftError
+from drift.errors import DriftError, StateError
 from drift.profile import Summariser
 from drift.reference import Reference
 from drift.schema import schema_named
-from drift.source import Accepted, Delivered, Limits, Quarantined, Reader, RunSource, Waiting, open_source
+from drift.source import Accepted, Delivered, Limits, Quarantined, Reader, RunSource, Waiting
+from drift.source.folder import LocalFolder
+from drift.source.watchlist import Rule
+from drift.source.xrootd import XRootDFolder
+from drift.watch import Watch
 from retrain.errors import RetrainError
 
 log = logging.getLogger("retrigger.loop")
@@ -53,7 +56,11 @@ class Loop:
 
         def restore(state: bytes | None) -> Watch:
             budget = settings.drift.false_alarms_per_lumisection
-            return Watch(reference, false_alarms_per_lumisection=budget, stream=settings.stream.name, state=state)
+            try:
+                return Watch(reference, false_alarms_per_lumisection=budget, stream=settings.stream.name, state=state)
+            except StateError as error:
+                log.warning("the watch starts anew under reference %s: %s", reference.digest[:12], error)
+                return Watch(reference, false_alarms_per_lumisection=budget, stream=settings.stream.name)
 
         def read(delivered: Delivered) -> Accepted | Waiting | Quarantined:
             return reader.read(delivered.path)
@@ -160,14 +167,7 @@ def run(parts: Parts, *, until_idle: bool = False, clock: Callable[[], datetime]
     stop = threading.Event()
     started = clock()
     with _stopping_on_signals(stop), parts.ledger.lead(owner(), started) as lead:
-        source = open_source(
-            settings.source.url,
-            quarantine=settings.source.quarantine,
-            spool=settings.state / "spool",
-            stable_for=timedelta(seconds=settings.source.stable_s),
-            give_up_after=timedelta(seconds=settings.source.give_up_s),
-            require_sidecar=settings.source.require_sidecar,
-        )
+        source = _source(settings)
         with _reader(settings) as reader:
             loop = Loop(parts, lead, source, reader, started)
             server = None
@@ -189,6 +189,7 @@ def run(parts: Parts, *, until_idle: bool = False, clock: Callable[[], datetime]
                 if server is not None:
                     server.shutdown()
                 loop.close()
+                source.close()
 
 
 @contextmanager
@@ -225,3 +226,11 @@ def _reader(settings: Settings) -> Reader:
     source = settings.source
     limits = Limits(source.memory_mib, source.cpu_s, source.wall_s)
     return Reader(schema_named(settings.stream.schema_name), limits, require_sidecar=source.require_sidecar)
+
+
+def _source(settings: Settings) -> LocalFolder | XRootDFolder:
+    source = settings.source
+    rule = Rule(source.stable_s, source.give_up_s, source.require_sidecar)
+    if source.url.startswith("root://"):
+        return XRootDFolder(source.url, source.quarantine, rule)
+    return LocalFolder(Path(source.url), source.quarantine, rule)

@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from drift.watch import Watch
-
 from daemon import event_store
 from daemon.config import Settings
 from daemon.errors import SetupError
@@ -17,6 +15,7 @@ from drift.profile import LumisectionSummary, Summariser
 from drift.reference import Reference
 from drift.schema import schema_named
 from drift.source import Accepted, FileContents, Limits, Quarantined, Reader, Waiting
+from drift.watch import Watch
 
 
 def run_files(paths: list[Path]) -> list[Path]:
@@ -164,6 +163,10 @@ def scan(
                     counted["alarms"] += 1
                     yield {"type": "alarm", **decision.alarm.to_json()}
         quarantined = files.quarantined
+    last = watch.conclude()
+    if last is not None:
+        counted["alarms"] += 1
+        yield {"type": "alarm", **last.to_json()}
     seconds = round(time.perf_counter() - started, 3)
     yield {"type": "summary", **counted, "quarantined": quarantined, "seconds": seconds}
 

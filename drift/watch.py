@@ -145,6 +145,12 @@ class Watch:
         """Return the whole state; a watch restored from it decides bit for bit alike."""
         return save(self.reference, self.stream, self._evidence, self._memory)
 
+    @property
+    def told(self) -> tuple[int, int, str] | None:
+        """The alarm that holds the watch: run and lumisection at which it was told, and its verdict; None when none."""
+        latched = self._memory.latched
+        return None if latched is None else (latched.run, latched.lumisection, latched.verdict)
+
     def acknowledge(self) -> None:
         """Say that the cause of the last alarm is known: forget its evidence and listen anew."""
         self._memory.latched = None

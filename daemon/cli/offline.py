@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -75,7 +75,7 @@ def simulate(
     ] = None,
     events: Annotated[int, typer.Option(min=1, help="Zero-bias events a lumisection.")] = 300,
     block: Annotated[int, typer.Option(min=1, help="Lumisections a file.")] = 10,
-    storage: Annotated[str, typer.Option(help="ttree or rntuple")] = "ttree",
+    storage: Annotated[Literal["ttree", "rntuple"], typer.Option(help="TTree, or RNTuple.")] = "ttree",
     first_fill: Annotated[int, typer.Option(min=1)] = 9500,
     workers: Annotated[int, typer.Option(min=1)] = 2,
     json: Json = False,

@@ -278,13 +278,13 @@ def import_champion(
 def faults(
     *,
     config_file: ConfigFile = Path("retrigger.toml"),
-    close: Annotated[str, typer.Option(help="Close this fault (its alarm id).")] = "",
+    close: Annotated[str, typer.Option(help="Close this alarm (its id, see `retrigger alarms`).")] = "",
     reason: Annotated[str, typer.Option(help="What it was, in one sentence.")] = "",
     person: Me = "",
     password_stdin: PasswordStdin = False,
     json: Json = False,
 ) -> None:
-    """List open detector faults, or close one: retraining is blocked while one is open."""
+    """List open detector faults, or close an alarm: retraining is blocked while a fault is open."""
     with parts(config.load(config_file)) as ready:
         stream = ready.settings.stream.name
         if close:
