@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from daemon.lifecycle import Act, Done, Phase, Wait
+from daemon.lifecycle import Act, Done, Phase, Wait, decide, fold
 from daemon.lifecycle import facts as f
 from tests.unit.daemon.lifecycle_examples import (
     NOON,
@@ -13,6 +13,8 @@ from tests.unit.daemon.lifecycle_examples import (
     POLICY,
     Course,
     sha,
+    trained,
+    world_of,
 )
 
 HOUR = timedelta(hours=1)
@@ -160,3 +162,43 @@ def test_a_candidate_that_never_ran_is_not_restored():
     assert isinstance(
         course.decide(running=course.candidate.bundle_digest, others=(other(2, Phase.ROLLED_BACK),)), Done
     )
+
+
+def test_a_live_model_does_not_make_way_for_an_older_one():
+    course = Course().to(Phase.LIVE)
+    decision = course.decide(running=course.candidate.bundle_digest, others=(other(0, Phase.LIVE),))
+
+    assert isinstance(decision, Wait)
+
+
+def test_a_rollback_to_the_very_same_bits_is_none():
+    course = Course().to(Phase.LIVE)
+    ours = course.candidate.bundle_digest
+    back = f.RolledBack(
+        at=NOON,
+        actor="mallory",
+        slot="L1_AXO",
+        from_digest=ours,
+        to_digest=ours,
+        by="mallory",
+        reason="x",
+        effective_run=1,
+        effective_lumisection=1,
+    )
+    course.facts.append(back)
+
+    assert course.candidate.phase is Phase.LIVE
+
+
+def test_every_phase_has_its_answer():
+    whole = Course().to(Phase.LIVE).candidate
+    for phase in Phase:
+        started = f.DeploymentStarted(at=NOON, actor="daemon", request_id="r", digest="d", transition="t")
+        candidate = replace(whole, phase=phase, started=started)
+
+        assert isinstance(decide(candidate, world_of(candidate), POLICY, NOON), Act | Wait | Done)
+
+
+def test_a_candidate_needs_its_first_fact():
+    with pytest.raises(Exception, match="candidate_requested"):
+        fold([trained()])

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from daemon.lifecycle import Act, Done, Phase, Wait, decide, fold
+from daemon.lifecycle import Act, Done, Phase, Wait, decide
 from daemon.lifecycle import facts as f
 from daemon.lifecycle.binding import request_id
 from daemon.lifecycle.policy import FreezeWindow
@@ -259,6 +259,37 @@ def test_a_clock_that_jumps_back_revives_no_request():
     assert course.decide(NOON - 1000 * HOUR, clock=NOON + 12 * HOUR).step == "expire"
 
 
+def test_the_candidates_own_facts_hold_the_clock_too():
+    candidate = replace(Course().to(Phase.APPROVED).candidate, latest_at=NOON + 12 * HOUR)
+
+    assert decide(candidate, world_of(candidate, clock=NOON), POLICY, NOON).step == "expire"
+
+
+def test_a_phase_without_its_quorum_still_writes_nothing():
+    for phase in (Phase.APPROVED, Phase.ARMED):
+        candidate = replace(Course().to(phase).candidate, approvals=())
+        decision = decide(candidate, world_of(candidate), POLICY, NOON)
+
+        assert isinstance(decision, Wait)
+        assert decision.for_what == "approval by ml_expert and trigger_oncall"
+
+
+def test_a_slot_that_runs_nothing_gets_no_proposal():
+    course = Course().to(Phase.VERIFYING)
+    course.facts.append(evaluated(trained(), gate(), running=""))
+
+    assert "a champion to fall back to" in course.decide(running="").for_what
+
+
+def test_a_request_made_twice_counts_once():
+    course = Course().to(Phase.PENDING_APPROVAL)
+    request = course.candidate.request
+    course.act("stale", evidence_root=sha("x"))
+    course.facts += [evaluated(trained(), gate()), request]
+
+    assert course.candidate.phase is Phase.READY
+
+
 def test_a_forged_request_never_gets_to_the_board():
     course = Course().to(Phase.READY)
     (request,) = course.act("propose").facts
@@ -359,17 +390,3 @@ def test_nothing_is_left_to_do_with_a_candidate_that_ended(phase):
     ended = replace(Course().to(Phase.APPROVED).candidate, phase=phase)
 
     assert isinstance(decide(ended, world_of(ended), POLICY, NOON), Done)
-
-
-def test_every_phase_has_its_answer():
-    whole = Course().to(Phase.LIVE).candidate
-    for phase in Phase:
-        started = f.DeploymentStarted(at=NOON, actor="daemon", request_id="r", digest="d", transition="t")
-        candidate = replace(whole, phase=phase, started=started)
-
-        assert isinstance(decide(candidate, world_of(candidate), POLICY, NOON), Act | Wait | Done)
-
-
-def test_a_candidate_needs_its_first_fact():
-    with pytest.raises(Exception, match="candidate_requested"):
-        fold([trained()])

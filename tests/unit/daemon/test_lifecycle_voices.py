@@ -53,6 +53,7 @@ def test_one_person_counts_once_whatever_roles_they_hold():
     with pytest.raises(RefusedError, match="one person counts once"):
         yes(course, "both", "trigger_oncall")
     course.facts.append(approval(course.candidate, "both", "trigger_oncall"))
+    assert len(course.candidate.approvals) == 1
     assert course.candidate.phase is Phase.PENDING_APPROVAL
 
 
@@ -68,7 +69,9 @@ def test_the_initiator_cannot_approve_not_even_by_a_forged_fact():
 
     with pytest.raises(RefusedError, match="carla initiated"):
         yes(course, "carla", "trigger_oncall")
-    course.facts += [yes(course), approval(course.candidate, "carla", "trigger_oncall")]
+    course.facts.append(approval(course.candidate, "carla", "trigger_oncall"))
+    assert course.candidate.approvals == ()
+    course.facts.append(yes(course))
     assert course.candidate.phase is Phase.PENDING_APPROVAL
 
 
@@ -174,6 +177,15 @@ def test_a_rollback_is_asked_for_by_the_roles_of_the_policy(phase, person, says)
 
     with pytest.raises(RefusedError, match=says):
         ask_rollback(course.candidate, world_of(course.candidate), POLICY, person=person, reason="rate", now=NOON)
+
+
+def test_an_approval_counts_only_while_its_person_holds_the_role():
+    candidate = Course().to(Phase.APPROVED).candidate
+    roles, votes = candidate.request.required_roles, candidate.approvals
+
+    assert quorum(roles, votes, "carla", PEOPLE).complete
+    assert quorum(roles, votes, "carla", {**PEOPLE, "timo": frozenset({"viewer"})}).missing == ("trigger_oncall",)
+    assert quorum(roles, votes, "timo").missing == ("trigger_oncall",)
 
 
 def test_a_role_listed_thrice_takes_three_people():
@@ -300,6 +312,12 @@ def test_a_candidate_that_may_not_be_asked_for_is_refused_with_its_reason(phase,
 @pytest.mark.parametrize("trigger", ["cron", "manual"])
 def test_the_cool_down_is_for_drift_alone(trigger):
     assert ask([Course().to(Phase.LIVE).candidate], trigger=trigger, now=NOON + HOUR).trigger == trigger
+
+
+def test_the_cool_down_goes_by_the_latest_fact_when_the_clock_jumped_back():
+    late = replace(Course().to(Phase.LIVE).candidate, latest_at=NOON + 13 * HOUR)
+
+    assert ask([late], now=NOON + HOUR).at == NOON + 13 * HOUR
 
 
 def test_another_slot_and_a_failed_twin_block_nothing():
