@@ -8,10 +8,10 @@ what was said and when, and an outcome is read with what was said last.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Connection, Row, Select, and_, func, insert, literal, or_, select, tuple_, update
 
@@ -21,8 +21,9 @@ from daemon.ledger.counting import count
 from daemon.lifecycle.codec import digest, time_text
 from daemon.lifecycle.facts import Fact, FileRecorded
 
+Run = TypeVar("Run")
 FileOutcome = Literal["accepted", "quarantined", "duplicate"]
-CHUNK = 300  # pairs per query, below the limits of both databases
+CHUNK = 300  # lumisections per query, below the limits of both databases
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,11 +163,21 @@ def _settle_overlaps(connection: Connection, file: FileTaken, outcomes: Sequence
 
 def _first_files(connection: Connection, keys: Sequence[tuple[str, int, int]]) -> dict[tuple[str, int, int], str]:
     o, found = t.outcomes.c, {}
-    for start in range(0, len(keys), CHUNK):
-        wanted = tuple_(o.stream, o.run, o.lumisection).in_(keys[start : start + CHUNK])
-        for row in connection.execute(select(o.stream, o.run, o.lumisection, o.file_sha256).where(wanted)):
-            found[row.stream, row.run, row.lumisection] = row.file_sha256
+    for (stream, run), numbers in _by_run(((stream, run), lumisection) for stream, run, lumisection in keys):
+        here = (o.stream == stream, o.run == run, o.lumisection.in_(numbers))
+        for row in connection.execute(select(o.lumisection, o.file_sha256).where(*here)):
+            found[stream, run, row.lumisection] = row.file_sha256
     return found
+
+
+def _by_run(pairs: Iterable[tuple[Run, int]]) -> Iterator[tuple[Run, list[int]]]:
+    """Yield lumisections by run, in chunks: for a list of pairs SQLite would scan the table, these it finds by index."""
+    runs: dict[Run, list[int]] = {}
+    for run, lumisection in pairs:
+        runs.setdefault(run, []).append(lumisection)
+    for run, numbers in runs.items():
+        for start in range(0, len(numbers), CHUNK):
+            yield run, numbers[start : start + CHUNK]
 
 
 def recorded(connection: Connection, stream: str, pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
@@ -318,10 +329,10 @@ def certify(connection: Connection, said: Iterable[tuple[int, int, bool]], now: 
     wanted = {(run, lumisection): certified for run, lumisection, certified in said}
     keys, known = sorted(wanted), {}
     c = t.certifications.c
-    for start in range(0, len(keys), CHUNK):
-        here = tuple_(c.run, c.lumisection).in_(keys[start : start + CHUNK])
-        for row in connection.execute(select(c.run, c.lumisection, c.certified).where(here).order_by(c.id)):
-            known[row.run, row.lumisection] = row.certified
+    for run, numbers in _by_run(keys):
+        here = (c.run == run, c.lumisection.in_(numbers))
+        for row in connection.execute(select(c.lumisection, c.certified).where(*here).order_by(c.id)):
+            known[run, row.lumisection] = row.certified
     rows = [
         {"run": run, "lumisection": lumisection, "certified": wanted[run, lumisection], "at": time_text(now)}
         for run, lumisection in keys
