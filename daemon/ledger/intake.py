@@ -171,7 +171,7 @@ def _first_files(connection: Connection, keys: Sequence[tuple[str, int, int]]) -
 
 
 def _by_run(pairs: Iterable[tuple[Run, int]]) -> Iterator[tuple[Run, list[int]]]:
-    """Yield lumisections by run, in chunks: for a list of pairs SQLite would scan the table, these it finds by index."""
+    """Yield lumisections by run, in chunks: given pairs SQLite would scan the table, these it finds by index."""
     runs: dict[Run, list[int]] = {}
     for run, lumisection in pairs:
         runs.setdefault(run, []).append(lumisection)
