@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from daemon import config
+from daemon.assemble import parts
 from daemon.demo.play import Daemon, Play
-from daemon.demo.stage import Scale, free_port, prepare, retrigger
+from daemon.demo.stage import free_port, prepare, retrigger
 from daemon.ledger import Ledger
 from daemon.lifecycle.codec import plain
 from daemon.lifecycle.facts import to_json
@@ -106,7 +107,7 @@ def main() -> int:
     chosen = parser.parse_args()
     prepared, started = chosen.folder / "prepared", time.monotonic()
     if not (chosen.keep and (prepared / "retrigger.toml").exists()):
-        prepare(prepared, print, Scale(lumisections=40, events=200))
+        prepare(prepared, print)
     undisturbed = copy_of(prepared, chosen.folder / "undisturbed")
     _play(undisturbed, Daemon(undisturbed, page=False))
     expected = story(undisturbed)
@@ -138,7 +139,8 @@ def main() -> int:
 
 def _play(path: Path, daemon: Daemon, killer: Killer | None = None) -> None:
     try:
-        Play(path, daemon, lambda _: None).everything()
+        with parts(config.load(path)) as ready:
+            Play(ready, path, daemon, lambda _: None).everything()
     finally:
         if killer is not None:
             killer.over.set()

@@ -136,7 +136,7 @@ def reference_fit(
     json: Json = False,
 ) -> None:
     """Fit the expectation given pileup from certified lumisections."""
-    from daemon import scan as scanning  # noqa: PLC0415
+    from daemon import scan as scanning  # noqa: PLC0415 each verb pays for its own libraries
 
     settings = config.load(config_file)
     report = scanning.fit_reference(paths, settings, output, conditions=conditions)
@@ -198,7 +198,7 @@ def scan(
     json: Json = False,
 ) -> None:
     """Watch files once, without daemon or ledger; exit 1 when there is an alarm or a quarantined file."""
-    from daemon import scan as scanning  # noqa: PLC0415
+    from daemon import scan as scanning  # noqa: PLC0415 each verb pays for its own libraries
 
     settings = config.load(config_file)
     bad = False

@@ -264,7 +264,7 @@ def import_champion(
     json: Json = False,
 ) -> None:
     """Adopt a bundle as what runs now, so that there is a champion to compare with and to fall back to."""
-    from daemon.importing import adopt  # noqa: PLC0415
+    from daemon.importing import adopt  # noqa: PLC0415 each verb pays for its own libraries
 
     with parts(config.load(config_file)) as ready:
         fact = adopt(ready, bundle, reason, utc_now())

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from daemon import config
+from daemon.assemble import parts
 from daemon.cli import say
 from daemon.demo.play import Daemon, Play
 from daemon.demo.stage import PASSWORDS, ROLES, Scale, prepare
@@ -20,8 +21,8 @@ def demo(
     *,
     folder: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("demo"),
     serve: Annotated[bool, typer.Option("--serve", help="Leave the page and /metrics up at the end.")] = False,
-    events: Annotated[int, typer.Option(help="Zero-bias events a lumisection.")] = 300,
-    lumisections: Annotated[int, typer.Option(help="Lumisections a fill.")] = 60,
+    events: Annotated[int, typer.Option(help="Zero-bias events a lumisection.")] = 500,
+    lumisections: Annotated[int, typer.Option(help="Lumisections a fill.")] = 50,
 ) -> None:
     """Run several simulated fills through the whole loop."""
     started = time.monotonic()
@@ -31,7 +32,8 @@ def demo(
         daemon = Daemon(path, page=True)
         daemon.alive()
         try:
-            Play(path, daemon, say.words).everything()
+            with parts(settings) as ready:
+                Play(ready, path, daemon, say.words).everything()
             say.words(f"\nMetrics at http://{settings.metrics.listen}/metrics, among them:")
             for line in _metrics(settings.metrics.listen):
                 say.words(f"  {line}")

@@ -12,9 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from daemon.assemble import Parts
+from daemon.cli.words import candidate_story
 from daemon.demo.delivery import Delivery
 from daemon.demo.stage import ACTS, PASSWORDS, Act, retrigger
 from daemon.errors import SetupError
+from daemon.lifecycle import facts as f
+from daemon.lifecycle import open_faults
 
 PATIENCE_S = 420.0
 
@@ -55,7 +59,9 @@ class Daemon:
 class Play:
     """The scenes in order."""
 
-    def __init__(self, config: Path, daemon: Daemon, say: Callable[[str], None]) -> None:
+    def __init__(self, ready: Parts, config: Path, daemon: Daemon, say: Callable[[str], None]) -> None:
+        """Take the open record to look at, the configuration for the verbs, and who keeps the daemon alive."""
+        self._ready = ready
         self._config = str(config)
         self._folder = config.parent
         self._delivery = Delivery(config.parent)
@@ -86,20 +92,22 @@ class Play:
         self._until(lambda: self._taken() >= self._expected(act), f"{len(files)} files of {act.name} to be taken")
 
     def _no_alarm(self, act: Act) -> None:
-        status = self._status()
-        if sum(status["alarms"].values()):
-            raise SetupError(f"the quiet fills raised {status['alarms']}; see {self._folder}/daemon.log")
-        watched = status["lumisections"].get("watched", 0)
+        if self._alarms():
+            raise SetupError(f"the quiet fills raised {self._alarms()}; see {self._folder}/daemon.log")
+        counts = self._counts()
+        watched = counts.get("watched", 0)
         self._say(f"  {watched} lumisections watched, no alarm: pileup and prescale changes are not drift.")
         self._delivery.beam_mode(act.first_fill, "BEAM DUMP", datetime.now(tz=UTC))
 
     def _broken_detector(self) -> None:
         alarm = self._alarm("broken_detector")
         self._tell(alarm)
-        asked = self._one("candidates")
-        self._say(f"  Retraining is blocked: {len(asked)} candidates, fault open in the record.")
-        fault = self._one("faults")[0]["open"][0]["id"]
-        self._as("cleo", "faults", "--close", fault, "--reason", "HCAL power restored in the inter-fill gap")
+        asked = self._ready.sight.candidates()
+        self._say(f"  Retraining is blocked: {len(asked)} candidates, the fault is open in the record.")
+        stream = self._ready.settings.stream.name
+        for fault in open_faults(one.fact for one in self._ready.ledger.facts(subject=stream)):
+            words = ("--close", fault.alarm_id, "--reason", "HCAL power restored in the inter-fill gap")
+            self._as("cleo", "faults", *words, done="no alarm")
         self._say("  cleo closes the fault after the repair; its lumisections stay out of every training.")
         self._delivery.beam_mode(9620, "BEAM DUMP", datetime.now(tz=UTC))
 
@@ -141,11 +149,10 @@ class Play:
 
     def _live(self) -> None:
         self._until(lambda: bool(self._open("live")), "the deployment")
-        status = self._status()
-        self._say(f"  The board was read back: it runs {status['running'][:12]}, the digest that was approved.")
+        running = self._ready.sight.running() or "nothing"
+        self._say(f"  The board was read back: it runs {running[:12]}, the digest that was approved.")
 
     def _record(self) -> None:
-        status = self._status()
         onset = self._alarm("real_shift")["onset"]
         before = self._one("history", "--run", str(onset["run"]), "--lumisection", str(onset["lumisection"]))[0]
         self._say(f"\nThe record: at {onset['run']}:{onset['lumisection']} ran {before['digest'][:12]};")
@@ -156,19 +163,23 @@ class Play:
         self._say(
             f"  audit: {'the hash chain holds' if not audit['problems'] else audit['problems']} ({audit['where']})."
         )
-        counts = ", ".join(f"{n} {word}" for word, n in sorted(status["lumisections"].items()))
-        self._say(f"  lumisections: {counts}; alarms: {status['alarms']}.")
+        counts = ", ".join(f"{n} {word}" for word, n in sorted(self._counts().items()))
+        self._say(f"  lumisections: {counts}; alarms: {', '.join(alarm['verdict'] for alarm in self._alarms())}.")
 
-    # --- the ledger, through the command line ------------------------------------------------------------------------
+    # --- what the record says; people's verbs go through the command line ----------------------------------------
 
     def _one(self, *words: str) -> list[dict[str, Any]]:
         return retrigger(*words, "--config", self._config)
 
-    def _status(self) -> dict[str, Any]:
-        return self._one("status")[0]
+    def _counts(self) -> dict[str, int]:
+        return {result: n for (_, result), n in self._ready.ledger.figures().outcomes.items()}
+
+    def _alarms(self) -> list[dict[str, Any]]:
+        stored = self._ready.ledger.facts(subject=self._ready.settings.stream.name, kind="alarm_raised")
+        return [dict(one.fact.alarm) for one in stored if isinstance(one.fact, f.AlarmRaised)]
 
     def _taken(self) -> int:
-        return int(sum(self._status()["files"].values()))
+        return sum(n for (_, outcome), n in self._ready.ledger.figures().files.items() if outcome == "accepted")
 
     def _expected(self, act: Act) -> int:
         total = 0
@@ -179,14 +190,15 @@ class Play:
         return total
 
     def _open(self, phase: str) -> list[dict[str, Any]]:
-        return [story for story in self._one("candidates") if story["phase"] == phase]
+        found = [one for one in self._ready.sight.candidates() if one.phase == phase]
+        return [candidate_story(self._ready, one) for one in found]
 
     def _alarm(self, verdict: str) -> dict[str, Any]:
-        self._until(lambda: self._status()["alarms"].get(verdict, 0) > 0, f"an alarm with verdict {verdict}")
-        alarms: list[dict[str, Any]] = [
-            one["alarm"] for one in self._one("alarms") if one["alarm"]["verdict"] == verdict
-        ]
-        return alarms[-1]
+        def told() -> list[dict[str, Any]]:
+            return [alarm for alarm in self._alarms() if alarm["verdict"] == verdict]
+
+        self._until(lambda: bool(told()), f"an alarm with verdict {verdict}")
+        return told()[-1]
 
     def _as(self, person: str, *words: str, done: str = "") -> None:
         try:
@@ -210,4 +222,4 @@ class Play:
                 return
             if time.monotonic() > deadline:
                 raise SetupError(f"waited {PATIENCE_S:.0f} s for {what}; see {self._folder}/daemon.log")
-            time.sleep(0.3)
+            time.sleep(0.5)

@@ -14,7 +14,7 @@ from drift.simulate.scenarios import KINDS, Change
 from drift.simulate.timeline import LUMISECTION_SECONDS, Fill, Lumisection
 
 _READY = tuple(
-    "bpix fpix tob tecp tecm tibtid esm ebp esp eep ebm eem ho hbhea hbhec hbheb hf gemm gemp gem dt0 dtm dtp rpc cscm "  # noqa: SIM905
+    "bpix fpix tob tecp tecm tibtid esm ebp esp eep ebm eem ho hbhea hbhec hbheb hf gemm gemp gem dt0 dtm dtp rpc cscm "  # noqa: SIM905 reads as OMS lists them
     "cscp rp_sect_45 rp_sect_56 rp_time".split()
 )
 

@@ -235,7 +235,7 @@ def _spread(
 
 
 @njit(cache=True)
-def _project(  # noqa: PLR0917
+def _project(  # noqa: PLR0917 numba takes no keywords
     first: Offsets,
     pts: Floats,
     etas: Floats,
