@@ -32,7 +32,7 @@ class Act:
 ACTS = (
     Act("quiet", "pu_step,ps_column", 2, 31, 9600, "two fills with a pileup step and prescale-column changes"),
     Act("broken", "hem1516", 1, 32, 9620, "a fill in which HCAL sectors 15/16 of the minus endcap lose power"),
-    Act("ageing", "ecal_transparency:f=0.10", 5, 33, 9640, "five fills; ECAL loses transparency from the third on"),
+    Act("ageing", "ecal_transparency:f=0.10", 5, 48, 9640, "five fills; ECAL loses transparency from the third on"),
 )
 REFERENCE = Act("reference", "none", 6, 30, 9500, "six healthy fills to learn what is normal")
 
@@ -96,7 +96,7 @@ def configure(folder: Path, *, metrics_port: int, web_port: int) -> Path:
         "grace_s = 900.0": "grace_s = 20.0",
         "beam_mode_stale_s = 900.0": "beam_mode_stale_s = 7200.0",
         "target_rate_hz = 1000.0": "target_rate_hz = 200000.0",
-        "minimum_lumisections = 500": "minimum_lumisections = 80",
+        "minimum_lumisections = 500": "minimum_lumisections = 90",
         "maximum_lumisections = 5000": "maximum_lumisections = 400",
         "epochs = 20": "epochs = 6",
         "127.0.0.1:8080": f"127.0.0.1:{web_port}",

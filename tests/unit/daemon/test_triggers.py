@@ -1,0 +1,197 @@
+"""What a candidate may learn from, and when one is asked for."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from apscheduler.triggers.cron import CronTrigger
+
+from daemon.config import Settings
+from daemon.ledger import FileTaken, Ledger, Outcome
+from daemon.lifecycle import facts as f
+from daemon.policy_file import load_policy
+from daemon.triggers import FOREVER, Triggers, quarantined
+
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+STREAM, SLOT = "ZeroBias", "L1_AXO"
+
+
+class Eyes:
+    """Sees no candidate but those of the ledger, and an empty board."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def candidates(self) -> list[Any]:
+        from daemon.lifecycle import fold
+
+        return [
+            fold(one.fact for one in self._ledger.facts(subject=subject))
+            for subject in self._ledger.subjects("candidate_requested")
+        ]
+
+    def running(self) -> str:
+        return ""
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    with Ledger.open(f"sqlite:///{tmp_path}/ledger.db") as opened:
+        yield opened
+
+
+def alarm(verdict: str, run: int = 10, lumisection: int = 22, onset: tuple[int, int] = (10, 20)) -> dict[str, Any]:
+    return {
+        "verdict": verdict,
+        "run": run,
+        "lumisection": lumisection,
+        "onset": {"run": onset[0], "lumisection": onset[1]},
+        "text": "e/gamma scale -2 %",
+    }
+
+
+def raised(verdict: str, **more: Any) -> f.AlarmRaised:
+    return f.AlarmRaised(at=NOON, actor="daemon", stream=STREAM, alarm_id=f"a:{verdict}", alarm=alarm(verdict, **more))
+
+
+def fault() -> f.FaultOpened:
+    body = alarm("broken_detector")
+    return f.FaultOpened(
+        at=NOON, actor="daemon", stream=STREAM, alarm_id="a:b", alarm=body, onset_run=10, onset_lumisection=20
+    )
+
+
+def closed(run: int, lumisection: int) -> f.FaultClosed:
+    return f.FaultClosed(
+        at=NOON,
+        actor="cleo",
+        stream=STREAM,
+        alarm_id="a:b",
+        person="cleo",
+        reason="mended",
+        until_run=run,
+        until_lumisection=lumisection,
+    )
+
+
+def fill(ledger: Ledger, lumisections: int, *, run: int = 10, certified: bool | None = True) -> None:
+    outcomes = [
+        Outcome(
+            stream=STREAM,
+            run=run,
+            lumisection=number,
+            result="watched",
+            reason="",
+            events=100,
+            fill=1,
+            pileup=50.0,
+            certified=certified,
+            events_path=f"/events/{run}/{number}.npy",
+            events_sha256="0" * 64,
+            file_sha256=f"{run:064d}",
+        )
+        for number in range(1, lumisections + 1)
+    ]
+    file = FileTaken(path=f"run{run}", sha256=f"{run:064d}", bytes=1, stream=STREAM, outcome="accepted", at=NOON)
+    assert ledger.take_file(file, outcomes, None, ())
+
+
+def triggers(ledger: Ledger, *, minimum: int = 10) -> Triggers:
+    settings = Settings()
+    retrain = settings.retrain.model_copy(update={"minimum_lumisections": minimum, "maximum_lumisections": 100})
+    return Triggers(settings.model_copy(update={"retrain": retrain}), ledger, Eyes(ledger), load_policy(), owner="t")  # type: ignore[arg-type]  # the eyes see what the test needs
+
+
+def asked(ledger: Ledger) -> list[f.CandidateRequested]:
+    facts = [one.fact for one in ledger.facts(kind="candidate_requested")]
+    return [fact for fact in facts if isinstance(fact, f.CandidateRequested)]
+
+
+def test_an_open_fault_quarantines_from_its_onset_less_a_margin_without_end():
+    assert quarantined([fault()], margin=2) == [((10, 18), FOREVER)]
+
+
+def test_a_closed_fault_keeps_its_lumisections_out_for_good():
+    assert quarantined([fault(), closed(12, 7)], margin=2) == [((10, 18), (12, 7))]
+
+
+def test_a_transient_keeps_only_itself_out():
+    assert quarantined([raised("transient")], margin=2) == [((10, 18), (10, 22))]
+
+
+def test_a_real_shift_asks_for_one_candidate_from_its_onset_on(ledger):
+    fill(ledger, 40)
+    ledger.append(STREAM, (raised("real_shift"),))
+    watch = triggers(ledger)
+    watch.step(NOON)
+    watch.step(NOON + timedelta(days=3))
+
+    assert [fact.trigger for fact in asked(ledger)] == ["drift"]
+    assert asked(ledger)[0].recipe["lumisections"] == [[10, 20, 40]]
+
+
+def test_a_real_shift_waits_until_there_is_enough_to_learn_from(ledger):
+    fill(ledger, 40)
+    ledger.append(STREAM, (raised("real_shift"),))
+    watch = triggers(ledger, minimum=30)
+    watch.step(NOON)
+
+    assert asked(ledger) == []
+    assert "21 certified lumisections" in watch.waiting_for
+
+
+def test_a_broken_detector_asks_for_nothing_and_blocks_everything(ledger):
+    fill(ledger, 40)
+    ledger.append(STREAM, (raised("broken_detector"), fault(), raised("real_shift")))
+    ledger.add_work("train", NOON, {"trigger": "manual", "initiator": "ada", "reason": "because"})
+    watch = triggers(ledger)
+    watch.step(NOON)
+
+    assert asked(ledger) == []
+    assert "held to be broken" in watch.waiting_for
+
+
+def test_silence_of_the_certification_is_not_consent(ledger):
+    fill(ledger, 40, certified=None)
+
+    assert triggers(ledger).lessons(None) == []
+
+
+def test_a_manual_wish_is_answered_once_and_survives_a_restart(ledger):
+    fill(ledger, 40)
+    ledger.add_work("train", NOON, {"trigger": "manual", "initiator": "ada", "reason": "new menu"})
+    triggers(ledger).step(NOON)
+    triggers(ledger).step(NOON)
+
+    assert [(fact.initiator, fact.reason) for fact in asked(ledger)] == [("ada", "new menu")]
+
+
+def test_a_tick_of_the_schedule_is_one_piece_of_work_however_often_it_fires(ledger):
+    watch = triggers(ledger)
+    cron = CronTrigger.from_crontab("0 6 * * 1", timezone="UTC")
+
+    assert watch.tick(cron, NOON) is True
+    assert watch.tick(cron, NOON + timedelta(seconds=20)) is False
+
+
+def test_the_drift_trigger_cools_down_but_a_person_need_not_wait(ledger):
+    fill(ledger, 40)
+    ledger.append(STREAM, (raised("real_shift"),))
+    triggers(ledger).step(NOON)
+    first = asked(ledger)[0]
+    failed = f.TrainingFailed(at=NOON, actor="daemon", reason="disk full", attempt=1)
+    ledger.append(first.candidate, (failed, f.GivenUp(at=NOON, actor="daemon", reason="three times")))
+    fill(ledger, 40, run=11)
+    later = replace(raised("real_shift", run=11, lumisection=9, onset=(11, 5)), alarm_id="a:later")
+    ledger.append(STREAM, (later,))
+    watch = triggers(ledger)
+    watch.step(NOON + timedelta(hours=1))
+
+    assert len(asked(ledger)) == 1
+    assert "cooling down" in watch.waiting_for
+
+    ledger.add_work("train", NOON, {"trigger": "manual", "initiator": "ada", "reason": "cannot wait"})
+    watch.step(NOON + timedelta(hours=1))
+
+    assert [fact.trigger for fact in asked(ledger)] == ["drift", "manual"]
