@@ -76,9 +76,9 @@ class Killer(threading.Thread):
     def run(self) -> None:
         """Kill until the quota is done or the play is over."""
         while self._left and not self.over.wait(self._rng.choice([0.3, 1.0, 3.0, 8.0]) * self._rng.random() + 0.05):
-            self._daemon.kill()
-            self._left -= 1
-            self.done += 1
+            if self._daemon.kill():
+                self._left -= 1
+                self.done += 1
 
 
 def differences(one: Any, other: Any) -> list[str]:
@@ -108,14 +108,14 @@ def main() -> int:
     prepared, started = chosen.folder / "prepared", time.monotonic()
     if not (chosen.keep and (prepared / "retrigger.toml").exists()):
         prepare(prepared, print)
-    undisturbed = copy_of(prepared, chosen.folder / "undisturbed")
+    undisturbed = copy_of(prepared, chosen.folder / "play")  # one place for all: outcomes are digested with their paths
     _play(undisturbed, Daemon(undisturbed, page=False))
     expected = story(undisturbed)
     print(f"undisturbed: {len(expected['outcomes'])} lumisections, {len(expected['facts'])} facts")
     rng, killed, bad, number = random.Random(chosen.seed), 0, 0, 0
     while killed < chosen.kills:
         number += 1
-        path = copy_of(prepared, chosen.folder / "killed")
+        path = copy_of(prepared, chosen.folder / "play")
         daemon = Daemon(path, page=False)
         killer = Killer(daemon, min(chosen.kills_per_play, chosen.kills - killed), rng)
         killer.start()

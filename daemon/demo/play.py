@@ -40,11 +40,14 @@ class Daemon:
                 self._child = subprocess.Popen(self._words, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
             self.starts += 1
 
-    def kill(self) -> None:
-        """Kill it as a power cut would: no signal handler runs."""
-        if self._child is not None:
-            self._child.kill()
-            self._child.wait()
+    def kill(self) -> bool:
+        """Kill it as a power cut would: no signal handler runs.  Returns whether there was anything to kill."""
+        child = self._child
+        if child is None or child.poll() is not None:
+            return False
+        child.kill()
+        child.wait()
+        return True
 
     def stop(self) -> None:
         """Ask it to end, as an operator would."""

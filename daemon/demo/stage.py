@@ -98,7 +98,8 @@ def configure(folder: Path, *, metrics_port: int, web_port: int) -> Path:
         "target_rate_hz = 1000.0": "target_rate_hz = 200000.0",
         "minimum_lumisections = 500": "minimum_lumisections = 90",
         "maximum_lumisections = 5000": "maximum_lumisections = 400",
-        "epochs = 20": "epochs = 6",
+        "epochs = 20": "epochs = 10",
+        "batch_events = 4096": "batch_events = 768",
         "127.0.0.1:8080": f"127.0.0.1:{web_port}",
         "127.0.0.1:9108": f"127.0.0.1:{metrics_port}",
     }
