@@ -76,7 +76,7 @@ def dossier(
     ]
     if candidate.gates is not None and not gates:
         against.append("No gate was run, and an empty list never passes.")
-    if not candidate.terminal:
+    if not candidate.terminal and candidate.phase is not Phase.LIVE:  # nothing is asked about what runs
         against += _not_as_proposed(candidate, world, policy, problem)
     against += [f"In its record: {oddity}." for oddity in candidate.oddities]
     against += [f"A detector fault is open: {one}. Nothing is deployed meanwhile." for one in world.open_faults]

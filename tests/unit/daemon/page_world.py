@@ -93,7 +93,7 @@ class PageWorld:
     sight: Sight
     champion: bundles.Bundle
     now: datetime = NOON
-    policy: Any = field(default_factory=load_policy)
+    policy: Any = field(default_factory=lambda: replace(load_policy(), required_gates=()))
 
     @classmethod
     def build(cls, folder: Path) -> "PageWorld":

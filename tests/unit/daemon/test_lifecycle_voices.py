@@ -208,7 +208,7 @@ def shipped():
 def test_any_change_of_the_policy_changes_its_id_and_a_comment_does_not():
     text = shipped()
 
-    assert parse_policy(text + "\n# a remark\n").id == POLICY.id
+    assert parse_policy(text + "\n# a remark\n").id == parse_policy(text).id
     assert parse_policy(text.replace("ttl_hours = 24.0", "ttl_hours = 23.0")).id != POLICY.id
     assert parse_policy(text.replace('"RAMP DOWN", ', "")).id != POLICY.id
 
