@@ -67,6 +67,10 @@ class Box:
             "phi": [round(edge, 3) for edge in self.phi],
         }
 
+    def words(self) -> str:
+        """Return the region as an expert reads it out."""
+        return f"eta {self.eta[0]:.2f} to {self.eta[1]:.2f}, phi {self.phi[0]:.2f} to {self.phi[1]:.2f}"
+
     def overlap(self, other: "Box") -> float:
         """Return intersection over union of the two areas, azimuth taken around the circle."""
 

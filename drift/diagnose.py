@@ -217,10 +217,7 @@ def _broken_region(window: Window, region: _Region) -> Diagnosis:
     box = physical(region.box, window.grids[region.object])
     left = region.box.left
     what = f"{region.object} loss of {1 - left:.0%}" if left < 1 else f"{left:.1f} times the usual {region.object}"
-    text = (
-        f"{what} in eta {box.eta[0]:.2f} to {box.eta[1]:.2f}, phi {box.phi[0]:.2f} to {box.phi[1]:.2f}, "
-        "against the rest of the same rings"
-    )
+    text = f"{what} in {box.words()}, against the rest of the same rings"
     many = [kind for kind in window.maps if kind != region.object]
     against = f"{' and '.join(many)} were not asked to agree" if many else "nothing measured"
     return Diagnosis(BROKEN, region.object, region.onset, box, text, against, region.box.log_ratio)

@@ -71,7 +71,9 @@ class Alarm:
         named = []
         for one in self.contributors:
             key = "region" if one.kind in {"cell", "phi", "eta"} else "feature"
-            named.append({key: one.name, "object": one.object, "log_evidence": round(one.log_evidence, 2)})
+            boxed = one.kind == "cell" and self.box is not None and self.box.object == one.object
+            name = self.box.words() if boxed and self.box is not None else one.name
+            named.append({key: name, "object": one.object, "log_evidence": round(one.log_evidence, 2)})
         return {
             "type": "alarm",
             "stream": self.stream,

@@ -1,0 +1,109 @@
+"""What the command line says to a person who makes mistakes, and to a script."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+def retrigger(*words: object, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "daemon", *map(str, words)], capture_output=True, text=True, check=False, input=stdin
+    )
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    home = tmp_path_factory.mktemp("cli") / "home"
+    assert retrigger("init", home).returncode == 0
+    return home / "retrigger.toml"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("frob",),
+        ("simulate", "--fills", "many", "out"),
+        ("history", "--run", "1"),
+        ("scan", "nowhere.root", "--reference", "nothing.npz"),
+        ("show", "c-0001"),
+    ],
+)
+def test_wrong_use_is_one_readable_line_and_status_2(words, tmp_path):
+    answer = subprocess.run(
+        [sys.executable, "-m", "daemon", *words], capture_output=True, text=True, check=False, cwd=tmp_path,
+        env={"PYTHONPATH": ":".join(sys.path), "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+
+    assert answer.returncode == 2
+    assert answer.stderr.startswith("retrigger: ")
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_traceback_is_shown_when_asked_for(tmp_path):
+    answer = retrigger("--debug", "scan", tmp_path / "x.root", "--reference", "y", "--config", tmp_path / "z.toml")
+
+    assert answer.returncode == 2
+    assert "Traceback" in answer.stderr
+
+
+def test_init_does_not_overwrite_a_configuration(config):
+    answer = retrigger("init", config.parent)
+
+    assert answer.returncode == 2
+    assert "already there" in answer.stderr
+
+
+def test_an_unknown_place_in_the_record_leaves_with_1(config):
+    answer = retrigger("history", "--config", config, "--run", 1, "--lumisection", 1, "--json")
+
+    assert answer.returncode == 1
+    assert json.loads(answer.stdout)["digest"] == ""
+
+
+def test_the_empty_record_verifies(config):
+    answer = retrigger("audit", "verify", "--config", config, "--json")
+
+    assert answer.returncode == 0
+    assert json.loads(answer.stdout)["problems"] == []
+
+
+def test_the_doctor_names_everything_that_is_missing(config):
+    answer = retrigger("doctor", "--config", config, "--json")
+    missing = {one["what"] for one in json.loads(answer.stdout)["findings"] if not one["good"]}
+
+    assert answer.returncode == 1
+    assert missing >= {"reference", "beam mode", "champion", "people"}
+
+
+def test_only_a_root_opens_accounts_once_there_is_one(config):
+    first = retrigger(
+        "people", "add", "rita", "--role", "root", "--config", config, "--password-stdin", stdin="a long secret\n"
+    )
+    refused = retrigger(
+        "people", "add", "mallory", "--role", "root", "--config", config, "--password-stdin", "--person", "mallory",
+        stdin="another secret\n",
+    )  # fmt: skip
+    allowed = retrigger(
+        "people", "add", "bo", "--role", "trigger_oncall", "--config", config, "--password-stdin", "--person", "rita",
+        stdin="a long secret\nhis own secret\n",
+    )  # fmt: skip
+
+    assert first.returncode == 0, first.stderr
+    assert refused.returncode == 2
+    assert allowed.returncode == 0, allowed.stderr
+    names = [
+        json.loads(line)["name"]
+        for line in retrigger("people", "list", "--config", config, "--json").stdout.splitlines()
+    ]
+    assert sorted(names) == ["bo", "rita"]
+
+
+def test_pausing_takes_a_person_with_a_role_and_is_in_the_record(config):
+    nobody = retrigger(
+        "pause", "--reason", "x", "--config", config, "--person", "eve", "--password-stdin", stdin="no\n"
+    )
+
+    assert nobody.returncode == 2
+    assert "Traceback" not in nobody.stderr
