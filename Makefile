@@ -25,9 +25,9 @@ $(READY): requirements.lock constraints.txt pyproject.toml
 	  echo "retrigger: needs Python 3.11 or newer, found $$($(PYTHON) --version); name one with make PYTHON=/path/to/python3.11"; exit 1; }
 	@[ -x $(PY) ] || $(PYTHON) -m venv $(VENV)
 	@echo "retrigger: installing into $(VENV) (a few minutes the first time)"
-	@$(PY) -m pip install --quiet --disable-pip-version-check -r constraints.txt
-	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
-	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(PY) -m pip install -qq --disable-pip-version-check -r constraints.txt
+	@$(PY) -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@$(PY) -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 debian-demo:
@@ -62,7 +62,7 @@ week: setup ## a simulated week of full-length fills for each scenario: alarms, 
 
 pools: ## regenerate the particle pools with Pythia (for whoever wants to)
 	@$(PYTHON) -m venv .venv-pythia
-	@.venv-pythia/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: pythia8mc==8.317.2 numpy awkward pyarrow
+	@.venv-pythia/bin/python -m pip install -qq --disable-pip-version-check --only-binary :all: pythia8mc==8.317.2 numpy awkward pyarrow
 	@.venv-pythia/bin/python drift/simulate/make_pools.py
 
 dashboards: setup ## regenerate the committed Grafana JSON
