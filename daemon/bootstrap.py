@@ -50,9 +50,10 @@ def finish(
         VerdictError: The chain refused what it built.
     """
     runner.start(folder)
-    while (state := runner.look(folder, utc_now())).phase == "running":
+    while (state := runner.look(folder, utc_now())).phase in {"running", "absent"}:
         say(state)
         time.sleep(look_every_s)
+        runner.start(folder)
     if state.result is None:
         raise JobError(f"{folder}: the training process ended without a result: {state.text}; see {folder}/log.txt")
     result = dict(state.result)

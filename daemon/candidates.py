@@ -12,7 +12,7 @@ from typing import Any
 
 from daemon import shelf
 from daemon.deploy import DeployTarget
-from daemon.errors import DeployError, LeadershipTakenError, StaleSequenceError
+from daemon.errors import DeployError, LeadershipTakenError, RetriggerError, StaleSequenceError
 from daemon.ledger import Lead, Ledger
 from daemon.lifecycle import Act, Candidate, Policy, World, decide, fold
 from daemon.lifecycle import facts as f
@@ -52,13 +52,27 @@ class Candidates:
         self._job_of = job_of
         self._lead = lead
         self._read: dict[str, int] = {}
+        self.troubles: dict[str, str] = {}
 
     def step(self, now: datetime) -> None:
         """Take every step that is due; return when each candidate waits or is done."""
         for _ in range(STEPS_PER_CYCLE):
-            moved = [self._advance(subject, now) for subject in self._ledger.subjects("candidate_requested")]
+            moved = [self._try(subject, now) for subject in self._ledger.subjects("candidate_requested")]
             if not any(moved):
                 return
+
+    def _try(self, subject: str, now: datetime) -> bool:
+        """Advance one candidate; what goes wrong with it holds up no other and is told by `troubles`."""
+        try:
+            moved = self._advance(subject, now)
+        except LeadershipTakenError:
+            raise
+        except (RetriggerError, RetrainError, OSError) as error:
+            log.warning("%s cannot go on: %s", subject, error)
+            self.troubles[subject] = str(error)
+            return False
+        self.troubles.pop(subject, None)
+        return moved
 
     def _advance(self, subject: str, now: datetime) -> bool:
         """Take one step of one candidate; return whether its facts changed."""
@@ -99,8 +113,9 @@ class Candidates:
     def _train(self, candidate: Candidate, now: datetime) -> bool:
         folder = self.folder(candidate)
         try:
-            write_job(folder, self._job_of(candidate))
-        except (RetrainError, OSError) as error:
+            if not (folder / "job.json").exists():  # certification may change while it trains; `stale` sees to that
+                write_job(folder, self._job_of(candidate))
+        except (RetriggerError, RetrainError, OSError) as error:
             return self._failed(candidate, str(error), now)
         state = self._runner.look(folder, now)
         if state.phase == "absent":

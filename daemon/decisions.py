@@ -11,7 +11,7 @@ from typing import Protocol
 
 from daemon.errors import RefusedError, StaleSequenceError
 from daemon.ledger import Ledger
-from daemon.lifecycle import Candidate, Fact, Policy, World, fold
+from daemon.lifecycle import Candidate, Fact, Phase, Policy, World, fold
 from daemon.lifecycle import approve as may_approve
 from daemon.lifecycle import ask_rollback as may_roll_back
 from daemon.lifecycle import facts as f
@@ -38,7 +38,9 @@ def code_of(candidate: Candidate) -> str:
     Empty when no request is open.  Its last four letters change with every request, so that a code noted down for an
     older one does not fit.
     """
-    return f"{candidate.id}-{candidate.request.request_id[:4]}" if candidate.request else ""
+    if candidate.request is None or candidate.phase is not Phase.PENDING_APPROVAL:
+        return ""
+    return f"{candidate.id}-{candidate.request.request_id[:4]}"
 
 
 def missing_roles(candidate: Candidate) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ One file is one transaction (docs/adr/0002).  A file is held while earlier lumis
 come, and never longer than its grace.  Nothing here decides what an alarm leads to.
 """
 
+import contextlib
 import hashlib
 import logging
 import re
@@ -145,8 +146,14 @@ class Intake:
             return reason
         self._record(delivered, contents, conditions, now)
         self._contents = None
+        self._forget(delivered, contents.sha256)
         self._source.settle(delivered)
         return ""
+
+    def _forget(self, delivered: Delivered, sha256: str) -> None:
+        """Drop what was noted while this file waited."""
+        for what in (f"gap:{delivered.name}", f"conditions:{sha256}"):
+            self._held_since.pop(what, None)
 
     def _taken_before(self, delivered: Delivered, now: datetime) -> bool:
         """Whether these very bytes have their outcome; then they are not read again, under whatever name they come."""
@@ -156,7 +163,7 @@ class Intake:
         except OSError:
             return False
         before = self._ledger.file_taken(sha256)
-        if before is None:
+        if before is None or before.outcome == "quarantined":  # put back by a person: it gets another chance
             return False
         if before.path != delivered.origin:
             log.info("%s is %s again", delivered.name, before.path)
@@ -194,11 +201,13 @@ class Intake:
             (),
         )
         self._source.quarantine(delivered, why, now)
+        self._forget(delivered, sha256)
         return ""
 
     def _record(
         self, delivered: Delivered, contents: FileContents, conditions: Sequence[Conditions | None], now: datetime
     ) -> None:
+        self._watch = self._restore(self._ledger.watch_state(self._stream))  # whatever a failed attempt left in it
         self._listen_anew()
         latest = self._ledger.latest(self._stream) or (0, 0)
         known = self._ledger.recorded(self._stream, [(one.run, one.lumisection) for one in contents.lumisections])
@@ -228,6 +237,8 @@ class Intake:
             log.info("%s was taken before", delivered.name)
             self._watch = self._restore(self._ledger.watch_state(self._stream))
             return
+        with contextlib.suppress(OSError):  # it may be gone by now; then its age is unknown
+            self.view.newest = datetime.fromtimestamp(delivered.path.stat().st_mtime, tz=now.tzinfo)
         log.info(
             "took %s: %d lumisections, %d events", delivered.name, len(outcomes), sum(one.events for one in outcomes)
         )

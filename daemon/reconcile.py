@@ -39,6 +39,7 @@ from drift.watch import Watch
 from retrain.errors import RetrainError
 
 log = logging.getLogger("retrigger.loop")
+TROUBLE = "in trouble: "
 
 
 class Loop:
@@ -87,6 +88,7 @@ class Loop:
         )
         self._view = LoopView(started=started)
         self._certified_by: ConditionsTable | None = None
+        self._troubles: dict[str, str] = {}
         self._budget = math.log(1.0 / settings.drift.false_alarms_per_lumisection)
 
     def turn(self, now: datetime) -> int:
@@ -98,17 +100,32 @@ class Loop:
                 self._parts.ledger.certify(_certifications(table), now)
                 self._certified_by = table
             taken = self._intake.step(table, now)
-        except (DriftError, OSError) as error:
-            log.warning("intake failed and is tried again: %s", error)
-        for part in (self.triggers.step, self._candidates.step):
+            self._troubles.pop("intake", None)
+        except LeadershipTakenError:
+            raise
+        except (RetriggerError, DriftError, OSError) as error:
+            self._trouble("intake", error)
+        for name, part in (("triggers", self.triggers.step), ("candidates", self._candidates.step)):
             try:
                 part(now)
-            except (LeadershipTakenError, KeyboardInterrupt):
+                self._troubles.pop(name, None)
+            except LeadershipTakenError:
                 raise
             except (RetriggerError, RetrainError, DriftError, OSError) as error:
-                log.warning("%s failed and is tried again: %s", part.__qualname__, error)
+                self._trouble(name, error)
         self._say(now)
         return taken
+
+    def _trouble(self, part: str, error: Exception) -> None:
+        """Log an error once, show it in the status until it is over, and try again next turn."""
+        if self._troubles.get(part) != str(error):
+            log.warning("%s failed and is tried again each turn: %s", part, error)
+        self._troubles[part] = str(error)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a training runs."""
+        return self._runner.busy
 
     def _say(self, now: datetime) -> None:
         settings, seen = self._parts.settings, self._intake.view
@@ -131,11 +148,13 @@ class Loop:
         notify("WATCHDOG=1", status(self._view.doing))
 
     def _sentence(self) -> str:
+        for part, error in {**self._troubles, **self._candidates.troubles}.items():
+            return f"{TROUBLE}{part}: {error}"
         waiting = list(self._intake.view.waiting.items())
         if waiting:
             name, reason = waiting[0]
             return f"{name} waits: {reason}"
-        return self.triggers.waiting_for or f"watching {self._parts.settings.stream.name}"
+        return self.triggers.waiting_for or self.triggers.refused or f"watching {self._parts.settings.stream.name}"
 
     def snapshot(self, now: datetime) -> Snapshot:
         """Return the figures of this instant, for a scrape."""
@@ -175,13 +194,16 @@ def run(parts: Parts, *, until_idle: bool = False, clock: Callable[[], datetime]
                 server = serve_metrics(settings.metrics.listen, lambda: loop.snapshot(clock()))
             clockwork = loop.triggers.clockwork()
             notify("READY=1")
+            idle_since = clock()
             try:
                 while not stop.is_set():
                     taken = loop.turn(clock())
-                    if until_idle and not taken:
-                        break
+                    if taken or loop.busy:
+                        idle_since = clock()
+                    if until_idle and (clock() - idle_since).total_seconds() > settings.source.stable_s:
+                        break  # long enough for any file that is there to have counted as closed
                     if not taken:
-                        loop.wait(settings.source.poll_s)
+                        loop.wait(min(settings.source.poll_s, 1.0) if until_idle else settings.source.poll_s)
             finally:
                 notify("STOPPING=1")
                 if clockwork is not None:

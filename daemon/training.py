@@ -93,15 +93,18 @@ class SubprocessRunner:
 
     def look(self, folder: Path, now: datetime) -> JobState:
         """See `JobRunner.look`; a job without a sign of life for `stalled_s` is killed and reported dead."""
+        child = self._children.get(folder)
+        ended = child is not None and child.poll() is not None  # asked first: a result may come between two looks
         if (folder / "result.json").exists():
             return JobState("finished", result=json.loads((folder / "result.json").read_text(encoding="utf-8")))
-        child = self._children.get(folder)
         if child is None:
             return JobState("absent")
-        if child.poll() == BUSY:  # a process of a daemon that was killed is still ending; begin again next turn
+        if (
+            ended and child.returncode == BUSY
+        ):  # a process of a daemon that was killed is still ending; begin again next turn
             del self._children[folder]
             return JobState("absent")
-        if child.poll() is not None:
+        if ended:
             return JobState("dead", text=self._last_line(folder))
         progress = self._progress(folder)
         sign = max(
@@ -116,6 +119,11 @@ class SubprocessRunner:
             fraction=float(progress.get("fraction", 0.0)),
             text=str(progress.get("text", "")),
         )
+
+    @property
+    def busy(self) -> bool:
+        """Whether any child of this runner lives."""
+        return any(child.poll() is None for child in self._children.values())
 
     def stop(self) -> None:
         """See `JobRunner.stop`."""

@@ -49,6 +49,7 @@ class Triggers:
         self._policy = policy
         self._owner = owner
         self.waiting_for = ""
+        self.refused = ""
 
     def clockwork(self) -> BackgroundScheduler | None:
         """Return a running scheduler that queues one work row a tick, or None without a cron expression."""
@@ -75,6 +76,7 @@ class Triggers:
                 self._ask(asked, now)
             except RefusedError as refusal:
                 log.warning("no candidate for %s: %s", asked.reason, refusal)
+                self.refused = f"no candidate for {asked.initiator} ({asked.reason}): {refusal}"
                 self._ledger.fail_work(work, str(refusal), now)
                 continue
             self._ledger.finish_work(work, now)
@@ -88,10 +90,12 @@ class Triggers:
         """Real shifts that no candidate was asked for yet; the latest one speaks for those before it."""
         stream = self._settings.stream.name
         answered = {candidate.reason for candidate in self._sight.candidates() if candidate.trigger == "drift"}
-        raised = [one.fact for one in self._ledger.facts(subject=stream, kind="alarm_raised")]
+        facts = [one.fact for one in self._ledger.facts(subject=stream)]
+        raised = [fact for fact in facts if isinstance(fact, f.AlarmRaised)]
+        closed = {fact.alarm_id for fact in facts if isinstance(fact, f.FaultClosed)}
         asked = []
         for fact in raised:
-            if not isinstance(fact, f.AlarmRaised) or fact.alarm.get("verdict") != "real_shift":
+            if fact.alarm.get("verdict") != "real_shift" or fact.alarm_id in closed:
                 continue
             onset: Mapping[str, Any] = fact.alarm["onset"]
             reason = f"{fact.alarm_id}: {fact.alarm.get('text', 'real shift')}"

@@ -124,7 +124,7 @@ def alarms(*, config_file: ConfigFile = Path("retrigger.toml"), json: Json = Fal
 
 @app.command()
 def status(*, config_file: ConfigFile = Path("retrigger.toml"), json: Json = False) -> None:
-    """Say where the daemon stands; exit 1 when it has not turned for a minute or a fault is open."""
+    """Say where the daemon stands; exit 1 when it is in trouble, stands still for a minute, or a fault is open."""
     with parts(config.load(config_file)) as ready:
         now = utc_now()
         view = last_loop_view(ready.ledger)
@@ -149,7 +149,7 @@ def status(*, config_file: ConfigFile = Path("retrigger.toml"), json: Json = Fal
         say.machine(tree)
     else:
         _status_words(tree, stream, slot)
-    if age_s is None or age_s > 60.0 or standing:
+    if age_s is None or age_s > 60.0 or standing or str(tree["doing"]).startswith("in trouble"):
         raise typer.Exit(say.BAD_VERDICT)
 
 

@@ -123,11 +123,15 @@ def _outcomes_digest(outcomes: Iterable[Outcome]) -> str:
 
 
 def _taken(connection: Connection, file: FileTaken) -> bool:
+    """Whether these bytes have this fate already.  A quarantined file may be delivered again and then accepted."""
     query = select(t.files.c.id).where(t.files.c.sha256 == file.sha256)
+    here, fate = t.files.c.path == file.path, t.files.c.outcome
     if file.outcome == "duplicate":
-        query = query.where(t.files.c.path == file.path)
+        query = query.where(here, fate != "quarantined")
+    elif file.outcome == "accepted":
+        query = query.where(or_(fate == "accepted", and_(here, fate == "duplicate")))
     else:
-        query = query.where(or_(t.files.c.outcome != "duplicate", t.files.c.path == file.path))
+        query = query.where(or_(fate != "duplicate", here))
     return connection.execute(query.limit(1)).first() is not None
 
 
@@ -191,7 +195,12 @@ def recorded(connection: Connection, stream: str, pairs: Iterable[tuple[int, int
 
 def file_taken(connection: Connection, sha256: str) -> FileTaken | None:
     """Return the fate of the file with these bytes, None if it was never taken."""
-    query = select(t.files).where(t.files.c.sha256 == sha256).order_by(t.files.c.id).limit(1)
+    query = (
+        select(t.files)
+        .where(t.files.c.sha256 == sha256)
+        .order_by(t.files.c.outcome != "accepted", t.files.c.id)
+        .limit(1)
+    )
     row = connection.execute(query).first()
     return _file(row) if row else None
 
@@ -229,6 +238,8 @@ def check_files(connection: Connection) -> list[str]:
         if not isinstance(entry, FileRecorded) or entry.outcome == "duplicate":
             continue
         told.add(entry.sha256)
+        if entry.outcome != "accepted":
+            continue
         rows = connection.execute(select(t.outcomes).where(t.outcomes.c.file_sha256 == entry.sha256)).all()
         if _outcomes_digest(_as_written(row) for row in rows) != entry.outcomes_digest:
             problems.append(

@@ -59,13 +59,13 @@ files = Table(
     Column("code", String(60), nullable=False),
     Column("reason", Text, nullable=False),
     Column("at", String(32), nullable=False),
-    UniqueConstraint("sha256", "path", name="files_once_per_path"),
+    UniqueConstraint("sha256", "path", "outcome", name="files_once_per_path"),
     Index(
         "files_taken_once",
         "sha256",
         unique=True,
-        sqlite_where=text("outcome <> 'duplicate'"),
-        postgresql_where=text("outcome <> 'duplicate'"),
+        sqlite_where=text("outcome = 'accepted'"),
+        postgresql_where=text("outcome = 'accepted'"),
     ),
 )
 

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from drift.errors import SimulationError
 from drift.simulate.detector import Detector
 from drift.simulate.grid import region, row_centres
 from drift.simulate.timeline import COLUMNS, Fill, Lumisection, prescale_index
@@ -19,7 +20,7 @@ from drift.simulate.towers import BeamSpot
 Parameters = Mapping[str, float]
 
 
-class ScenarioError(ValueError):
+class ScenarioError(SimulationError, ValueError):
     """A scenario is unknown or a parameter of it is."""
 
 

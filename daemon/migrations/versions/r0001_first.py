@@ -67,16 +67,16 @@ def _intake(big: sa.types.TypeEngine[int]) -> None:
         sa.Column("code", sa.String(60), nullable=False),
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("at", sa.String(32), nullable=False),
-        sa.UniqueConstraint("sha256", "path", name="files_once_per_path"),
+        sa.UniqueConstraint("sha256", "path", "outcome", name="files_once_per_path"),
     )
-    not_duplicate = sa.text("outcome <> 'duplicate'")
+    accepted = sa.text("outcome = 'accepted'")
     op.create_index(
         "files_taken_once",
         "files",
         ["sha256"],
         unique=True,
-        sqlite_where=not_duplicate,
-        postgresql_where=not_duplicate,
+        sqlite_where=accepted,
+        postgresql_where=accepted,
     )
     op.create_table(
         "outcomes",
