@@ -95,7 +95,8 @@ class Decision:
     """What one lumisection amounts to.
 
     Attributes:
-        state: ``quiet``, ``warn``, ``alarm``, ``out_of_support``, ``data_gap`` or ``excluded``.
+        state: ``quiet``, ``warn``, ``alarm``, ``out_of_support``, ``data_gap``, ``excluded``, or ``contract`` when
+            input columns break their promises behind an alarm that was told before.
         reason: Why, in words; empty when quiet.
         log_evidence: Natural log of the evidence after it.
         alarm: The alarm, at the one lumisection at which it is told.
@@ -247,6 +248,8 @@ class Watch:
             words = (
                 f"told at run {told.run} lumisection {told.lumisection} ({told.verdict}); acknowledge to listen anew"
             )
+            if alarm is None and memory.seen and memory.seen[-1].broken:
+                return Decision("contract", f"input columns break their promises; {words}", level)
             return Decision("alarm", alarm.text if alarm is not None else words, level, alarm)
         if memory.pending is None and level >= self._limit:
             parts = self._evidence.contributors(self._weights, self.reference.streams.labels, self.reference.cells)

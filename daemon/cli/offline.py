@@ -39,9 +39,14 @@ def init(
         say.machine({"type": "initialised", "config": str(path), "ledger": settings.ledger.url})
         return
     say.words(f"Wrote {path} and an empty ledger.  Next:")
-    say.words(f"  retrigger simulate --scenario none --fills 6 --seed 1 {folder}/reference-fills   (or bring your own)")
-    say.words(f"  retrigger reference fit --config {path} --output {settings.drift.reference} {folder}/reference-fills")
-    say.words(f"  retrigger bootstrap --config {path} {folder}/reference-fills")
+    fills, asked = folder / "reference-fills", f"--config {path} --conditions {folder}/reference-fills/conditions"
+    say.words(
+        f"  retrigger simulate --scenario none --fills 6 --lumisections 60 --seed 1 {fills}   (or bring your own)"
+    )
+    say.words(f"  retrigger reference fit {asked} --output {settings.drift.reference} {fills}/incoming")
+    say.words(f"  retrigger bootstrap {asked} {fills}/incoming")
+    say.words(f"  retrigger import-champion --config {path} {settings.state}/bundles/DIGEST")
+    say.words(f"  retrigger people add NAME --role ml_expert --config {path}   (and a trigger_oncall)")
     say.words(f"  retrigger run --config {path}")
 
 

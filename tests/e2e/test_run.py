@@ -250,3 +250,48 @@ def test_a_scan_of_a_damaged_file_leaves_with_1_and_names_it(home, live, tmp_pat
     )
 
     assert [one["path"] for one in lines[-1]["quarantined"]] == [str(broken)]
+
+
+def test_a_file_put_back_from_quarantine_is_read_again_and_counted(home, live):
+    deliver(home, *live.files)
+    sidecar = home / "incoming" / (live.files[-1].name + ".sha256")
+    right = sidecar.read_text()
+    sidecar.write_text("0" * 64 + right[64:])
+    run_once(home)
+    held = len(outcomes(home))
+    victim = home / "quarantine" / live.files[-1].name
+    sidecar.write_text(right)
+    victim.rename(home / "incoming" / victim.name)
+    run_once(home)
+
+    assert held == 20
+    assert len(outcomes(home)) == 24
+    assert retrigger("audit", "verify", "--config", home / "retrigger.toml")[0]["problems"] == []
+
+
+def test_a_full_disk_for_a_while_changes_neither_the_evidence_nor_the_record(home, live, tmp_path):
+    straight = Path(shutil.copytree(home, tmp_path / "straight"))
+    deliver(straight, *live.files)
+    run_once(straight)
+    deliver(home, *live.files)
+    blocked = home / "state" / "events"
+    blocked.write_text("a file where a folder should be, so that no event can be stored")
+    answer = subprocess.run(
+        [sys.executable, "-m", "daemon", "run", "--config", str(home / "retrigger.toml"), "--once", "--no-page"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    told = retrigger("status", "--config", home / "retrigger.toml", status=1)[0]["doing"]
+    blocked.unlink()
+    run_once(home)
+
+    assert answer.returncode == 0
+    assert told.startswith("in trouble: intake")
+    assert outcomes(home) == outcomes(straight)
+    assert watch_state(home) == watch_state(straight)
+
+
+def watch_state(home: Path) -> bytes:
+    with sqlite3.connect(home / "ledger.db") as base:
+        return base.execute("select state from watch_states").fetchone()[0]

@@ -195,3 +195,12 @@ def test_the_drift_trigger_cools_down_but_a_person_need_not_wait(ledger):
     watch.step(NOON + timedelta(hours=1))
 
     assert [fact.trigger for fact in asked(ledger)] == ["drift", "manual"]
+
+
+def test_a_shift_that_a_person_dismissed_is_not_trained_on(ledger):
+    fill(ledger, 40)
+    dismissed = replace(closed(10, 40), alarm_id="a:real_shift")
+    ledger.append(STREAM, (raised("real_shift"), dismissed))
+    triggers(ledger).step(NOON)
+
+    assert asked(ledger) == []
