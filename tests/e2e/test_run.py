@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -197,21 +198,26 @@ def test_kill_9_in_the_middle_loses_and_doubles_nothing(home, live, tmp_path):
     assert retrigger("audit", "verify", "--config", home / "retrigger.toml")[0]["problems"] == []
 
 
-def test_a_second_daemon_on_the_same_ledger_is_refused_in_one_line(home):
+def test_a_second_daemon_on_the_same_ledger_is_refused_in_one_line(home, tmp_path):
     command = [sys.executable, "-m", "daemon", "run", "--config", str(home / "retrigger.toml"), "--no-page"]
-    first = subprocess.Popen(command, stderr=subprocess.PIPE)
-    try:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(120)
+        first = subprocess.Popen(
+            command, stderr=subprocess.PIPE, env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")}
+        )
+        try:
+            while b"READY=1" not in systemd.recv(4096):
+                pass
             second = subprocess.run([*command, "--once"], capture_output=True, text=True, check=False)
-            if second.returncode == 2:
-                break
-        assert second.returncode == 2
-        assert "Traceback" not in second.stderr
-        assert second.stderr.strip().splitlines()[-1].startswith("retrigger: ")
-    finally:
-        first.terminate()
-        first.communicate(timeout=30)
+        finally:
+            first.terminate()
+            first.communicate(timeout=60)
+
+    assert second.returncode == 2
+    assert "Traceback" not in second.stderr
+    assert second.stderr.strip().splitlines()[-1].startswith("retrigger: ")
+    assert "another daemon leads" in second.stderr
     assert first.returncode == 0
 
 
