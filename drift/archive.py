@@ -5,11 +5,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from drift.benign import Benign
+from drift.benign import Benign, Swell
+from drift.breach import Promises
 from drift.cells import CellModel
 from drift.streams import StreamLabel, StreamModel, Template
 
-_KINDS = {kind.__name__: kind for kind in (Benign, CellModel, StreamLabel, StreamModel, Template)}
+_KINDS = {kind.__name__: kind for kind in (Benign, CellModel, Promises, StreamLabel, StreamModel, Swell, Template)}
 
 T = TypeVar("T")
 

@@ -1,9 +1,11 @@
-"""What a healthy detector does to the residual streams: slow wander within a fill, a new offset every fill.
+"""What a healthy detector does to the residual streams: a fast and a slow wander within a fill, anew every fill.
 
-Each standardised stream is modelled as measurement noise, plus an AR(1) wander that starts anew with each fill, plus an
-offset drawn once a fill.  Treating lumisections as independent instead costs thousands of false alarms (drift.md
-section 0).  The spreads are estimated from residuals of fills that had no part in their own expectation, pooled over
-streams that are alike by symmetry, and widened when there are few fills.  Nothing here knows what a stream means.
+Each standardised stream is modelled as measurement noise plus two AR(1) wanders, one over minutes and one over most of
+an hour; the slow one is also what a fill starts with, its offset.  Treating lumisections as independent instead costs
+thousands of false alarms (drift.md section 0), and a constant offset one false alarm a week of full-length fills: a
+calorimeter that breathes over an hour looks like a step to whoever expects it to stand still.  The spreads are
+estimated from residuals of fills that had no part in their own expectation, pooled over streams that are alike by
+symmetry, and widened when there are few fills.  Nothing here knows what a stream means.
 """
 
 from collections.abc import Sequence
@@ -11,17 +13,65 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import nnls
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 RHO = 0.9
-"""Correlation of the wander between neighbouring lumisections."""
-LAGS = (1, 2, 3, 4, 6, 8)
+"""Correlation of the fast wander between neighbouring lumisections."""
+SLOW_RHO = 0.99
+"""Correlation of the slow wander: forty minutes.  A fill's own offset is its value at the start of the fill."""
+LAGS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 SHIFTS = (0.7, 1.4, 2.8, 5.0)
 """Alternatives: a step, in units of the measurement noise of one lumisection."""
+LEAST_PAIRS = 40
+UPPER = 1.64
+"""Standard errors added to the slow variance: its 95 % upper limit is what counts as benign."""
+BLOCK = 16
+LEAST_APART = 0.3
+MOST_TILT = 1.5
+FACTOR = (0.5, 8.0)
+TELLING = 100.0
+"""Length of a fill, in lumisections, in which the two wanders can be told apart."""
 KAPPAS = (1.1, 1.25, 1.5, 2.0)
 CLIP = 8.0
+
+
+@dataclass(frozen=True, eq=False)
+class Swell:
+    """How benign wander depends on pileup.
+
+    Two things make it grow: the same change of a gain moves a stream more at one pileup than at another, and where few
+    fills have been the expectation itself carries what was those fills' own.
+
+    Attributes:
+        centre: Pileup in the middle of the reference.
+        half: Half the width of its range.
+        tilt: Slope of the logarithm of the wander's variance over half the range, shape ``(n_streams,)``.
+        mean: Mean of exp(tilt z) over the reference, by which variances are divided.
+        doubt: Covariance of a template's coefficients per unit variance of fill offsets, shape ``(degree + 1,) * 2``.
+    """
+
+    centre: float
+    half: float
+    tilt: Floats
+    mean: Floats
+    doubt: Floats
+
+    @classmethod
+    def none(cls, streams: int) -> "Swell":
+        """Return a wander alike at every pileup under a perfectly known expectation."""
+        return cls(0.0, 1.0, np.zeros(streams), np.ones(streams), np.zeros((1, 1)))
+
+    def at(self, pileup: float | None) -> Floats:
+        """Return the factors of the fast and the slow variance at one pileup, shape ``(2, n_streams)``."""
+        if pileup is None:
+            return np.ones((2, self.tilt.size))
+        z = float(np.clip((pileup - self.centre) / self.half, -1.1, 1.1))
+        factor = np.clip(np.exp(self.tilt * z) / self.mean, *FACTOR)
+        powers = z ** np.arange(len(self.doubt))
+        return np.stack([factor, factor * (1.0 + float(powers @ self.doubt @ powers))])
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,57 +80,125 @@ class Benign:
 
     Attributes:
         noise: Variance of the measurement, shape ``(n_streams,)``.
-        wander: Variance of the AR(1) part.
-        offset: Variance of the fill offset.
+        wander: Variance of the fast wander, correlation `RHO`.
+        offset: Variance of the slow wander, correlation `SLOW_RHO`, in force from a fill's first lumisection.
         kappa: Widening of every stream's predicted spread, from what held-out fills showed.
+        swell: How both wanders depend on pileup.
     """
 
     noise: Floats
     wander: Floats
     offset: Floats
     kappa: Floats
+    swell: Swell
 
 
-def fit_benign(streams: Floats, fill: Ints, groups: Sequence[str]) -> Benign:
+def fit_benign(streams: Floats, fill: Ints, pileup: Floats, groups: Sequence[str], degree: int) -> Benign:
     """Estimate the benign spreads from held-out residuals.
+
+    The autocovariance within fills, about zero, is matched by a fast and a slow wander.  In fills too short to tell one
+    from the other, whatever wanders may do so slowly too: the fast variance then counts for the slow one as well.
 
     Args:
         streams: Standardised residuals, shape ``(n_lumisections, n_streams)``, in time order within each fill.
         fill: Fill of every lumisection.
+        pileup: Of every lumisection.
         groups: Family of every stream; members are pooled.
+        degree: Of the pileup polynomial in the template the residuals are of.
     """
     fills = np.unique(fill)
-    means, sizes, residual = [], [], np.empty_like(streams)
-    for one in fills:
-        inside = fill == one
-        mean = streams[inside].mean(axis=0)
-        means.append(mean)
-        sizes.append(int(inside.sum()))
-        residual[inside] = streams[inside] - mean
-    lost = float(np.mean(1 / np.array(sizes)))
-    variance = residual.var(axis=0) / max(1 - lost, 0.5)
-    chance = lost * variance
-    offset = np.maximum((np.array(means) ** 2).mean(axis=0) - chance, 0) + chance * np.sqrt(2 / len(fills))
-    wander = np.zeros(streams.shape[1])
-    for lag in LAGS:
-        pairs = [residual[fill == one] for one in fills if (fill == one).sum() > lag]
-        product = sum((part[:-lag] * part[lag:]).sum(axis=0) for part in pairs)
-        wander += (product / max(sum(len(part) - lag for part in pairs), 1) + chance) / RHO**lag / len(LAGS)
-    wander = np.clip(wander, 0, 0.7 * variance) + 0.5 * variance / np.sqrt(len(streams))
+    parts = [streams[fill == one] for one in fills]
+    within = sum((((part - part.mean(axis=0)) ** 2).sum(axis=0) for part in parts), np.zeros(streams.shape[1]))
+    variance = within / max(len(streams) - len(fills), 1)
+    wander, slow = _two_scales(parts)
+    wander = np.minimum(wander, 0.7 * variance)
+    length = float(np.median([len(part) for part in parts]))
+    slow += wander * min(1.0, TELLING / length)
+    epochs = len(fills) + len(streams) * (1 - SLOW_RHO)
+    once = variance / length + wander * (2 / (1 - RHO)) / length
+    slow += UPPER * (slow + once) * np.sqrt(2 / epochs)
     for group in set(groups):
         member = np.array([one == group for one in groups])
-        offset[member] = np.maximum(offset[member], offset[member].mean())
         wander[member] = np.maximum(wander[member], wander[member].mean())
-    offset = offset * (1.5 + 8 / len(fills)) + 2e-3
-    wander = wander * 1.2 + 1e-3
+        slow[member] = np.maximum(slow[member], slow[member].mean())
+    slow = slow * (1.3 + 6 / len(fills)) + 2e-3
+    wander = wander * 1.2 + 0.5 * variance / np.sqrt(len(streams)) + 1e-3
     noise = np.maximum(variance - wander, 0.3 * variance)
-    flat = Benign(noise, wander, offset, np.full(streams.shape[1], KAPPAS[0]))
-    return Benign(noise, wander, offset, _calibrated(flat, streams, fill))
+    swell = _swell(streams, fill, pileup, groups, degree)
+    flat = Benign(noise, wander, slow, np.full(streams.shape[1], KAPPAS[0]), swell)
+    return Benign(noise, wander, slow, _calibrated(flat, streams, fill, pileup), swell)
 
 
-def _calibrated(benign: Benign, streams: Floats, fill: Ints) -> Floats:
+def _swell(streams: Floats, fill: Ints, pileup: Floats, groups: Sequence[str], degree: int) -> Swell:
+    low, high = float(pileup.min()), float(pileup.max())
+    centre, half = (low + high) / 2, max((high - low) / 2, 0.02 * max(high, 1.0))
+    z = (pileup - centre) / half
+    powers = np.stack([z**power for power in range(degree + 1)], axis=1)
+    tilt = _tilt(streams, fill, z, groups)
+    mean = np.exp(np.outer(z, tilt)).mean(axis=0)
+    return Swell(centre, half, tilt, mean, fill_doubt(powers, fill))
+
+
+def _tilt(streams: Floats, fill: Ints, z: Floats, groups: Sequence[str]) -> Floats:
+    """Return how fast the wander's variance grows with pileup, from means of short blocks at low and at high pileup."""
+    means, places = [], []
+    for one in np.unique(fill):
+        inside = np.flatnonzero(fill == one)
+        for block in np.array_split(inside, max(1, len(inside) // BLOCK)):
+            means.append(streams[block].mean(axis=0) * np.sqrt(len(block)))
+            places.append(float(z[block].mean()))
+    square, place = np.array(means) ** 2, np.array(places)
+    order = np.argsort(place)
+    third = max(1, len(order) // 3)
+    below, above = order[:third], order[-third:]
+    apart = float(place[above].mean() - place[below].mean())
+    tilt = np.zeros(streams.shape[1])
+    if apart < LEAST_APART:
+        return tilt
+    for group in set(groups):
+        member = np.array([one == group for one in groups])
+        floor = np.sqrt(2 / (third * int(member.sum())))
+        excess = [max(float(square[part][:, member].mean()) - 1.0, 0.0) + floor for part in (below, above)]
+        tilt[member] = np.log(excess[1] / excess[0]) / apart * third / (third + 10)
+    return np.clip(tilt, -MOST_TILT, MOST_TILT)
+
+
+def fill_doubt(powers: Floats, fill: Ints) -> Floats:
+    """Return the covariance of a template's coefficients per unit variance of what every fill adds of its own.
+
+    The clustered ("sandwich") covariance of least squares: (PᵀP)⁻¹ (Σ_fills sum(P_f)ᵀ sum(P_f)) (PᵀP)⁻¹.
+
+    Args:
+        powers: Polynomial terms of every lumisection it was fitted to, P, shape ``(n_lumisections, degree + 1)``.
+        fill: Of every lumisection.
+
+    References:
+        K.-Y. Liang and S. L. Zeger, Biometrika 73 (1986) 13, eq. 7.
+    """
+    bread = np.linalg.pinv(powers.T @ powers)
+    sums = np.stack([powers[fill == one].sum(axis=0) for one in np.unique(fill)])
+    return np.asarray(bread @ (sums.T @ sums) @ bread)
+
+
+def _two_scales(parts: list[Floats]) -> tuple[Floats, Floats]:
+    """Return the variances of the fast wander, and of the slow one with what stays all fill, from the autocovariance."""
+    lags = [lag for lag in LAGS if sum(max(len(part) - lag, 0) for part in parts) >= LEAST_PAIRS] or [1]
+    seen, weight = [], []
+    for lag in lags:
+        used = [part for part in parts if len(part) > lag]
+        pairs = max(sum(len(part) - lag for part in used), 1)
+        total = sum(((part[:-lag] * part[lag:]).sum(axis=0) for part in used), np.zeros(parts[0].shape[1]))
+        seen.append(total / pairs)
+        weight.append(np.sqrt(pairs))
+    shape = np.array([[RHO**lag, SLOW_RHO**lag, 1.0] for lag in lags]) * np.array(weight)[:, None]
+    target = np.array(seen) * np.array(weight)[:, None]
+    found = np.array([nnls(shape, column)[0] for column in target.T])
+    return found[:, 0], found[:, 1] + found[:, 2]
+
+
+def _calibrated(benign: Benign, streams: Floats, fill: Ints, pileup: Floats) -> Floats:
     """Return the smallest widening at which held-out lumisections give a mean e-value of at most one."""
-    scores = innovations(benign, streams, fill)
+    scores = innovations(benign, streams, fill, pileup)
     kappa = np.full(streams.shape[1], KAPPAS[-1] * 1.25)
     settled = np.zeros(streams.shape[1], dtype=bool)
     for candidate in KAPPAS:
@@ -98,13 +216,13 @@ def _calibrated(benign: Benign, streams: Floats, fill: Ints) -> Floats:
     return kappa
 
 
-def innovations(benign: Benign, streams: Floats, fill: Ints) -> Floats:
+def innovations(benign: Benign, streams: Floats, fill: Ints, pileup: Floats) -> Floats:
     """Return what each lumisection adds to what the fill's earlier ones predicted, in predicted spreads."""
     out = np.empty_like(streams)
     for one in np.unique(fill):
         state = FillFilter.fresh(benign)
         for place in np.flatnonzero(fill == one):
-            score, _, _ = state.step(benign, streams[place], 1.0)
+            score, _, _ = state.step(benign, streams[place], 1.0, float(pileup[place]))
             out[place] = score
     return out
 
@@ -127,17 +245,21 @@ class FillFilter:
         zero = np.zeros_like(benign.noise)
         return cls(np.stack([zero, zero]), np.stack([benign.wander, zero, benign.offset]))
 
-    def step(self, benign: Benign, value: Floats, noise_factor: float) -> tuple[Floats, Floats, Floats]:
+    def step(
+        self, benign: Benign, value: Floats, noise_factor: float, pileup: float | None = None
+    ) -> tuple[Floats, Floats, Floats]:
         """Take one lumisection in.
 
         Args:
             benign: Spreads.
             value: Residual of every stream.
             noise_factor: How much larger the measurement variance is than the reference's, by fewer events.
+            pileup: Mean collisions per crossing, for `Swell`; None for the mean over the reference.
 
         Returns:
             The innovation in predicted spreads, the predicted spread, and the two gains, shape ``(2, n_streams)``.
         """
+        fast, slow = benign.swell.at(pileup)
         spread = np.sqrt(self.covariance[0] + 2 * self.covariance[1] + self.covariance[2] + benign.noise * noise_factor)
         away = value - self.state[0] - self.state[1]
         gain = np.stack([self.covariance[0] + self.covariance[1], self.covariance[1] + self.covariance[2]]) / spread**2
@@ -147,6 +269,12 @@ class FillFilter:
         wander = wander - gain[0] ** 2 * innovation_variance
         both = both - gain[0] * gain[1] * innovation_variance
         offset = offset - gain[1] ** 2 * innovation_variance
-        self.state = np.stack([self.state[0] * RHO, self.state[1]])
-        self.covariance = np.stack([wander * RHO**2 + benign.wander * (1 - RHO**2), both * RHO, offset])
+        self.state = np.stack([self.state[0] * RHO, self.state[1] * SLOW_RHO])
+        self.covariance = np.stack(
+            [
+                wander * RHO**2 + benign.wander * fast * (1 - RHO**2),
+                both * RHO * SLOW_RHO,
+                offset * SLOW_RHO**2 + benign.offset * slow * (1 - SLOW_RHO**2),
+            ]
+        )
         return away / spread, spread, gain

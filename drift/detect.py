@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drift.benign import CLIP, RHO, SHIFTS, Benign, FillFilter
+from drift.benign import CLIP, RHO, SHIFTS, SLOW_RHO, Benign, FillFilter
 from drift.cells import RATIOS, CellModel
 from drift.streams import DIRECTED, ONE_SIDED, StreamLabel
 
@@ -123,7 +123,14 @@ class Evidence:
         self.filter = FillFilter.fresh(benign)
         self.response[:] = 0.0
 
-    def update(self, benign: Benign, value: Floats, noise_factor: float, cell_factors: list[Floats]) -> None:
+    def update(
+        self,
+        benign: Benign,
+        value: Floats,
+        noise_factor: float,
+        cell_factors: list[Floats],
+        pileup: float | None = None,
+    ) -> None:
         """Take one lumisection in.
 
         Args:
@@ -131,12 +138,13 @@ class Evidence:
             value: Standardised residual streams, scaled to the reference's events.
             noise_factor: Reference events over this lumisection's events.
             cell_factors: Log e-values of the cells by object type, shape ``(n_ratios, n_cells)``.
+            pileup: Mean collisions per crossing, on which benign wander depends; None for its mean over the reference.
         """
         slot = RECENT + self.clock // SPARSE % SPARSE if self.clock % SPARSE == 0 else self.clock % RECENT
         self.ratio[slot] = 0.0
         self.response[slot] = 0.0
         self.start[slot] = self.clock
-        innovation, spread, gain = self.filter.step(benign, value, noise_factor)
+        innovation, spread, gain = self.filter.step(benign, value, noise_factor, pileup)
         score = np.clip(innovation / benign.kappa, -CLIP, CLIP)
         shows = 1.0 - self.response[:, 0] - self.response[:, 1]
         unit = shows * (np.sqrt(benign.noise) / (spread * benign.kappa))
@@ -147,7 +155,7 @@ class Evidence:
             self.ratio[:, place, 1] -= step * score + half
         np.maximum(self.ratio, NEVER, out=self.ratio)
         self.response[:, 0] = (self.response[:, 0] + gain[0] * shows) * RHO
-        self.response[:, 1] += gain[1] * shows
+        self.response[:, 1] = (self.response[:, 1] + gain[1] * shows) * SLOW_RHO
         for statistic, factor in zip(self.cells, cell_factors, strict=True):
             np.minimum((statistic + 1.0) * np.exp(np.clip(factor, -LOG_CAP, LOG_CAP)), RATIO_CAP, out=statistic)
         self.clock += 1

@@ -135,6 +135,19 @@ class Sample:
             out[row] = np.bincount(target[kept], weights=values[kept], minlength=bins)
         return out
 
+    def support(self, quantiles: tuple[float, float]) -> tuple[float, float]:
+        """Return the pileup range about which the sample may speak.
+
+        Where a single fill has been, nothing tells what is the fill's own from what is the pileup's.
+
+        Args:
+            quantiles: Lower and upper quantile of pileup that bound it.
+        """
+        low, high = (float(q) for q in np.quantile(self.pileup, quantiles))
+        ends = [np.quantile(self.pileup[self.fill == one], quantiles) for one in np.unique(self.fill)]
+        lows, highs = sorted(float(one[0]) for one in ends), sorted(float(one[1]) for one in ends)
+        return max(low, lows[1]), min(high, highs[-2])
+
     def folds(self) -> list[Ints]:
         """Return groups of fills to hold out in turn."""
         fills = np.unique(self.fill)
@@ -174,14 +187,16 @@ class HeldOut:
     Attributes:
         raw: Every stream, shape ``(n_held, n_all_streams)``.
         fill: Fill of each.
+        pileup: Pileup of each.
     """
 
     raw: Floats
     fill: Ints
+    pileup: Floats
 
-    def standard(self, model: StreamModel) -> tuple[Floats, Ints]:
-        """Return the streams in use, centred and scaled as the model does, and their fills."""
-        return (self.raw[:, model.kept] - model.mean) / model.spread, self.fill
+    def standard(self, model: StreamModel) -> Floats:
+        """Return the streams in use, centred and scaled as the model does."""
+        return np.asarray((self.raw[:, model.kept] - model.mean) / model.spread)
 
 
 def fit_streams(sample: Sample, schema: FeatureSchema) -> tuple[StreamModel, HeldOut]:
@@ -241,7 +256,7 @@ def fit_streams(sample: Sample, schema: FeatureSchema) -> tuple[StreamModel, Hel
     )
     spread = np.maximum(within.std(axis=0), 0.3)
     model = replace(model, kept=kept, labels=tuple(labels[k] for k in kept), mean=mean, spread=spread)
-    return model, HeldOut(raw, fill)
+    return model, HeldOut(raw, fill, sample.pileup[places])
 
 
 def _held_out(sample: Sample, counted: _Counted, model: StreamModel) -> tuple[list[int], list[StreamModel]]:

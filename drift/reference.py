@@ -15,11 +15,12 @@ import numpy as np
 
 from drift.archive import pack, unpack
 from drift.benign import Benign, fit_benign
+from drift.breach import Promises
 from drift.cells import CellModel
 from drift.conditions import Conditions
 from drift.errors import ReferenceUnfitError
 from drift.fit import Sample, fit_cells, fit_streams
-from drift.profile import LumisectionSummary
+from drift.profile import LumisectionSummary, layout_of
 from drift.schema import FeatureSchema, schema_named
 from drift.streams import StreamModel
 
@@ -28,7 +29,7 @@ LEAST_LUMISECTIONS = 60
 GOOD_FILLS = 15
 GOOD_LUMISECTIONS = 5000
 SUPPORT = (0.01, 0.99)
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,10 +41,11 @@ class Reference:
         streams: Expected residual streams.
         cells: Expected maps by object type.
         benign: Benign spreads of the streams.
+        promises: What every column keeps at each pileup.
         counts: Counts of the whole reference added up, for contract checks.
         events: Mean events in a lumisection.
-        pileup_low: Lower end of the support, the 1 % quantile.
-        pileup_high: Upper end, the 99 % quantile.
+        pileup_low: Lower end of the support: the 1 % quantile, and at least two fills have been as low.
+        pileup_high: Upper end: the 99 % quantile, and at least two fills have been as high.
         fills: Fills in it.
         lumisections: Lumisections in it.
         advice: What would make it better, in sentences; empty when it is large enough.
@@ -54,6 +56,7 @@ class Reference:
     streams: StreamModel
     cells: tuple[CellModel, ...]
     benign: Benign
+    promises: Promises
     counts: np.ndarray
     events: float
     pileup_low: float
@@ -82,18 +85,31 @@ class Reference:
                 f"{len(fills)} fills and {sample.size} lumisections ({sample.refused_words()}); give it more fills, or "
                 "conditions that certify them"
             )
-        low, high = (float(q) for q in np.quantile(sample.pileup, SUPPORT))
+        low, high = sample.support(SUPPORT)
         streams, held = fit_streams(sample, schema)
-        values, fill = held.standard(streams)
+        values = held.standard(streams)
         groups = [
             f"{one.family}:{one.object}" if one.family in {"phi", "eta", "scale", "rate"} else one.family
             for one in streams.labels
         ]
-        benign = fit_benign(values, fill, groups)
+        benign = fit_benign(values, held.fill, held.pileup, groups, sample.degree)
         cells = fit_cells(sample)
+        promises = Promises.fit(layout_of(schema), sample.counts, sample.sparse, sample.events, sample.pileup)
         advice = _advice(len(fills), sample.size, low, high)
         body = cls(
-            schema, streams, cells, benign, sample.counts, sample.mean_events, low, high, fills, sample.size, advice, ""
+            schema,
+            streams,
+            cells,
+            benign,
+            promises,
+            sample.counts,
+            sample.mean_events,
+            low,
+            high,
+            fills,
+            sample.size,
+            advice,
+            "",
         )
         return cls._digested(body)
 
@@ -120,6 +136,7 @@ class Reference:
         arrays: dict[str, np.ndarray] = {"counts": self.counts}
         head["streams"] = pack("streams", self.streams, arrays)
         head["benign"] = pack("benign", self.benign, arrays)
+        head["promises"] = pack("promises", self.promises, arrays)
         head["cells"] = [pack(f"cells{i}", one, arrays) for i, one in enumerate(self.cells)]
         return head, arrays
 
@@ -155,6 +172,7 @@ class Reference:
             unpack(StreamModel, head["streams"], arrays),
             tuple(unpack(CellModel, one, arrays) for one in head["cells"]),
             unpack(Benign, head["benign"], arrays),
+            unpack(Promises, head["promises"], arrays),
             arrays["counts"],
             head["events"],
             head["pileup"][0],

@@ -137,7 +137,7 @@ class Watch:
         self.stream = stream
         self._limit = float(-np.log(false_alarms_per_lumisection))
         self._layout = layout_of(reference.schema)
-        self._promises = Contract(self._layout, reference.counts)
+        self._kept = Contract(self._layout, reference.counts, reference.promises)
         self._weights = Weights.of(reference.streams.labels, reference.cells)
         self._evidence = Evidence.fresh(reference.benign, reference.cells)
         self._memory = Memory.fresh()
@@ -186,7 +186,7 @@ class Watch:
         if fill != self._memory.fill:
             self._evidence.new_fill(self.reference.benign)
             self._memory.fill = fill
-        broken = self._promises.breaches(summary)
+        broken = self._kept.breaches(summary, conditions.pileup)
         self._gather(summary, conditions.pileup, fill, broken)
         self._age()
         return self._decide(summary)
@@ -216,7 +216,7 @@ class Watch:
         clock = self._evidence.clock
         if not broken:
             factors = [one.log_factors(summary.maps[one.object], pileup) for one in self.reference.cells]
-            self._evidence.update(self.reference.benign, value, factor, factors)
+            self._evidence.update(self.reference.benign, value, factor, factors, pileup)
         else:
             self._evidence.clock += 1
         maps = {kind: one.astype(np.int32) for kind, one in summary.maps.items()}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from drift.benign import SHIFTS, Benign
+from drift.benign import SHIFTS, Benign, Swell
 from drift.cells import CellModel
 from drift.detect import FAMILY_WEIGHTS, Evidence, Weights
 from drift.streams import StreamLabel
@@ -11,7 +11,7 @@ from drift.streams import StreamLabel
 LABELS = tuple(
     StreamLabel(family, "JET", i, f"{family}{i}") for i, family in enumerate(["scale"] * 4 + ["chi2"] * 4 + ["t2"])
 )
-FLAT = Benign(np.ones(9), np.full(9, 1e-3), np.full(9, 2e-3), np.full(9, 1.1))
+FLAT = Benign(np.ones(9), np.full(9, 1e-3), np.full(9, 2e-3), np.full(9, 1.1), Swell.none(9))
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_a_directed_stream_is_named_before_a_louder_generic_one(cells):
 
 
 def test_an_offset_of_the_usual_size_at_a_fill_start_is_benign(cells):
-    wide = Benign(np.ones(9), np.full(9, 1e-3), np.full(9, 0.5), np.full(9, 1.1))
+    wide = Benign(np.ones(9), np.full(9, 1e-3), np.full(9, 0.5), np.full(9, 1.1), Swell.none(9))
     values, maps = healthy(9, 200)
     values[100:] += 0.8
     allowed = run(values, cells, maps, wide, fills=(100,))[0]

@@ -183,11 +183,11 @@ def counted(toy, fault=None, **columns):
 
 @pytest.fixture(scope="module")
 def contract(toy_reference):
-    return Contract(layout_of(AXOL1TL_57), toy_reference.counts)
+    return Contract(layout_of(AXOL1TL_57), toy_reference.counts, toy_reference.promises)
 
 
 def test_a_healthy_lumisection_breaks_no_contract(toy, contract):
-    assert contract.breaches(counted(toy)) == ()
+    assert contract.breaches(counted(toy), 50.0) == ()
 
 
 @pytest.mark.parametrize(
@@ -203,11 +203,35 @@ def test_a_healthy_lumisection_breaks_no_contract(toy, contract):
     ],
 )
 def test_a_broken_column_is_named(toy, contract, columns, words):
-    found = contract.breaches(counted(toy, **columns))
+    found = contract.breaches(counted(toy, **columns), 50.0)
 
     assert len(found) == 1
     assert found[0].text.startswith(words)
 
 
 def test_a_column_that_is_always_zero_by_definition_keeps_its_contract(toy, contract):
-    assert not any(one.feature == "MET_eta" for one in contract.breaches(counted(toy, MET_phi=3)))
+    assert not any(one.feature == "MET_eta" for one in contract.breaches(counted(toy, MET_phi=3), 50.0))
+
+
+def test_a_tenth_jet_that_is_never_there_breaks_a_promise_only_where_dozens_are_due(toy, contract):
+    def without_tenth_jet(pileup, n):
+        one = toy.events(1, 1, pileup, n, np.random.default_rng(4))
+        features = one.features.copy()
+        features[list(AXOL1TL_57.rows("JET")[27:])] = 0
+        return Summariser(AXOL1TL_57).fill(LumisectionEvents(1, 1, features, one.objects))
+
+    few, many = (
+        contract.breaches(without_tenth_jet(36.0, 100), 36.0),
+        contract.breaches(without_tenth_jet(57.0, 300), 57.0),
+    )
+
+    assert few == ()
+    assert {one.feature for one in many} == {"Jet10_pt", "Jet10_eta", "Jet10_phi"}
+
+
+def test_the_usual_pt_follows_pileup(toy_reference):
+    promises = toy_reference.promises
+    jet1 = promises.medians[:, -2]
+
+    assert (np.diff(promises.pileups) > 0).all()
+    assert jet1[-1] > 1.02 * jet1[0]

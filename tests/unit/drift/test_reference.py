@@ -5,14 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from drift.benign import fit_benign
+from drift.benign import fill_doubt, fit_benign
 from drift.boxes import Box
 from drift.cells import CellModel, halve
+from drift.detect import Evidence, Weights
 from drift.errors import ReferenceUnfitError
 from drift.profile import layout_of
 from drift.reference import Reference
 from drift.schema import AXOL1TL_57, NANOAOD_BITS
-from drift.streams import Template, scale_direction, wilson_hilferty
+from drift.streams import StreamLabel, Template, scale_direction, wilson_hilferty
 
 
 def test_a_reference_from_two_fills_is_refused_with_what_is_missing(toy):
@@ -134,7 +135,9 @@ def test_a_wander_and_an_offset_are_told_from_noise():
     for i in range(1, wander.size):
         wander[i] = (0.9 * wander[i - 1] if i % length else 0) + rng.normal(0, 0.4 * np.sqrt(1 - 0.81))
     values = (offset + wander + rng.normal(0, 1, wander.size))[:, None]
-    benign = fit_benign(values, np.repeat(np.arange(fills), length), ["one"])
+    benign = fit_benign(
+        values, np.repeat(np.arange(fills), length), np.tile(np.linspace(60, 30, length), fills), ["one"], 1
+    )
 
     assert 0.25 < benign.offset[0] < 0.9
     assert 0.12 < benign.wander[0] < 0.35
@@ -144,10 +147,79 @@ def test_a_wander_and_an_offset_are_told_from_noise():
 def test_fewer_fills_widen_the_allowance_for_the_next(toy):
     rng = np.random.default_rng(2)
     values = rng.normal(0, 1, (3000, 1))
-    few = fit_benign(values[:300], np.repeat(np.arange(3), 100), ["one"])
-    many = fit_benign(values, np.repeat(np.arange(30), 100), ["one"])
+    pileup = np.tile(np.linspace(60, 30, 100), 30)
+    few = fit_benign(values[:300], np.repeat(np.arange(3), 100), pileup[:300], ["one"], 1)
+    many = fit_benign(values, np.repeat(np.arange(30), 100), pileup, ["one"], 1)
 
     assert few.offset[0] > 2 * many.offset[0]
+
+
+def breathing(rng, fills, length, rho, size, at_low=1.0):
+    """One stream that wanders with a correlation over noise of one; the wander may be larger at low pileup."""
+    pileup = np.tile(np.linspace(60, 30, length), fills)
+    wander = np.zeros(fills * length)
+    for i in range(wander.size):
+        before = wander[i - 1] if i % length else rng.normal(0, 1)
+        wander[i] = rho * before + rng.normal(0, np.sqrt(1 - rho**2))
+    values = size * np.linspace(1.0, at_low, length)[np.arange(wander.size) % length] * wander
+    return (values + rng.normal(0, 1, wander.size))[:, None], np.repeat(np.arange(fills), length), pileup
+
+
+def test_a_wander_over_an_hour_is_told_from_one_over_minutes():
+    slow = fit_benign(*breathing(np.random.default_rng(3), 20, 600, 0.99, 0.6), ["one"], 1)
+    fast = fit_benign(*breathing(np.random.default_rng(3), 20, 600, 0.90, 0.6), ["one"], 1)
+
+    assert slow.offset[0] > 4 * slow.wander[0]
+    assert fast.wander[0] > 2 * fast.offset[0]
+
+
+def test_what_wanders_in_short_fills_may_do_so_for_an_hour_in_long_ones():
+    """Fills of sixty lumisections cannot tell, so the slow allowance holds all that was seen."""
+    short = fit_benign(*breathing(np.random.default_rng(4), 12, 60, 0.90, 0.6), ["one"], 1)
+
+    assert short.offset[0] > 0.36
+
+
+def test_an_hour_of_breathing_adds_no_evidence_in_a_week_of_long_fills():
+    """Five weeks; a constant fill offset in place of the slow wander gives evidence of exp(11.6) and more."""
+    benign = fit_benign(*breathing(np.random.default_rng(5), 6, 60, 0.90, 0.6), ["one"], 1)
+    highest = []
+    for seed in range(5):
+        values, fill, pileup = breathing(np.random.default_rng([6, seed]), 8, 1500, 0.993, 0.6)
+        labels = (StreamLabel("scale", "JET", 0, "JET pt scale"),)
+        evidence, weights = Evidence.fresh(benign, ()), Weights.of(labels, ())
+        for i, value in enumerate(values):
+            if i and fill[i] != fill[i - 1]:
+                evidence.new_fill(benign)
+            evidence.update(benign, value, 1.0, [], float(pileup[i]))
+            highest.append(evidence.log_total(weights))
+
+    assert max(highest) < 10.0
+
+
+def test_wander_that_is_larger_at_low_pileup_is_allowed_for_there():
+    benign = fit_benign(*breathing(np.random.default_rng(7), 12, 400, 0.99, 0.3, at_low=3.0), ["one"], 1)
+
+    assert benign.swell.at(32.0)[1, 0] > 3 * benign.swell.at(58.0)[1, 0]
+
+
+def test_an_expectation_that_one_fill_shaped_is_doubted_there():
+    fill = np.repeat(np.arange(6), 100)
+    pileup = np.concatenate([np.linspace(60, 45, 100)] * 5 + [np.linspace(60, 25, 100)])
+    doubt = fill_doubt(np.stack([np.ones(600), (pileup - 42.5) / 17.5, ((pileup - 42.5) / 17.5) ** 2], axis=1), fill)
+    powers = {at: ((at - 42.5) / 17.5) ** np.arange(3) for at in (25.0, 52.0)}
+
+    assert powers[25.0] @ doubt @ powers[25.0] > 0.8
+    assert powers[52.0] @ doubt @ powers[52.0] < 0.3
+
+
+def test_a_pileup_at_which_a_single_fill_has_been_is_out_of_support(toy):
+    usual = list(toy.fills(1, 5, 40, 100))
+    deep = list(toy.fills(2, 1, 40, 100, first=9, start=40.0))
+    reference = Reference.fit(usual + deep, AXOL1TL_57)
+
+    assert min(one.pileup for _, one in deep) < 26
+    assert 33 < reference.pileup_low < 37
 
 
 def test_halving_a_map_keeps_every_count():
