@@ -232,7 +232,7 @@ def _cross(
         density = calibration[2]
         estimate = -60.0 * np.log(max(1.0 - hit / 576.0, 0.002))
         for row in range(80):
-            threshold[row] = 1.0 + 7.0 * estimate * density[row]
+            threshold[row] = 1.0 + 20.0 * estimate * density[row]
         n_jets = find_jets(grids[2], calibration[0], jets, i)
         n_egs = find_egs(grids[0], grids[1], calibration[1], hit, egs, i)
         n_muons = find_muons(true, n_true, muon_maps[0], muon_maps[1], rng, muons, i)
