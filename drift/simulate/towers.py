@@ -105,6 +105,7 @@ def _project_pool(pool: Pool, beam_spot: BeamSpot, seed: int) -> _Projected:
         EDGES,
         spot,
         np.random.default_rng(seed),
+        np.random.default_rng([seed, 1]),
         offsets,
         deposits,
         muon_offsets,
@@ -243,16 +244,21 @@ def _project(  # noqa: PLR0917 numba takes no keywords
     kinds: NDArray[np.uint8],
     edges: Floats,
     spot: Floats,
-    rng: np.random.Generator,
+    fate: np.random.Generator,
+    shower: np.random.Generator,
     offsets: Offsets,
     deposits: Floats,
     muon_offsets: Offsets,
     muons: Floats,
 ) -> None:
+    """Follow every particle.
+
+    What becomes of it is drawn apart from where its shower goes: a moved beam spot meets the same decays and energies.
+    """
     n = 0
     m = 0
     for event in range(len(first) - 1):
-        z0 = spot[0] + spot[2] * rng.standard_normal()
+        z0 = spot[0] + spot[2] * fate.standard_normal()
         for i in range(first[event], first[event + 1]):
             kind = kinds[i] & 127
             pt, eta, phi = pts[i], etas[i], phis[i]
@@ -261,23 +267,30 @@ def _project(  # noqa: PLR0917 numba takes no keywords
                 charge = -1 if kinds[i] & 128 else 1
             muon_pt = pt if kind == 5 else 0.0
             if kind in (1, 2):
-                muon_pt = _decay(kind, pt, rng)
+                muon_pt = _decay(kind, pt, fate)
             if muon_pt > 2.0 and abs(eta) < 2.45 and m < len(muons):
                 muons[m, 0], muons[m, 1], muons[m, 2], muons[m, 3] = muon_pt, eta, phi, charge
                 m += 1
                 if kind != 5:
                     kind = 5
-            em, had = _shares(kind, pt, eta, rng)
+            em, had = _shares(kind, pt, eta, fate)
             hit_eta, hit_phi = _impact(pt, eta, phi, charge, z0, spot[1])
-            if kind == 0 and rng.random() < 0.3:  # converted in the tracker: two bent halves
-                share = rng.random()
+            if kind == 0 and fate.random() < 0.3:  # converted in the tracker: two bent halves
+                share = fate.random()
                 for sign in (-1, 1):
                     part = share if sign > 0 else 1.0 - share
                     bend = 0.12 / max(pt * part, 0.2)
                     n = _spread(
-                        deposits, n, hit_eta, (hit_phi + sign * bend) % (2 * np.pi), em * part, had * part, edges, rng
+                        deposits,
+                        n,
+                        hit_eta,
+                        (hit_phi + sign * bend) % (2 * np.pi),
+                        em * part,
+                        had * part,
+                        edges,
+                        shower,
                     )
             else:
-                n = _spread(deposits, n, hit_eta, hit_phi, em, had, edges, rng)
+                n = _spread(deposits, n, hit_eta, hit_phi, em, had, edges, shower)
         offsets[event + 1] = n
         muon_offsets[event + 1] = m
