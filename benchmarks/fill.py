@@ -7,6 +7,7 @@ and the eta-phi maps, so of what a lumisection costs, not of one kernel.
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -64,6 +65,9 @@ def main() -> None:
             for fast in (True, False)
         ]
         whole = [best(lambda one=one, with_=with_: with_.fill(one)) for with_ in (compiled, plain)]  # type: ignore[misc]  # defaults bind the loop
+        scores = np.minimum(rng.exponential(4_000.0, events), 2**18 - 1).astype(np.int64)
+        weights = rng.exponential(1.0, events)
+        more = [best(partial(compiled.fill, one, *extra)) for extra in ((scores,), (scores, weights))]
         reading = best(lambda one=one: one.features.sum(dtype=np.int64))  # type: ignore[misc]  # defaults bind the loop
         print(
             json.dumps(
@@ -76,8 +80,11 @@ def main() -> None:
                     "summary_compiled_events_per_s": round(events / whole[0]),
                     "summary_numpy_events_per_s": round(events / whole[1]),
                     "summary_ratio": round(whole[1] / whole[0], 1),
+                    "with_scores_compiled_events_per_s": round(events / more[0]),
+                    "with_scores_and_weights_compiled_events_per_s": round(events / more[1]),
                     "summing_the_same_array_events_per_s": round(events / reading),
                     "summary_bytes": len(compiled.fill(one).to_bytes()),
+                    "with_scores_and_weights_bytes": len(compiled.fill(one, scores, weights).to_bytes()),
                 }
             )
         )

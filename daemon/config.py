@@ -8,7 +8,7 @@ import difflib
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -53,9 +53,10 @@ class ConditionsSettings(_Section):
 
 
 class DriftSettings(_Section):
-    """The reference in force and the false alarms we accept."""
+    """The reference in force, what compares with it, and the false alarms we accept."""
 
     reference: Path = Path("reference.npz")
+    detector: Literal["retrigger", "adwin", "page_hinkley", "kswin"] = "retrigger"
     days_between_false_alarms: Positive = 30.0
     lumisection_s: Positive = 23.3104
     quarantine_margin_lumisections: int = Field(default=2, ge=0)
@@ -152,6 +153,18 @@ def check(path: Path) -> tuple[list[str], Settings | None]:
         return [_sentence(one) for one in error.errors(include_url=False)], None
     problems = list(_contradictions(settings))
     return problems, None if problems else _absolute(settings, path.resolve().parent)
+
+
+def unready(settings: Settings) -> list[str]:
+    """Return what stands against running the daemon with good settings; other verbs take them all the same."""
+    if settings.drift.detector == "retrigger":
+        return []
+    problem = (
+        f"drift.detector is {settings.drift.detector!r}, which only `retrigger scan` takes yet: it says that something "
+        "changed, not whether to call the expert or to retrain; set it to 'retrigger' for the daemon, and use "
+        "`retrigger scan --detector` to compare"
+    )
+    return [problem]
 
 
 def _sentence(error: Any) -> str:

@@ -6,14 +6,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from daemon import event_store
 from daemon.config import Settings
 from daemon.errors import SetupError
 from drift.conditions import Conditions, ConditionsTable
+from drift.diagnose import TRANSIENT
 from drift.events import LumisectionEvents
 from drift.profile import LumisectionSummary, Summariser
 from drift.reference import Reference
+from drift.reservoir import Reservoir
 from drift.schema import schema_named
+from drift.second_opinion import second_opinion as ask_events
+from drift.sequential import SequentialDetector, Told
 from drift.source import Accepted, FileContents, Limits, Quarantined, Reader, Waiting
 from drift.watch import Watch
 
@@ -40,14 +46,17 @@ def conditions_for(settings: Settings, chosen: Path | None) -> ConditionsTable:
 
 
 @contextmanager
-def _reading(settings: Settings) -> Iterator["_Files"]:
+def reading(settings: Settings) -> Iterator["Files"]:
+    """Yield what reads run files under the configured schema and limits, while its child lives."""
     schema = schema_named(settings.stream.schema_name)
     limits = Limits(settings.source.memory_mib, settings.source.cpu_s, settings.source.wall_s)
     with Reader(schema, limits) as reader:
-        yield _Files(reader)
+        yield Files(reader)
 
 
-class _Files:
+class Files:
+    """Run files read one by one; those that cannot be are noted with why."""
+
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self.quarantined: list[dict[str, str]] = []
@@ -76,7 +85,7 @@ def fit_reference(
     schema = schema_named(settings.stream.schema_name)
     summariser = Summariser(schema)
     pairs: list[tuple[LumisectionSummary, Conditions]] = []
-    with _reading(settings) as files:
+    with reading(settings) as files:
         for path in run_files(paths):
             contents = files.contents(path)
             for events in contents.lumisections if contents else ():
@@ -106,7 +115,7 @@ def keep_events(paths: list[Path], settings: Settings, *, conditions: Path | Non
     """Store the events of every certified, usable lumisection of these files; return them as a job lists them."""
     table = conditions_for(settings, conditions)
     kept: list[dict[str, Any]] = []
-    with _reading(settings) as files:
+    with reading(settings) as files:
         for path in run_files(paths):
             contents = files.contents(path)
             for events in contents.lumisections if contents else ():
@@ -131,22 +140,35 @@ def keep_events(paths: list[Path], settings: Settings, *, conditions: Path | Non
 
 
 def scan(
-    paths: list[Path], settings: Settings, reference: Path, *, conditions: Path | None = None
+    paths: list[Path],
+    settings: Settings,
+    reference: Path,
+    *,
+    conditions: Path | None = None,
+    detector: str | None = None,
+    second_opinion: bool = False,
 ) -> Iterator[Mapping[str, Any]]:
-    """Yield the public JSON lines of a scan: every alarm as it comes, the summary last."""
+    """Yield the public JSON lines of a scan: every alarm as it comes, the summary last.
+
+    Args:
+        paths: Run files, or folders of them.
+        settings: The configuration.
+        reference: File of the reference.
+        conditions: Folder, when it is not the configured one.
+        detector: As in ``drift.detector``, when it is not the configured one.
+        second_opinion: Whether every alarm also says what a test on the events themselves finds.
+    """
     started = time.perf_counter()
     if not reference.exists():
         raise SetupError(f"there is no reference at {reference}; make one with: retrigger reference fit")
     schema = schema_named(settings.stream.schema_name)
-    watch = Watch(
-        Reference.load(reference),
-        false_alarms_per_lumisection=settings.drift.false_alarms_per_lumisection,
-        stream=settings.stream.name,
-    )
+    name = detector or settings.drift.detector
+    watch = _detector(name, Reference.load(reference), settings)
     summariser, table = Summariser(schema), conditions_for(settings, conditions)
+    kept = Reservoir(np.random.default_rng(0)) if second_opinion else None
     counted = {"lumisections": 0, "watched": 0, "excluded": 0, "alarms": 0, "events": 0}
     seen: set[tuple[int, int]] = set()
-    with _reading(settings) as files:
+    with reading(settings) as files:
         for path in run_files(paths):
             contents = files.contents(path)
             for events in contents.lumisections if contents else ():
@@ -154,21 +176,50 @@ def scan(
                 if pair in seen:
                     continue
                 seen.add(pair)
-                decision = watch.take(summariser.fill(events), _at(table, events))
+                at = _at(table, events)
+                decision = watch.take(summariser.fill(events), at)
                 counted["lumisections"] += 1
                 counted["events"] += events.events
                 watched = decision.state in {"quiet", "warn", "alarm"}
                 counted["watched" if watched else "excluded"] += 1
+                if kept is not None and watched and at.usable and at.pileup is not None:
+                    kept.add(events, at.pileup)
                 if decision.alarm is not None:
                     counted["alarms"] += 1
-                    yield {"type": "alarm", **decision.alarm.to_json()}
+                    yield _alarm_line(decision.alarm, settings, kept)
         quarantined = files.quarantined
     last = watch.conclude()
     if last is not None:
         counted["alarms"] += 1
-        yield {"type": "alarm", **last.to_json()}
+        yield _alarm_line(last, settings, kept)
     seconds = round(time.perf_counter() - started, 3)
-    yield {"type": "summary", **counted, "quarantined": quarantined, "seconds": seconds}
+    yield {"type": "summary", "detector": name, **counted, "quarantined": quarantined, "seconds": seconds}
+
+
+def _detector(name: str, reference: Reference, settings: Settings) -> SequentialDetector:
+    budget, stream = settings.drift.false_alarms_per_lumisection, settings.stream.name
+    if name == "retrigger":
+        return Watch(reference, false_alarms_per_lumisection=budget, stream=stream)
+    from drift.alternatives import RiverDetector  # noqa: PLC0415 river is paid for by those who choose it
+
+    return RiverDetector(reference, detector=name, false_alarms_per_lumisection=budget, stream=stream)
+
+
+def _alarm_line(alarm: Told, settings: Settings, kept: Reservoir | None) -> dict[str, Any]:
+    """Return the public form of an alarm, with what the kept events say of it when they were kept."""
+    line: dict[str, Any] = {"type": "alarm", **alarm.to_json()}
+    if kept is None:
+        return line
+    onset = (line["onset"]["run"], line["onset"]["lumisection"])
+    before, after = kept.split(onset)
+    rng = np.random.default_rng([line["run"], line["lumisection"]])
+    schema = schema_named(settings.stream.schema_name)
+    line["second_opinion"] = ask_events(before, after, schema, rng, time.perf_counter).to_json()
+    if line["verdict"] == TRANSIENT:
+        kept.forget_since(onset)
+    else:
+        kept.condemn(onset)
+    return line
 
 
 def _at(table: ConditionsTable, events: LumisectionEvents) -> Conditions:

@@ -181,7 +181,7 @@ def fill_doubt(powers: Floats, fill: Ints) -> Floats:
 
 
 def _two_scales(parts: list[Floats]) -> tuple[Floats, Floats]:
-    """Return the variances of the fast wander, and of the slow one with what stays all fill, from the autocovariance."""
+    """Return the variances of the fast wander, and of the slow one with what stays all fill, by autocovariance."""
     lags = [lag for lag in LAGS if sum(max(len(part) - lag, 0) for part in parts) >= LEAST_PAIRS] or [1]
     seen, weight = [], []
     for lag in lags:

@@ -15,7 +15,8 @@ from drift.streams import Floats, Template
 
 RATIOS = (0.05, 0.4, 0.75, 1.35, 3.0)
 """Alternatives: the rate a fault leaves in a cell, relative to the expected one."""
-LEVELS = 3
+LEVELS = 4
+"""Cells of 1, 2 x 2, 4 x 4 and 8 x 8 towers."""
 SYSTEMATIC = 0.03
 """Relative change of a cell's share that is benign."""
 BAND = 2.0
@@ -67,22 +68,24 @@ class CellModel:
         return np.concatenate(out, axis=1)
 
     @classmethod
-    def fit(cls, kind: str, maps: NDArray[np.integer[Any]], pileup: Floats, degree: int) -> "CellModel":
+    def fit(
+        cls, kind: str, rows: NDArray[np.integer[Any]], pooled: NDArray[np.integer[Any]], pileup: Floats, degree: int
+    ) -> "CellModel":
         """Fit from the reference's maps.
 
         Args:
             kind: Object type.
-            maps: Shape ``(n_lumisections, n_eta, n_phi)``.
+            rows: Objects in every η row of each lumisection, shape ``(n_lumisections, n_eta)``.
+            pooled: The reference's map, summed, shape ``(n_eta, n_phi)``.
             pileup: Shape ``(n_lumisections,)``.
             degree: Of the ring shares' polynomials.
         """
-        total = np.maximum(maps.sum(axis=(1, 2)), 1).astype(np.float64)
-        rows = maps.sum(axis=2)
+        total = np.maximum(rows.sum(axis=1), 1).astype(np.float64)
         rings = Template.fit(rows.astype(np.float64), total, pileup, degree)
-        pooled = maps.sum(axis=0).astype(np.float64)
-        modulation, prior = shrunk_modulation(pooled)
+        counts = pooled.astype(np.float64)
+        modulation, prior = shrunk_modulation(counts)
         error, active = [], []
-        mean, counts = pooled / len(maps), pooled
+        mean = counts / len(rows)
         for level in range(LEVELS):
             if level:
                 mean, counts = halve(mean), halve(counts)

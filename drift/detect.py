@@ -22,7 +22,17 @@ Ints = NDArray[np.int64]
 RECENT = 48
 SPARSE = 16
 """Start times kept: about the last 48 lumisections, and every 16th of the last 256."""
-FAMILY_WEIGHTS = {"scale": 0.15, "rate": 0.10, "phi": 0.10, "eta": 0.10, "chi2": 0.15, "pc": 0.08, "t2": 0.04}
+FAMILY_WEIGHTS = {
+    "scale": 0.15,
+    "noise": 0.03,
+    "mix": 0.04,
+    "rate": 0.10,
+    "phi": 0.10,
+    "eta": 0.10,
+    "chi2": 0.10,
+    "pc": 0.07,
+    "t2": 0.03,
+}
 CELL_WEIGHT = 0.28
 LOG_CAP = 80.0
 RATIO_CAP = 1e30
@@ -35,11 +45,12 @@ class Weights:
 
     Attributes:
         streams: Shape ``(2, n_streams)``, upward and downward, summed over sizes.
-        cells: Of one alternative of one active cell, one number per object type.
+        cells: Of one alternative of every cell, by object type, shape ``(n_cells,)``: each level of the pyramid has the
+            same share, so that a dead tower and a dead half of the detector are looked for alike.
     """
 
     streams: Floats
-    cells: tuple[float, ...]
+    cells: tuple[Floats, ...]
 
     @classmethod
     def of(cls, labels: tuple[StreamLabel, ...], cells: tuple[CellModel, ...]) -> "Weights":
@@ -50,8 +61,10 @@ class Weights:
         streams = np.stack([np.where(upward_only, weight, weight / 2), np.where(upward_only, 0.0, weight / 2)])
         shares = []
         for one in cells:
-            active = sum(int(level.sum()) for level in one.active)
-            shares.append(CELL_WEIGHT / len(cells) / max(active * len(RATIOS), 1))
+            each = CELL_WEIGHT / len(cells) / len(one.active) / len(RATIOS)
+            shares.append(
+                np.concatenate([np.where(level, each / max(int(level.sum()), 1), 0.0) for level in one.active])
+            )
         return cls(streams, tuple(shares))
 
 
@@ -167,7 +180,7 @@ class Evidence:
 
     def by_cells(self, weights: Weights) -> Floats:
         """Return each object type's part of the mixture."""
-        return np.array([one.sum() * share for one, share in zip(self.cells, weights.cells, strict=True)])
+        return np.array([(one @ share).sum() for one, share in zip(self.cells, weights.cells, strict=True)])
 
     def log_total(self, weights: Weights) -> float:
         """Return the natural log of the mixture."""
@@ -192,8 +205,9 @@ class Evidence:
                 Contributor(label.name, label.object, label.family, place, direction, log_part, int(self.start[slot]))
             )
         for one, statistic, share in zip(cells, self.cells, weights.cells, strict=True):
-            ratio, cell = (int(k) for k in np.unravel_index(int(statistic.argmax()), statistic.shape))
-            log_part = float(np.log(max(float(statistic.sum()) * share, 1e-300)))
+            part = statistic * share
+            ratio, cell = (int(k) for k in np.unravel_index(int(part.argmax()), part.shape))
+            log_part = float(np.log(max(float(part.sum()), 1e-300)))
             toward = 1 if RATIOS[ratio] > 1 else -1
             found.append(Contributor(f"{one.object} cells", one.object, "cell", cell, toward, log_part, -1))
         named = {*DIRECTED, "cell"}

@@ -27,7 +27,8 @@ CONTRACT = "contract"
 
 BOX_EVIDENCE = 20.0
 """Log likelihood ratio a box needs: 10^7 rectangles are tried, whose logarithm is 16."""
-BOX_EFFECT = 0.10
+BOX_EFFECT = 0.05
+"""Least change in a box: azimuthal modulation by the beam spot is one percent."""
 RING_EVIDENCE = 20.0
 RING_EXCESS = 1.6
 RING_LOSS = 0.35
@@ -131,7 +132,7 @@ def diagnose(window: Window, contributors: tuple[Contributor, ...], raised: int)
         return _transient(onset, lead.object, None, region)
     since = window.clock >= onset
     evidence = region.box.log_ratio if region is not None else 0.0
-    for rule in (_azimuth, _ring, _rate, _noise):
+    for rule in (_azimuth, _ring, _rate, _noise, _mixed):
         seen = rule(window, since, contributors)
         if seen is not None:
             kind, box, text = seen
@@ -300,6 +301,17 @@ def _noise(window: Window, since: NDArray[np.bool_], contributors: tuple[Contrib
             None,
             "missing momentum grew while jets, e/gamma and muons stayed, as noise in the sums would give",
         )
+    return None
+
+
+def _mixed(window: Window, since: NDArray[np.bool_], contributors: tuple[Contributor, ...]) -> _Seen | None:
+    """Missing momentum that no longer follows the leading jet although energies stayed."""
+    del contributors
+    _, score = stream_means(window, since)
+    mixed = max((float(score[i]) for i, one in enumerate(window.labels) if one.family == "mix"), default=0.0)
+    energies = [abs(float(score[i])) for i, one in enumerate(window.labels) if one.family in {"scale", "rate"}]
+    if mixed > CLEAR and max(energies, default=0.0) < QUIET:
+        return "MET", None, "missing momentum follows jet 1 less than it did, as events mixed up would give"
     return None
 
 

@@ -39,3 +39,15 @@ class StateError(DriftError):
 
 class SimulationError(DriftError):
     """A simulation was asked for that cannot be made."""
+
+
+class CountersError(DriftError):
+    """A file of seed counts cannot be used."""
+
+
+class RatesUnfitError(DriftError):
+    """Rates cannot be fitted from, or compared with, these counts."""
+
+
+class RankingError(DriftError):
+    """A table of runs cannot be ranked."""

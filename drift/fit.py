@@ -25,11 +25,13 @@ from drift.streams import (
     StreamLabel,
     StreamModel,
     Template,
+    azimuths,
     equal_rings,
     label_streams,
     merge_bins,
+    mixing_direction,
+    noise_direction,
     scale_direction,
-    sector_counts,
 )
 
 LEAST_SECTOR_COUNT = 15.0
@@ -48,7 +50,9 @@ class Sample:
         pileup: Shape ``(n,)``.
         events: Shape ``(n,)``.
         counts: Flat table summed over all.
-        maps: Object maps by type, shape ``(n, n_eta, n_phi)``.
+        rows: Objects by type in every η row, shape ``(n, n_eta)``.
+        azimuths: Objects by type in twelve azimuthal sectors, shape ``(n, 12)``.
+        pooled: Object maps by type, summed over all, shape ``(n_eta, n_phi)``.
         sparse: Places and values of each flat table.
         refused: How many lumisections were not taken, by reason.
     """
@@ -57,7 +61,9 @@ class Sample:
     pileup: Floats
     events: Floats
     counts: Floats
-    maps: dict[str, NDArray[np.int32]]
+    rows: dict[str, NDArray[np.int64]]
+    azimuths: dict[str, NDArray[np.int64]]
+    pooled: dict[str, NDArray[np.int64]]
     sparse: list[tuple[NDArray[np.int32], NDArray[np.int64]]]
     refused: Counter[str]
 
@@ -86,6 +92,7 @@ class Sample:
             raise ReferenceUnfitError(f"schema {schema.name} reads no features, so nothing can be watched with it")
         rows, refused = [], Counter[str]()
         total = np.zeros(layout_of(schema).size)
+        pooled = {grid.object: np.zeros(grid.shape, dtype=np.int64) for grid in layout_of(schema).maps}
         for summary, conditions in pairs:
             if summary.schema_digest != schema.digest:
                 raise ReferenceUnfitError(
@@ -101,7 +108,9 @@ class Sample:
             else:
                 total += summary.counts
                 places = np.flatnonzero(summary.counts).astype(np.int32)
-                maps = {kind: one.astype(np.int32) for kind, one in summary.maps.items()}
+                for kind, one in summary.maps.items():
+                    pooled[kind] += one
+                sums = {kind: (one.sum(axis=1), azimuths(one)) for kind, one in summary.maps.items()}
                 fill = conditions.fill if conditions.fill is not None else summary.run
                 rows.append(
                     (
@@ -112,7 +121,7 @@ class Sample:
                         summary.events,
                         places,
                         summary.counts[places],
-                        maps,
+                        sums,
                     )
                 )
         rows.sort(key=lambda row: row[:3])
@@ -121,7 +130,9 @@ class Sample:
             np.array([row[3] for row in rows], dtype=np.float64),
             np.array([row[4] for row in rows], dtype=np.float64),
             total,
-            {kind: np.stack([row[7][kind] for row in rows]) for kind in schema.objects} if rows else {},
+            {kind: np.stack([row[7][kind][0] for row in rows]) for kind in schema.objects} if rows else {},
+            {kind: np.stack([row[7][kind][1] for row in rows]) for kind in schema.objects} if rows else {},
+            pooled,
             [(row[5], row[6]) for row in rows],
             refused,
         )
@@ -204,11 +215,12 @@ def fit_streams(sample: Sample, schema: FeatureSchema) -> tuple[StreamModel, Hel
     layout = layout_of(schema)
     objects = tuple(schema.objects)
     merged, owner = merge_bins(layout, sample.counts, float(sample.events.sum()), sample.size)
-    rings = tuple(equal_rings(sample.maps[kind].sum(axis=(0, 2)).astype(np.float64)) for kind in objects)
-    sectors = np.stack(
-        [sector_counts({k: m[i] for k, m in sample.maps.items()}, objects, rings) for i in range(sample.size)]
-    )
-    totals = np.stack([sample.maps[kind].sum(axis=(1, 2)) for kind in objects], axis=1).astype(np.float64)
+    rings = tuple(equal_rings(sample.rows[kind].sum(axis=0).astype(np.float64)) for kind in objects)
+    parts = []
+    for kind, ring in zip(objects, rings, strict=True):
+        parts += [sample.azimuths[kind], sample.rows[kind] @ np.eye(ETA_RINGS, dtype=np.int64)[ring]]
+    sectors = np.concatenate(parts, axis=1).astype(np.float64)
+    totals = np.stack([sample.rows[kind].sum(axis=1) for kind in objects], axis=1).astype(np.float64)
     counted = _Counted(sample.merged(merged, owner.size), totals, sectors)
     shares, rates, sector_shares = counted.templates(sample, np.ones(sample.size, dtype=bool))
     nothing = np.zeros((0, owner.size))
@@ -222,6 +234,7 @@ def fit_streams(sample: Sample, schema: FeatureSchema) -> tuple[StreamModel, Hel
         rings,
         nothing,
         np.zeros(0),
+        (),
         (),
         nothing,
         np.zeros(0),
@@ -247,7 +260,7 @@ def fit_streams(sample: Sample, schema: FeatureSchema) -> tuple[StreamModel, Hel
             for row, (i, fold) in enumerate(zip(places, folds, strict=True))
         ]
     )
-    labels = label_streams(layout, objects, model.scale_objects, owner, len(model.variances))
+    labels = label_streams(layout, objects, model.scale_objects, model.extras, owner, len(model.variances))
     kept = _kept(labels, raw, totals.mean(axis=0), sectors.mean(axis=0), objects)
     mean = np.array([0.0 if labels[k].family in (*DIRECTED, "pc") else raw[:, k].mean() for k in kept])
     fill = sample.fill[places]
@@ -281,27 +294,41 @@ def _held_out(sample: Sample, counted: _Counted, model: StreamModel) -> tuple[li
 def _with_directions(model: StreamModel, sample: Sample, schema: FeatureSchema, residual: Floats) -> StreamModel:
     root = np.sqrt(np.maximum(sample.merged(model.merged, model.owner.size).sum(axis=0) / sample.events.sum(), 1e-6))
     histograms = layout_of(schema).histograms
-    weights, response, kinds = [], [], []
+    bins = model.owner.size
+    wanted: list[tuple[StreamLabel, list[int], Floats]] = []
     for kind in ("MET", *schema.objects):
         of_kind = [i for i, one in enumerate(histograms) if one.object == kind and one.quantity == "pt"]
-        slope = sum(
-            (scale_direction(histograms[i], sample.counts, model.merged, model.owner.size) for i in of_kind),
-            np.zeros(model.owner.size),
-        )
-        inside = np.isin(model.owner, of_kind)
-        if not inside.any():
-            continue
-        wanted = (slope / root)[inside]
-        part = residual[:, inside]
-        covariance = np.cov(part.T) * (1 - SHRINKAGE) + np.eye(int(inside.sum())) * SHRINKAGE
-        best = np.linalg.solve(covariance, wanted)
-        norm = np.sqrt(best @ covariance @ best)
-        line = np.zeros(model.owner.size)
-        line[inside] = best / norm
-        weights.append(line)
-        response.append(float(wanted @ best / norm))
-        kinds.append(kind)
-    return replace(model, directions=np.stack(weights), response=np.array(response), scale_objects=tuple(kinds))
+        slopes = (scale_direction(histograms[i], sample.counts, model.merged, bins) for i in of_kind)
+        wanted.append((StreamLabel("scale", kind, 0, ""), of_kind, sum(slopes, np.zeros(bins))))
+    for i, one in enumerate(histograms):
+        if one.object == "MET" and one.quantity == "pt":
+            line = noise_direction(one, sample.counts, model.merged, bins)
+            wanted.append((StreamLabel("noise", "MET", 0, "MET noise"), [i], line))
+        elif one.object == "MET" and one.quantity == "angle":
+            line = mixing_direction(one, sample.counts, model.merged, bins)
+            wanted.append((StreamLabel("mix", "MET", 0, "MET direction against jet 1"), [i], line))
+    lines, response, labels = [], [], []
+    for label, owners, slope in wanted:
+        inside = np.isin(model.owner, owners)
+        if inside.any():
+            line, strength = _matched(slope / root, inside, residual)
+            lines.append(line)
+            response.append(strength)
+            labels.append(label)
+    scales = tuple(one.object for one in labels if one.family == "scale")
+    extras = tuple(one for one in labels if one.family != "scale")
+    return replace(model, directions=np.stack(lines), response=np.array(response), scale_objects=scales, extras=extras)
+
+
+def _matched(wanted: Floats, inside: NDArray[np.bool_], residual: Floats) -> tuple[Floats, float]:
+    """Return the combination of bins that sees a change best against their held-out covariance, and its response."""
+    part = residual[:, inside]
+    covariance = np.cov(part.T) * (1 - SHRINKAGE) + np.eye(int(inside.sum())) * SHRINKAGE
+    best = np.linalg.solve(covariance, wanted[inside])
+    norm = max(float(np.sqrt(best @ covariance @ best)), 1e-12)
+    line = np.zeros(len(inside))
+    line[inside] = best / norm
+    return line, float(wanted[inside] @ best / norm)
 
 
 def _with_components(model: StreamModel, residual: Floats) -> StreamModel:
@@ -330,4 +357,7 @@ def _kept(
 
 def fit_cells(sample: Sample) -> tuple[CellModel, ...]:
     """Fit the cell expectations of every object type."""
-    return tuple(CellModel.fit(kind, maps, sample.pileup, min(sample.degree, 2)) for kind, maps in sample.maps.items())
+    degree = min(sample.degree, 2)
+    return tuple(
+        CellModel.fit(kind, rows, sample.pooled[kind], sample.pileup, degree) for kind, rows in sample.rows.items()
+    )

@@ -1,6 +1,7 @@
 """How integers are counted fast: compiled loops, and numpy twins that give the same bits.
 
-Every function takes rows of hardware integers and returns counts.  Nothing here knows what a feature means.
+Every function takes rows of hardware integers and returns counts, or sums of weights beside them.  Nothing here knows
+what a feature means.
 """
 
 import numba
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 Rows = NDArray[np.int16]
 Counts = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 SUB_HISTOGRAMS = 4
 """Private histograms a row is counted into, so that equal neighbours do not wait for each other's store."""
@@ -33,6 +35,24 @@ def _count_rows_compiled(values: Rows, low: Counts, width: Counts, offset: Count
         base = offset[row]
         for b in range(bins):
             out[base + b] += private[0, b] + private[1, b] + private[2, b] + private[3, b]
+
+
+@numba.njit(cache=True)
+def _sum_rows_compiled(values: Rows, low: Counts, width: Counts, offset: Counts, weights: Floats, out: Floats) -> None:
+    n_rows, n_events = values.shape
+    pair = np.zeros((width.max() + 2, 2), dtype=np.float64)
+    for row in range(n_rows):
+        first, last = low[row] - 1, width[row] + 1
+        pair[: last + 1] = 0.0
+        line = values[row]
+        for event in range(n_events):
+            b = min(max(line[event] - first, 0), last)
+            pair[b, 0] += weights[0, event]
+            pair[b, 1] += weights[1, event]
+        base = offset[row]
+        for b in range(last + 1):
+            out[0, base + b] += pair[b, 0]
+            out[1, base + b] += pair[b, 1]
 
 
 @numba.njit(cache=True)
@@ -68,6 +88,36 @@ def count_rows(values: Rows, low: Counts, width: Counts, offset: Counts, size: i
     for row in range(values.shape[0]):
         index = np.clip(values[row].astype(np.int64) - low[row] + 1, 0, width[row] + 1)
         table[offset[row] : offset[row] + width[row] + 2] += np.bincount(index, minlength=width[row] + 2)
+    return table
+
+
+def sum_rows(
+    values: Rows, low: Counts, width: Counts, offset: Counts, size: int, weights: Floats, *, compiled: bool
+) -> Floats:
+    """Sum weights and their squares beside the counts of `count_rows`.
+
+    The weights must be whole steps that add without rounding (see `drift.weights`); then every order, and so the
+    compiled and the numpy path, gives the same bits.
+
+    Args:
+        values: Shape ``(n_rows, n_events)``.
+        low: First counted value of each row.
+        width: Number of counted values of each row.
+        offset: Where each row's ``width + 2`` bins start in the table.
+        size: Length of the table.
+        weights: Weights and squared weights, shape ``(2, n_events)``.
+        compiled: Use the compiled loop.
+    """
+    table = np.zeros((2, size), dtype=np.float64)
+    if values.size == 0:
+        return table
+    if compiled:
+        _sum_rows_compiled(np.ascontiguousarray(values), low, width, offset, np.ascontiguousarray(weights), table)
+        return table
+    for row in range(values.shape[0]):
+        index = np.clip(values[row].astype(np.int64) - low[row] + 1, 0, width[row] + 1)
+        for line, weight in zip(table, weights, strict=True):
+            line[offset[row] : offset[row] + width[row] + 2] += np.bincount(index, weight, minlength=width[row] + 2)
     return table
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from drift.benign import FillFilter
 from drift.breach import Breach
+from drift.cells import halve
 from drift.detect import Contributor, Evidence
 from drift.diagnose import Window
 from drift.errors import StateError
@@ -21,6 +22,8 @@ from drift.reference import Reference
 MAGIC = b"RTWS"
 VERSION = 1
 LENGTH = 64
+COARSE = 36
+"""Azimuthal cells beyond which a diagnosis looks at cells of two by two: a million rectangles are enough."""
 TRAIL = 320
 """Lumisections whose names are kept, so that an old onset can be told."""
 
@@ -88,11 +91,17 @@ def window_of(reference: Reference, memory: Memory) -> Window:
     """Return the remembered lumisections as a diagnosis reads them; those that broke a contract are left out."""
     seen = [one for one in memory.seen if not one.broken] or memory.seen
     layout = layout_of(reference.schema)
-    maps = {kind: np.stack([one.maps[kind] for one in seen]).astype(np.int64) for kind in reference.streams.objects}
-    expected = {
-        model.object: np.stack([model.expected(float(one.maps[model.object].sum()), one.pileup) for one in seen])
-        for model in reference.cells
-    }
+    grids = {grid.object: grid for grid in layout.maps}
+    maps: dict[str, NDArray[np.int64]] = {}
+    expected: dict[str, NDArray[np.float64]] = {}
+    for model in reference.cells:
+        coarse = grids[model.object].shape[1] > COARSE
+        seen_maps = [one.maps[model.object] for one in seen]
+        wanted = [model.expected(float(one.sum()), seen[i].pileup) for i, one in enumerate(seen_maps)]
+        stacked = np.stack([halve(one.astype(np.float64)) if coarse else one for one in seen_maps])
+        expected[model.object] = np.stack([halve(one) if coarse else one for one in wanted])
+        maps[model.object] = stacked.astype(np.int64)
+        grids[model.object] = grids[model.object].halved() if coarse else grids[model.object]
     rate = np.stack([reference.streams.rates.at(one.pileup) * one.events for one in seen])
     met = next((h for h in layout.histograms if h.object == "MET" and h.quantity == "phi"), None)
     usual = np.ones(12) if met is None else reference.counts[met.regular].reshape(12, -1).sum(axis=1)
@@ -118,7 +127,7 @@ def window_of(reference: Reference, memory: Memory) -> Window:
         {kind: rate[:, i] for i, kind in enumerate(reference.streams.objects)},
         np.stack([one.met_phi for one in seen]).astype(np.float64),
         usual / max(usual.sum(), 1.0),
-        {grid.object: grid for grid in layout.maps},
+        grids,
         effect,
     )
 

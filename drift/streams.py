@@ -24,10 +24,12 @@ MOST_BINS = 40
 PHI_SECTORS = 12
 ETA_RINGS = 8
 SCALE_STEP = 0.03
+NOISE_STEP = 0.15
+NOISE_ANGLES = 16
 LEAST_EXPECTED = 4.0
 """Below this expectation a bin counts with the spread of this one, so that rare bins have no heavy tail."""
 NEWTON_STEPS = 30
-DIRECTED = ("scale", "rate", "phi", "eta")
+DIRECTED = ("scale", "noise", "mix", "rate", "phi", "eta")
 ONE_SIDED = ("chi2", "t2")
 
 
@@ -36,7 +38,7 @@ class StreamLabel:
     """What one residual stream watches.
 
     Attributes:
-        family: ``scale``, ``rate``, ``phi``, ``eta``, ``chi2``, ``pc`` or ``t2``.
+        family: ``scale``, ``noise``, ``mix``, ``rate``, ``phi``, ``eta``, ``chi2``, ``pc`` or ``t2``.
         object: Object type, empty when it is about all of them.
         index: Sector, ring, histogram or component.
         name: As people read it, e.g. ``JET pt scale``.
@@ -155,10 +157,43 @@ def scale_direction(one: Histogram, counts: Floats, merged: Ints, bins: int, ste
     place = np.clip(lower.astype(np.int64) - one.low + 1, 0, one.width + 1)
     above = np.clip(place + 1, 0, one.width + 1)
     after = np.bincount(place, pooled * (1 - share), one.width + 2) + np.bincount(above, pooled * share, one.width + 2)
+    return _merged_change(one, after, pooled, merged, bins) / step
+
+
+def noise_direction(one: Histogram, counts: Floats, merged: Ints, bins: int) -> Floats:
+    """Return how the merged-bin shares of a missing momentum move when a small vector of random direction is added."""
+    pooled = counts[one.bins]
+    value = np.arange(one.low - 1, one.low + one.width + 1, dtype=np.float64) + 0.5
+    weight = pooled / max(float(pooled.sum()), 1.0)
+    size = NOISE_STEP * float(weight @ value)
+    after = np.zeros_like(pooled)
+    for angle in (np.arange(NOISE_ANGLES) + 0.5) * (2 * np.pi / NOISE_ANGLES):
+        moved = np.hypot(value + size * np.cos(angle), size * np.sin(angle))
+        place = np.clip(moved.astype(np.int64) - one.low + 1, 1, one.width)
+        after += np.bincount(place, pooled, one.width + 2) / NOISE_ANGLES
+    return _merged_change(one, after, pooled, merged, bins)
+
+
+def mixing_direction(one: Histogram, counts: Floats, merged: Ints, bins: int) -> Floats:
+    """Return how the merged-bin shares of an angle between 0 and half a turn move when one of the two is at random.
+
+    The last regular bin holds events without one of the two, which stay what they are.
+    """
+    pooled = counts[one.bins]
+    flat = np.zeros_like(pooled)
+    flat[1 : one.width] = 1.0
+    flat[[1, one.width - 1]] = 0.5
+    there = float(pooled[1 : one.width].sum())
+    after = pooled.copy()
+    after[1 : one.width] = (flat * (there / flat.sum()))[1 : one.width]
+    return _merged_change(one, after, pooled, merged, bins)
+
+
+def _merged_change(one: Histogram, after: NDArray[Any], before: Floats, merged: Ints, bins: int) -> Floats:
     full = np.zeros(merged.size)
-    full[one.bins] = (after - pooled) / max(pooled.sum(), 1.0)
+    full[one.bins] = (after - before) / max(float(before.sum()), 1.0)
     kept = merged >= 0
-    return np.bincount(merged[kept], weights=full[kept], minlength=bins) / step
+    return np.asarray(np.bincount(merged[kept], weights=full[kept], minlength=bins), dtype=np.float64)
 
 
 def wilson_hilferty(chi2: float | Floats, freedom: float | NDArray[Any]) -> Floats:
@@ -179,9 +214,10 @@ class StreamModel:
         rates: Expected objects per event by object type.
         sectors: Expected share of an object's total in its sectors and rings, all object types in a row.
         rings: Ring of every η row, one array per object type.
-        directions: Directed combinations of bin residuals, shape ``(n_scale, n_merged)``.
+        directions: Directed combinations of bin residuals: scales, then `extras`, shape ``(n_directions, n_merged)``.
         response: Residual per unit relative scale and root event, shape ``(n_scale,)``.
         scale_objects: Object type of every scale direction.
+        extras: What the directions after the scales watch.
         components: Principal components of bin residuals, shape ``(n_pc, n_merged)``.
         variances: Their variances.
         kept: Which of all streams are in use.
@@ -200,6 +236,7 @@ class StreamModel:
     directions: Floats
     response: Floats
     scale_objects: tuple[str, ...]
+    extras: tuple[StreamLabel, ...]
     components: Floats
     variances: Floats
     kept: Ints
@@ -259,9 +296,14 @@ def sector_counts(
     out = []
     for kind, ring in zip(objects, rings, strict=True):
         one = maps[kind]
-        out.append(one.sum(axis=0).reshape(PHI_SECTORS, -1).sum(axis=1))
+        out.append(azimuths(one))
         out.append(np.bincount(ring, weights=one.sum(axis=1), minlength=ETA_RINGS))
     return np.concatenate(out).astype(np.float64)
+
+
+def azimuths(one: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+    """Return the objects of a map in twelve azimuthal sectors."""
+    return np.asarray(one.sum(axis=0).reshape(PHI_SECTORS, -1).sum(axis=1))
 
 
 def equal_rings(profile: Floats) -> Ints:
@@ -271,10 +313,16 @@ def equal_rings(profile: Floats) -> Ints:
 
 
 def label_streams(
-    layout: Layout, objects: tuple[str, ...], scales: tuple[str, ...], owner: Ints, components: int
+    layout: Layout,
+    objects: tuple[str, ...],
+    scales: tuple[str, ...],
+    extras: tuple[StreamLabel, ...],
+    owner: Ints,
+    components: int,
 ) -> tuple[StreamLabel, ...]:
     """Name every stream in the order `StreamModel.raw` returns them."""
     found = [StreamLabel("scale", kind, i, f"{kind} pt scale") for i, kind in enumerate(scales)]
+    found += extras
     found += [StreamLabel("rate", kind, i, f"{kind} per event") for i, kind in enumerate(objects)]
     for kind in objects:
         found += [StreamLabel("phi", kind, i, f"{kind} azimuth {30 * i} to {30 * i + 30} deg") for i in range(12)]

@@ -15,10 +15,10 @@ from drift.breach import Breach, Contract
 from drift.conditions import Conditions
 from drift.detect import Contributor, Evidence, Weights
 from drift.diagnose import BROKEN, CONTRACT, SHIFT, TRANSIENT, Diagnosis, diagnose
-from drift.errors import ReferenceUnfitError
 from drift.memory import Latched, Memory, Pending, Seen, load, save, window_of
 from drift.profile import LumisectionSummary, layout_of
 from drift.reference import Reference
+from drift.support import unfit
 
 ACTIONS = {
     BROKEN: "call the detector expert; do not retrain",
@@ -30,8 +30,6 @@ WAIT = 2
 PATIENCE = 12
 """Lumisections of any kind after which a pending alarm is told with what is known."""
 WARN = 1000.0
-LEAST_EVENTS = 50
-LEAST_SHARE = 0.1
 RELOOK = 16
 CONTRACT_EVIDENCE = 80.0
 
@@ -171,16 +169,12 @@ class Watch:
         Raises:
             ReferenceUnfitError: The summary was counted under another schema than the reference.
         """
-        if summary.schema_digest != self.reference.schema.digest:
-            raise ReferenceUnfitError(
-                f"run {summary.run} lumisection {summary.lumisection} was counted under another schema than the "
-                f"reference ({self.reference.schema.name}); use the schema of the reference"
-            )
-        unfit = self._unfit(summary, conditions)
-        if unfit is not None:
+        why = unfit(self.reference, summary, conditions)
+        if why is not None:
             self._age()
             alarm = self._tell(summary, now=False)
-            return Decision("alarm", alarm.text, self._log(), alarm) if alarm is not None else unfit
+            told = ("alarm", alarm.text) if alarm is not None else (why.state, why.reason)
+            return Decision(*told, self._log(), alarm)
         assert conditions.pileup is not None
         fill = conditions.fill if conditions.fill is not None else summary.run
         if fill != self._memory.fill:
@@ -197,18 +191,6 @@ class Watch:
         if pending is None or not seen:
             return None
         return self._publish(seen[-1].run, seen[-1].lumisection)
-
-    def _unfit(self, summary: LumisectionSummary, conditions: Conditions) -> Decision | None:
-        low, high = self.reference.pileup_low, self.reference.pileup_high
-        if not conditions.usable or conditions.pileup is None:
-            return Decision("excluded", conditions.obstacle, self._log())
-        if summary.events < max(LEAST_EVENTS, LEAST_SHARE * self.reference.events):
-            text = f"{summary.events} events, the reference has {self.reference.events:.0f} a lumisection"
-            return Decision("data_gap", text, self._log())
-        if not low <= conditions.pileup <= high:
-            text = f"pileup {conditions.pileup:.1f} is outside the reference's {low:.1f} to {high:.1f}"
-            return Decision("out_of_support", text, self._log())
-        return None
 
     def _gather(self, summary: LumisectionSummary, pileup: float, fill: int, broken: tuple[Breach, ...]) -> None:
         factor = self.reference.events / summary.events

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -54,6 +54,8 @@ def init(
 def check_config(file: Annotated[Path, typer.Argument(help="The configuration file.")], *, json: Json = False) -> None:
     """Name every problem of a configuration at once."""
     problems, settings = config.check(file)
+    if settings is not None:
+        problems += config.unready(settings)
     if json:
         say.machine({"type": "config", "file": str(file), "problems": problems})
     elif problems:
@@ -62,7 +64,7 @@ def check_config(file: Annotated[Path, typer.Argument(help="The configuration fi
             say.words(f"  {problem}")
     else:
         say.words(f"{file}: good")
-    if settings is None:
+    if problems:
         raise typer.Exit(say.BAD_VERDICT)
 
 
@@ -200,6 +202,13 @@ def scan(
     conditions: Annotated[
         Path | None, typer.Option(help="Conditions folder, when it is not the configured one.")
     ] = None,
+    detector: Annotated[
+        Literal["retrigger", "adwin", "page_hinkley", "kswin"] | None,
+        typer.Option(help="What listens, when it is not drift.detector; river's three give no verdict."),
+    ] = None,
+    second_opinion: Annotated[
+        bool, typer.Option("--second-opinion", help="On alarm, also compare the events with earlier ones.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Watch files once, without daemon or ledger; exit 1 when there is an alarm or a quarantined file."""
@@ -207,7 +216,10 @@ def scan(
 
     settings = config.load(config_file)
     bad = False
-    for line in scanning.scan(paths, settings, reference, conditions=conditions):
+    lines = scanning.scan(
+        paths, settings, reference, conditions=conditions, detector=detector, second_opinion=second_opinion
+    )
+    for line in lines:
         bad = bad or line["type"] == "alarm" or bool(line.get("quarantined"))
         if json:
             say.machine(line)
@@ -221,12 +233,16 @@ def _scan_words(line: Mapping[str, object]) -> None:
     if line["type"] == "alarm":
         onset = line["onset"]
         assert isinstance(onset, dict)
+        evidence = line["log_evidence"]
         say.words(
             f"ALARM {line['verdict']} on {line['stream']} at run {line['run']} lumisection {line['lumisection']}, "
-            f"since run {onset['run']} lumisection {onset['lumisection']}; log evidence {line['log_evidence']:.1f}"
+            f"since run {onset['run']} lumisection {onset['lumisection']}"
+            + (f"; log evidence {evidence:.1f}" if evidence is not None else "")
         )
         say.words(f"  {line.get('text', '')}")
         say.words(f"  to do: {line['action']}")
+        if "second_opinion" in line:
+            say.words(f"  second opinion: {_opinion_words(line['second_opinion'])}")
         return
     say.words(
         f"{line['watched']} of {line['lumisections']} lumisections watched, {line['excluded']} excluded, "
@@ -236,6 +252,18 @@ def _scan_words(line: Mapping[str, object]) -> None:
     assert isinstance(quarantined, list)
     for one in quarantined:
         say.words(f"  not read: {one['path']}: {one['reason']}")
+
+
+def _opinion_words(told: Any) -> str:
+    """Say in one line what the events said of an alarm."""
+    if "reason" in told:
+        return f"none, {told['reason']}"
+    counted = told["lumisections"]
+    named = ", ".join(one["feature"] for one in told["separating"][:3])
+    return (
+        f"p = {told['p_value']:.3f}, area {told['auc']:.3f} ({told['auc_low']:.3f} to {told['auc_high']:.3f}), most in "
+        f"{named}; {counted['after']} lumisections since the onset against {counted['before']} before"
+    )
 
 
 __all__ = ["bootstrap", "check_config", "init", "reference_fit", "scan", "simulate"]

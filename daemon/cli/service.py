@@ -16,7 +16,7 @@ from daemon.cli.app import app
 from daemon.cli.identity import Me, PasswordStdin, authenticate
 from daemon.cli.offline import ConfigFile, Json
 from daemon.cli.words import candidate_rows, candidate_story
-from daemon.errors import RefusedError
+from daemon.errors import ConfigurationError, RefusedError
 from daemon.lifecycle import Candidate, Phase, open_faults
 from daemon.lifecycle import facts as f
 
@@ -37,6 +37,8 @@ def run(
 
     log_to_stderr()
     settings = config.load(config_file)
+    if problems := config.unready(settings):
+        raise ConfigurationError(f"{config_file}: {'; '.join(problems)}")
     with parts(settings) as ready, _page(config_file, wanted=page and bool(settings.web.listen) and not once):
         reconcile.run(ready, until_idle=once)
 

@@ -30,6 +30,13 @@ def write_conditions(folder: Path, fills: Sequence[Fill]) -> None:
     (folder / "beam_mode.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
+def write_counters(path: Path, rows: Sequence[tuple[int, int, str, int, int, int]]) -> None:
+    """Write how many of the simulated events fired each bit, with the crossings they are of: no more is known."""
+    header = "run,lumisection,seed,counts,prescale,crossings"
+    lines = (",".join(map(str, row)) for row in sorted(rows))
+    path.write_text("".join(f"{line}\n" for line in (header, *lines)), encoding="utf-8")
+
+
 def write_truth(
     path: Path, scenario: str, seed: int, fills: Sequence[Fill], changes: Sequence[Change], settings: Mapping[str, Any]
 ) -> None:

@@ -110,3 +110,8 @@ def decide(crossings: Crossings, menu: str, column: int, rng: np.random.Generato
             passed = passed & ((np.cumsum(passed) + int(rng.integers(factor))) % factor == 0)
         bits[name] = np.asarray(passed, dtype=np.bool_)
     return bits
+
+
+def prescale_of(name: str, column: int) -> int:
+    """Return by how much a bit is prescaled in a column."""
+    return _PRESCALED[name][column] if name in _PRESCALED else 1

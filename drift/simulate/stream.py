@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from drift.simulate import columns, conditions, scenarios, writer
+from drift.simulate import columns, conditions, menu, scenarios, writer
 from drift.simulate.kernels import Optics, cross, optics
 from drift.simulate.pools import MINIMUM_BIAS, SLICES, load_pool
 from drift.simulate.timeline import Fill, Lumisection, make_timeline
 from drift.simulate.towers import BeamSpot, project
 
+CountRow = tuple[int, int, str, int, int, int]
+"""Run, lumisection, bit, events that fired it, its prescale, events."""
 PROJECTION_SEED = 20_260
 """The projection of the pools is part of the apparatus, so it does not change with the seed of a stream."""
 
@@ -80,13 +82,13 @@ def simulate(
     progress: Callable[[int, int, str], None] | None = None,
     workers: int = 1,
 ) -> SimulatedStream:
-    """Write fills as a detector would deliver them, with conditions and, apart, the truth.
+    """Write fills as a detector would deliver them, with conditions, counts by bit and, apart, the truth.
 
     Args:
         scenario: ``name``, ``name:key=value`` or several by commas; see `scenarios.KINDS`.
         fills: How many fills.
         seed: Same seed and arguments, same events.
-        out: Folder to hold ``incoming``, ``conditions`` and ``truth``.
+        out: Folder to hold ``incoming``, ``conditions``, ``counters`` and ``truth``.
         lumisections_per_fill: Plays each fill in so many steps; None for the natural length.
         events_per_lumisection: Zero-bias events in each.
         lumisections_per_file: Most lumisections in one file; a file never spans two runs.
@@ -106,7 +108,7 @@ def simulate(
     changes = scenarios.place(scenario, undisturbed, seed)
     timeline = scenarios.apply(undisturbed, changes)
     incoming, said, truth = out / "incoming", out / "conditions", out / "truth" / "truth.json"
-    for folder in (incoming, said, truth.parent):
+    for folder in (incoming, said, out / "counters", truth.parent):
         folder.mkdir(parents=True, exist_ok=True)
     settings = {
         "fills": fills,
@@ -123,20 +125,23 @@ def simulate(
         Block(incoming, part, parameters, seed, events_per_lumisection, storage)
         for part in _parts(timeline, lumisections_per_file)
     ]
-    _make_all(blocks, workers, progress)
+    conditions.write_counters(out / "counters" / "zero_bias.csv", _make_all(blocks, workers, progress))
     return SimulatedStream(tuple(incoming / block.name for block in blocks), said, truth)
 
 
-def make_block(block: Block) -> str:
-    """Write the file of one block and return its name."""
-    parts = []
+def make_block(block: Block) -> tuple[str, list[CountRow]]:
+    """Write the file of one block; return its name and what its events count, by lumisection and bit."""
+    parts, counted = [], []
     for lumisection in block.lumisections:
         rng = np.random.default_rng([block.seed, lumisection.run, lumisection.number, 3])
         detector = scenarios.detector_of(lumisection, block.parameters)
         crossings = cross(tables(detector.beam_spot), detector, lumisection.pileup, block.events, rng)
         parts.append(columns.events_of(lumisection, crossings, rng))
+        for bit in menu.MENUS[lumisection.menu]:
+            fired, prescale = int(parts[-1][bit].sum()), menu.prescale_of(bit, lumisection.prescale_index)
+            counted.append((lumisection.run, lumisection.number, bit, fired, prescale, block.events))
     writer.write_file(block.folder, block.name, columns.join(parts), block.storage, block.lumisections[-1].start)
-    return block.name
+    return block.name, counted
 
 
 @cache
@@ -158,17 +163,26 @@ def _parts(timeline: Sequence[Fill], size: int) -> Iterator[tuple[Lumisection, .
         yield tuple(part)
 
 
-def _make_all(blocks: Sequence[Block], workers: int, progress: Callable[[int, int, str], None] | None) -> None:
+def _make_all(
+    blocks: Sequence[Block], workers: int, progress: Callable[[int, int, str], None] | None
+) -> list[CountRow]:
     say: Callable[[int, int, str], Any] = progress or (lambda _done, _total, _name: None)
+    counted: list[CountRow] = []
+
+    def take(done: int, made: tuple[str, list[CountRow]]) -> None:
+        counted.extend(made[1])
+        say(done, len(blocks), made[0])
+
     if workers == 1 or len(blocks) == 1:
         for done, block in enumerate(blocks, start=1):
-            say(done, len(blocks), make_block(block))
-        return
+            take(done, make_block(block))
+        return counted
     with ProcessPoolExecutor(min(workers, len(blocks)), mp_context=multiprocessing.get_context("spawn")) as pool:
-        waiting: list[Future[str]] = [pool.submit(make_block, block) for block in blocks]
+        waiting: list[Future[tuple[str, list[CountRow]]]] = [pool.submit(make_block, block) for block in blocks]
         try:
             for done, future in enumerate(as_completed(waiting), start=1):
-                say(done, len(blocks), future.result())
+                take(done, future.result())
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    return counted

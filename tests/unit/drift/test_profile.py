@@ -9,24 +9,9 @@ from drift.errors import SummaryError
 from drift.events import LumisectionEvents, ObjectColumns
 from drift.profile import LumisectionSummary, Summariser, layout_of
 from drift.schema import AXOL1TL_57, NANOAOD_BITS
+from tests.unit.drift.counting import any_scores, anything
 
 COMPILED, PLAIN = Summariser(AXOL1TL_57), Summariser(AXOL1TL_57, compiled=False)
-
-
-def anything(seed, n, run=1, lumisection=1, wild=False):
-    rng = np.random.default_rng(seed)
-    rows = []
-    for one in AXOL1TL_57.features:
-        low, high = (-(2**15), 2**15) if wild else (one.low, one.high + 1)
-        rows.append(rng.integers(low, high, n))
-    objects = {}
-    for kind, branches in AXOL1TL_57.objects.items():
-        m = int(rng.integers(0, 3 * n + 1))
-        eta = rng.integers(-branches.eta_high, branches.eta_high + 1, m)
-        phi = rng.integers(0, branches.phi_bins, m)
-        columns = [rng.integers(0, 4, m), eta, phi]
-        objects[kind] = ObjectColumns(*(one.astype(np.int16) for one in columns))
-    return LumisectionEvents(run, lumisection, np.stack(rows).astype(np.int16).reshape(57, n), objects)
 
 
 @given(seed=st.integers(0, 2**31), n=st.integers(0, 50), wild=st.booleans())
@@ -81,13 +66,61 @@ def test_a_summary_survives_bytes_and_is_small():
     assert len(blob) <= 100_000
 
 
-@pytest.mark.parametrize("place", [0, 3, 4, 20, 60, -1])
-def test_an_altered_summary_is_refused(place):
-    blob = bytearray(COMPILED.fill(anything(5, 40)).to_bytes())
-    blob[place] ^= 1
+def everything(seed, n, **options):
+    events = anything(seed, n, **options)
+    weights = np.random.default_rng(seed).exponential(1.0, n)
+    return Summariser(AXOL1TL_57, thresholds=(("L1_AXO", 9000),)).fill(events, any_scores(seed, n), weights)
+
+
+def test_an_altered_summary_is_refused_whichever_byte_it_is():
+    blob = everything(5, 1).to_bytes()
+    every = {*range(80), *range(0, len(blob), 7), len(blob) - 1}
+    unnoticed = []
+    for place in every:
+        bad = bytearray(blob)
+        bad[place] ^= 1 << place % 8
+        try:
+            LumisectionSummary.from_bytes(bytes(bad))
+        except SummaryError:
+            continue
+        unnoticed.append(place)
+
+    assert unnoticed == []
+
+
+@pytest.mark.parametrize("change", [lambda blob: blob[:-1], lambda blob: blob + b"\0", lambda blob: blob[:30]])
+def test_a_summary_cut_short_or_lengthened_is_refused(change):
+    blob = COMPILED.fill(anything(5, 4)).to_bytes()
 
     with pytest.raises(SummaryError):
-        LumisectionSummary.from_bytes(bytes(blob))
+        LumisectionSummary.from_bytes(change(blob))
+
+
+def test_a_summary_of_an_older_program_is_refused_with_what_to_do():
+    blob = COMPILED.fill(anything(5, 4)).to_bytes()
+    old = blob[:4] + (1).to_bytes(2, "little") + blob[6:]
+
+    with pytest.raises(SummaryError, match="version 1, this program reads 2; count it again"):
+        LumisectionSummary.from_bytes(old)
+
+
+@pytest.mark.parametrize("n", [4_000, 100_000])
+@pytest.mark.parametrize("kind", ["none", "exponential", "flat", "pileup", "prescale"])
+def test_a_lumisection_with_scores_and_weights_stays_below_a_hundred_kilobytes(toy, n, kind):
+    rng = np.random.default_rng(7)
+    weights = {
+        "none": None,
+        "exponential": rng.exponential(1.0, n),
+        "flat": rng.uniform(0.5, 1.5, n),
+        "pileup": np.exp(rng.normal(0, 0.3, 60))[rng.integers(0, 60, n)],
+        "prescale": rng.choice([1.0, 100.0, 330.0], n),
+    }[kind]
+    summariser = Summariser(AXOL1TL_57, thresholds=(("L1_AXO", 9000), ("L1_AXO_TIGHT", 20000)))
+    summary = summariser.fill(toy.events(1, 1, 50.0, n, rng), any_scores(7, n), weights)
+    blob = summary.to_bytes()
+
+    assert len(blob) <= 100_000
+    assert LumisectionSummary.from_bytes(blob) == summary
 
 
 def test_values_out_of_range_are_counted_and_not_lost():

@@ -119,7 +119,7 @@ def test_the_e_values_of_cells_have_mean_at_most_one_under_their_own_expectation
     rng = np.random.default_rng(5)
     truth = np.exp(-((np.arange(20) - 10) ** 2) / 30)[:, None] * np.ones(36)
     maps = rng.poisson(truth * 3, (300, 20, 36))
-    model = CellModel.fit("JET", maps, rng.uniform(50, 60, 300), 1)
+    model = CellModel.fit("JET", maps.sum(axis=2), maps.sum(axis=0), rng.uniform(50, 60, 300), 1)
     fresh = rng.poisson(truth * 3, (1500, 20, 36))
     mean = np.mean([np.exp(model.log_factors(one, 55.0)) for one in fresh], axis=0)
 

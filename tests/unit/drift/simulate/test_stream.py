@@ -8,6 +8,7 @@ import pytest
 import uproot
 
 from drift.conditions import ConditionsTable
+from drift.counters import CounterTable
 from drift.simulate import ScenarioError, simulate
 
 SMALL = {"lumisections_per_fill": 6, "events_per_lumisection": 20, "lumisections_per_file": 3}
@@ -136,6 +137,22 @@ def test_the_same_seed_gives_the_same_bytes_whoever_makes_the_file(tmp_path):
     for one, other in zip(alone.files, together.files, strict=True):
         assert one.read_bytes() == other.read_bytes()
     assert alone.truth.read_bytes() == together.truth.read_bytes()
+    counters = [tmp_path / one / "counters" / "zero_bias.csv" for one in ("alone", "together")]
+    assert counters[0].read_bytes() == counters[1].read_bytes()
+
+
+def test_counters_count_the_bits_of_the_files_and_claim_no_more_crossings_than_there_are_events(simulated_fills):
+    counters = CounterTable.load([simulated_fills.conditions.parent / "counters" / "zero_bias.csv"])
+    fired = {(run, ls): counts for run, ls, counts in counters}
+    for path in simulated_fills.files:
+        inside = events(path)
+        for number in np.unique(inside["luminosityBlock"]):
+            here = inside[inside["luminosityBlock"] == number]
+            counts = fired[int(inside["run"][0]), int(number)]
+
+            assert {one.crossings for one in counts.values()} == {60.0}
+            assert all(one.counts == ak.sum(here[bit]) for bit, one in counts.items())
+    assert counters.tally == type(counters.tally)()
 
 
 def test_another_seed_gives_other_events(tmp_path):

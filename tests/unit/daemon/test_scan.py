@@ -1,0 +1,94 @@
+"""What a scan takes and prints: any detector by name, and on demand what the events themselves say of an alarm."""
+
+import json
+import subprocess
+import sys
+from itertools import islice
+from typing import get_args
+
+import pytest
+
+from daemon import config
+from daemon.config import DriftSettings
+from daemon.errors import SetupError
+from daemon.scan import scan
+from drift.listeners import NAMES
+from drift.reference import Reference
+from drift.schema import AXOL1TL_57
+from tests.unit.drift import conftest as toy
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with a configuration and a reference of another detector than the one that is simulated."""
+    folder = tmp_path_factory.mktemp("scan")
+    (folder / "retrigger.toml").write_text("", encoding="utf-8")
+    Reference.fit(toy.fills(11, 4, 30, 300), AXOL1TL_57).save(folder / "reference.npz")
+    return folder
+
+
+def lines(place, simulated, **asked):
+    settings = config.load(place / "retrigger.toml")
+    paths = [simulated.files[0].parent]
+    return list(scan(paths, settings, place / "reference.npz", conditions=simulated.conditions, **asked))
+
+
+def test_an_alarm_carries_the_second_opinion_only_when_asked(place, simulated_fills):
+    plain = lines(place, simulated_fills)
+    asked = lines(place, simulated_fills, second_opinion=True)
+
+    assert [one["type"] for one in plain] == [one["type"] for one in asked]
+    assert plain[0]["type"] == "alarm"
+    assert "second_opinion" not in plain[0]
+    assert asked[0]["second_opinion"].keys() & {"p_value", "reason"}
+    assert {key: value for key, value in asked[0].items() if key != "second_opinion"} == plain[0]
+    assert json.loads(json.dumps(asked)) == asked
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_another_detector_listens_to_the_same_lumisections(place, simulated_fills, name):
+    *alarms, summary = lines(place, simulated_fills, detector=name)
+    *_, ours = lines(place, simulated_fills)
+
+    assert (summary["detector"], ours["detector"]) == (name, "retrigger")
+    assert summary["lumisections"] == ours["lumisections"] == 24
+    assert summary["alarms"] == len(alarms)
+    assert {one["verdict"] for one in alarms} <= {"undiagnosed"}
+
+
+def test_the_configured_detector_is_taken_unless_one_is_named(place, simulated_fills):
+    (place / "adwin.toml").write_text('[drift]\ndetector = "adwin"\n', encoding="utf-8")
+    settings = config.load(place / "adwin.toml")
+    paths = [simulated_fills.files[0].parent]
+    configured = list(scan(paths, settings, place / "reference.npz", conditions=simulated_fills.conditions))
+    named = list(
+        scan(paths, settings, place / "reference.npz", conditions=simulated_fills.conditions, detector="page_hinkley")
+    )
+
+    assert configured[-1]["detector"] == "adwin"
+    assert named[-1]["detector"] == "page_hinkley"
+
+
+def test_a_scan_without_a_reference_says_how_to_make_one(place):
+    settings = config.load(place / "retrigger.toml")
+
+    with pytest.raises(SetupError, match="retrigger reference fit"):
+        list(islice(scan([place], settings, place / "none.npz"), 1))
+
+
+def test_the_configuration_knows_every_detector():
+    assert get_args(DriftSettings.model_fields["detector"].annotation) == ("retrigger", *NAMES)
+
+
+@pytest.mark.parametrize("verb", [("check-config",), ("run", "--once", "--no-page", "--config")])
+def test_the_daemon_refuses_a_detector_that_gives_no_verdict(place, verb):
+    path = place / "kswin.toml"
+    path.write_text('[drift]\ndetector = "kswin"\n', encoding="utf-8")
+    answer = subprocess.run(
+        [sys.executable, "-m", "daemon", *verb, str(path)], capture_output=True, text=True, check=False
+    )
+
+    assert answer.returncode == (1 if verb[0] == "check-config" else 2)
+    assert "only `retrigger scan` takes yet" in answer.stdout + answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert not (place / "ledger.db").exists()
