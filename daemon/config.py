@@ -123,6 +123,11 @@ class Settings(_Section):
     state: Path = Path("state")
     policy: Path | None = None
 
+    @property
+    def explanations(self) -> Path:
+        """Where the explanations of alarms are kept."""
+        return self.state / "explanations"
+
 
 def load(path: Path) -> Settings:
     """Read a configuration file; call it once per process.

@@ -81,3 +81,7 @@ class VerdictError(RetriggerError):
     """A check ran and its verdict is bad (exit status 1, where wrong use is 2)."""
 
     exit_status = 1
+
+
+class ExplanationError(VerdictError):
+    """The explanation of an alarm was never kept, is gone, or is not the one that the record names."""

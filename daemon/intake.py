@@ -8,12 +8,12 @@ import contextlib
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from daemon import event_store
+from daemon import event_store, explanations
 from daemon.config import Settings
 from daemon.ledger import FileTaken, Ledger, Outcome
 from daemon.lifecycle import Fact
@@ -293,8 +293,11 @@ class Intake:
         )
 
     def _alarm_facts(self, alarm: Alarm, now: datetime) -> list[tuple[str, Fact]]:
-        body: Mapping[str, Any] = alarm.to_json()
+        body: dict[str, Any] = alarm.to_json()
         name = alarm_id(self._stream, alarm.run, alarm.lumisection, alarm.verdict)
+        told = explanations.document(alarm)
+        if told is not None:
+            body[explanations.KEY] = explanations.keep(self._settings.explanations, name, told)
         log.warning("alarm %s: %s", name, alarm.text)
         common: dict[str, Any] = {"at": now, "actor": ACTOR, "stream": self._stream, "alarm_id": name, "alarm": body}
         facts: list[tuple[str, Fact]] = [(self._stream, f.AlarmRaised(**common))]

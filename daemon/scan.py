@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from daemon import event_store
+from daemon import event_store, explanations
 from daemon.config import Settings
 from daemon.errors import SetupError
 from drift.conditions import Conditions, ConditionsTable
@@ -21,7 +21,7 @@ from drift.schema import schema_named
 from drift.second_opinion import second_opinion as ask_events
 from drift.sequential import SequentialDetector, Told
 from drift.source import Accepted, FileContents, Limits, Quarantined, Reader, Waiting
-from drift.watch import Watch
+from drift.watch import Alarm, Watch
 
 
 def run_files(paths: list[Path]) -> list[Path]:
@@ -147,6 +147,7 @@ def scan(
     conditions: Path | None = None,
     detector: str | None = None,
     second_opinion: bool = False,
+    explain: Path | None = None,
 ) -> Iterator[Mapping[str, Any]]:
     """Yield the public JSON lines of a scan: every alarm as it comes, the summary last.
 
@@ -157,12 +158,18 @@ def scan(
         conditions: Folder, when it is not the configured one.
         detector: As in ``drift.detector``, when it is not the configured one.
         second_opinion: Whether every alarm also says what a test on the events themselves finds.
+        explain: Folder into which the explanation of every alarm is written; the line names its file.
+
+    Raises:
+        SetupError: There is no reference, no run file, or a detector that explains nothing is asked to.
     """
     started = time.perf_counter()
     if not reference.exists():
         raise SetupError(f"there is no reference at {reference}; make one with: retrigger reference fit")
     schema = schema_named(settings.stream.schema_name)
     name = detector or settings.drift.detector
+    if explain is not None and name != "retrigger":
+        raise SetupError(f"{name} explains nothing: it names streams and gives no verdict; use --detector retrigger")
     watch = _detector(name, Reference.load(reference), settings)
     summariser, table = Summariser(schema), conditions_for(settings, conditions)
     kept = Reservoir(np.random.default_rng(0)) if second_opinion else None
@@ -186,14 +193,15 @@ def scan(
                     kept.add(events, at.pileup)
                 if decision.alarm is not None:
                     counted["alarms"] += 1
-                    yield _alarm_line(decision.alarm, settings, kept)
+                    yield _alarm_line(decision.alarm, settings, kept, explain)
         quarantined = files.quarantined
     last = watch.conclude()
     if last is not None:
         counted["alarms"] += 1
-        yield _alarm_line(last, settings, kept)
+        yield _alarm_line(last, settings, kept, explain)
     seconds = round(time.perf_counter() - started, 3)
-    yield {"type": "summary", "detector": name, **counted, "quarantined": quarantined, "seconds": seconds}
+    other = {} if name == "retrigger" else {"detector": name}
+    yield {"type": "summary", **other, **counted, "quarantined": quarantined, "seconds": seconds}
 
 
 def _detector(name: str, reference: Reference, settings: Settings) -> SequentialDetector:
@@ -205,9 +213,15 @@ def _detector(name: str, reference: Reference, settings: Settings) -> Sequential
     return RiverDetector(reference, detector=name, false_alarms_per_lumisection=budget, stream=stream)
 
 
-def _alarm_line(alarm: Told, settings: Settings, kept: Reservoir | None) -> dict[str, Any]:
-    """Return the public form of an alarm, with what the kept events say of it when they were kept."""
+def _alarm_line(alarm: Told, settings: Settings, kept: Reservoir | None, explain: Path | None) -> dict[str, Any]:
+    """Return the public form of an alarm, with its explanation and what kept events say of it where they are asked."""
     line: dict[str, Any] = {"type": "alarm", **alarm.to_json()}
+    told = explanations.document(alarm) if explain is not None and isinstance(alarm, Alarm) else None
+    if explain is not None and told is not None:
+        explain.mkdir(parents=True, exist_ok=True)
+        path = explain / f"alarm-run{line['run']}-ls{line['lumisection']}.json"
+        path.write_bytes(explanations.encoded(told))
+        line["explanation"] = str(path)
     if kept is None:
         return line
     onset = (line["onset"]["run"], line["onset"]["lumisection"])

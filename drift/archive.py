@@ -5,12 +5,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from drift.benign import Benign, Swell
+from drift.benign import Benign, Check, Swell
 from drift.breach import Promises
 from drift.cells import CellModel
 from drift.streams import StreamLabel, StreamModel, Template
 
-_KINDS = {kind.__name__: kind for kind in (Benign, CellModel, Promises, StreamLabel, StreamModel, Swell, Template)}
+_KINDS = {
+    kind.__name__: kind for kind in (Benign, CellModel, Check, Promises, StreamLabel, StreamModel, Swell, Template)
+}
 
 T = TypeVar("T")
 

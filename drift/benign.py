@@ -36,6 +36,8 @@ TELLING = 100.0
 """Length of a fill, in lumisections, in which the two wanders can be told apart."""
 KAPPAS = (1.1, 1.25, 1.5, 2.0)
 CLIP = 8.0
+SIGMA = (0.9, 1.1)
+MOST_E_VALUE = 1.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,6 +216,52 @@ def _calibrated(benign: Benign, streams: Floats, fill: Ints, pileup: Floats) -> 
         kappa[fresh] = candidate
         settled |= good
     return kappa
+
+
+@dataclass(frozen=True, eq=False)
+class Check:
+    """How each stream did on held-out lumisections; a stream that fails takes no part in the evidence.
+
+    Attributes:
+        lumisections: How many were held out.
+        sigma: Standard deviation of the innovations in predicted spreads, before widening; 0.9 to 1.1 is asked for.
+        lag: Correlation of neighbouring innovations.
+        e_value: Largest mean e-value over the alternatives; at most 1.1 is asked for.
+    """
+
+    lumisections: int
+    sigma: Floats
+    lag: Floats
+    e_value: Floats
+
+    @property
+    def sound(self) -> NDArray[np.bool_]:
+        """Which streams pass, with two standard errors for what few lumisections cannot tell."""
+        slack = 2 / np.sqrt(2 * self.lumisections)
+        fits = (self.sigma > SIGMA[0] - slack) & (self.sigma < SIGMA[1] + slack)
+        return np.asarray(fits & (self.e_value <= MOST_E_VALUE + slack))
+
+
+def check_streams(benign: Benign, streams: Floats, fill: Ints, pileup: Floats) -> Check:
+    """Return how each stream did on held-out lumisections under a benign model.
+
+    Args:
+        benign: Spreads.
+        streams: Standardised residuals, shape ``(n_lumisections, n_streams)``, in time order within each fill.
+        fill: Fill of every lumisection.
+        pileup: Of every lumisection.
+    """
+    scores = innovations(benign, streams, fill, pileup)
+    centred = scores - scores.mean(axis=0)
+    same = (fill[1:] == fill[:-1])[:, None]
+    lag = (centred[1:] * centred[:-1] * same).sum(axis=0) / np.maximum((centred**2).sum(axis=0), 1e-12)
+    z = np.clip(scores / benign.kappa, -CLIP, CLIP)
+    means = [
+        np.exp(sign * shift / benign.kappa * z - (shift / benign.kappa) ** 2 / 2).mean(axis=0)
+        for shift in SHIFTS
+        for sign in (1.0, -1.0)
+    ]
+    return Check(len(streams), scores.std(axis=0), lag, np.max(means, axis=0))
 
 
 def innovations(benign: Benign, streams: Floats, fill: Ints, pileup: Floats) -> Floats:

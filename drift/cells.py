@@ -29,18 +29,23 @@ class CellModel:
     """Expectation of one object type's map.
 
     Attributes:
-        object: Object type.
+        name: The map's name, see `MapGrid`.
         rings: Expected share of each η row, by pileup.
         modulation: Share of a row's objects in each φ column, shape ``(n_eta, n_phi)``, rows sum to one.
         error: Relative standard error of the cells, one array per pyramid level, flat.
         active: Cells that expect enough, one array per level, flat.
     """
 
-    object: str
+    name: str
     rings: Template
     modulation: Floats
     error: tuple[Floats, ...]
     active: tuple[NDArray[np.bool_], ...]
+
+    @property
+    def object(self) -> str:
+        """Object type."""
+        return self.name.split(" ", 1)[0]
 
     def expected(self, total: float, pileup: float) -> Floats:
         """Return the expected map, scaled to a total."""
@@ -69,12 +74,12 @@ class CellModel:
 
     @classmethod
     def fit(
-        cls, kind: str, rows: NDArray[np.integer[Any]], pooled: NDArray[np.integer[Any]], pileup: Floats, degree: int
+        cls, name: str, rows: NDArray[np.integer[Any]], pooled: NDArray[np.integer[Any]], pileup: Floats, degree: int
     ) -> "CellModel":
         """Fit from the reference's maps.
 
         Args:
-            kind: Object type.
+            name: The map's name.
             rows: Objects in every η row of each lumisection, shape ``(n_lumisections, n_eta)``.
             pooled: The reference's map, summed, shape ``(n_eta, n_phi)``.
             pileup: Shape ``(n_lumisections,)``.
@@ -92,7 +97,7 @@ class CellModel:
             row = np.repeat(counts.sum(axis=1), counts.shape[1])
             error.append(np.sqrt(1 / (counts.ravel() + prior * 4**level + 1.0) + 1 / (row + 1.0)))
             active.append(mean.ravel() >= LEAST_EXPECTED)
-        return cls(kind, rings, modulation, tuple(error), tuple(active))
+        return cls(name, rings, modulation, tuple(error), tuple(active))
 
 
 def shrunk_modulation(pooled: Floats) -> tuple[Floats, float]:

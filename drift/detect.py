@@ -53,10 +53,16 @@ class Weights:
     cells: tuple[Floats, ...]
 
     @classmethod
-    def of(cls, labels: tuple[StreamLabel, ...], cells: tuple[CellModel, ...]) -> "Weights":
-        """Share the families' weights among their members."""
+    def of(
+        cls,
+        labels: tuple[StreamLabel, ...],
+        cells: tuple[CellModel, ...],
+        sound: NDArray[np.bool_] | None = None,
+    ) -> "Weights":
+        """Share the families' weights among their members; those that are not sound get none and leave it to nobody."""
         families = [one.family for one in labels]
         weight = np.array([FAMILY_WEIGHTS[one] / families.count(one) for one in families])
+        weight = weight if sound is None else np.where(sound, weight, 0.0)
         upward_only = np.array([one in ONE_SIDED for one in families])
         streams = np.stack([np.where(upward_only, weight, weight / 2), np.where(upward_only, 0.0, weight / 2)])
         shares = []
@@ -209,7 +215,7 @@ class Evidence:
             ratio, cell = (int(k) for k in np.unravel_index(int(part.argmax()), part.shape))
             log_part = float(np.log(max(float(part.sum()), 1e-300)))
             toward = 1 if RATIOS[ratio] > 1 else -1
-            found.append(Contributor(f"{one.object} cells", one.object, "cell", cell, toward, log_part, -1))
+            found.append(Contributor(f"{one.name} cells", one.object, "cell", cell, toward, log_part, -1))
         named = {*DIRECTED, "cell"}
         loudest = max((one.log_evidence for one in found if one.kind in named), default=-np.inf)
         speaks = loudest > 3.0

@@ -27,6 +27,8 @@ CONTRACT = "contract"
 
 BOX_EVIDENCE = 20.0
 """Log likelihood ratio a box needs: 10^7 rectangles are tried, whose logarithm is 16."""
+CELL_EVIDENCE = 10.0
+"""The same for the one cell that carries the alarm."""
 BOX_EFFECT = 0.05
 """Least change in a box: azimuthal modulation by the beam spot is one percent."""
 RING_EVIDENCE = 20.0
@@ -44,6 +46,30 @@ BACK = 2.0
 
 
 @dataclass(frozen=True, eq=False)
+class FineMap:
+    """One map at full resolution.
+
+    Attributes:
+        seen: Observed objects, shape ``(n, n_eta, n_phi)``.
+        expected: Their expectation given each lumisection's total.
+        grid: Its cells.
+    """
+
+    seen: Ints
+    expected: Floats
+    grid: MapGrid
+
+    def cell(self, flat: int) -> CellBox:
+        """Return a cell of the flat pyramid (`drift.cells`) as a rectangle of the finest cells."""
+        rows, columns, size = self.seen.shape[1], self.seen.shape[2], 1
+        while flat >= rows * columns:
+            flat -= rows * columns
+            rows, columns, size = -(-rows // 2), -(-columns // 2), 2 * size
+        row, column = divmod(flat, columns)
+        return CellBox(row * size, min((row + 1) * size, self.seen.shape[1]), column * size, size, 1.0, 0.0)
+
+
+@dataclass(frozen=True, eq=False)
 class Window:
     """The last lumisections, as the watch remembers them.
 
@@ -54,12 +80,13 @@ class Window:
         noise: Measurement variance of each stream.
         drifting: Benign variance of a stream's mean over many lumisections.
         labels: Of the streams.
-        maps: Observed objects by type, shape ``(n, n_eta, n_phi)``.
+        maps: Observed objects by map, shape ``(n, n_eta, n_phi)``.
         expected: Their expectation given each lumisection's total.
         rates: Expected totals by type, shape ``(n,)``.
         met_phi: Events in 12 azimuthal sectors of missing momentum, shape ``(n, 12)``.
         met_phi_expected: Their expected shares, shape ``(12,)``.
-        grids: Cells of each object type.
+        grids: Cells of each map.
+        fine: The maps at full resolution.
         effect: Relative pt scale that one unit of a scale stream means, by object type.
     """
 
@@ -75,6 +102,7 @@ class Window:
     met_phi: Floats
     met_phi_expected: Floats
     grids: Mapping[str, MapGrid]
+    fine: Mapping[str, FineMap]
     effect: Mapping[str, float]
 
 
@@ -103,9 +131,19 @@ class Diagnosis:
 
 @dataclass(frozen=True)
 class _Region:
-    object: str
+    """A box of one map that stands out: where, since when, and how much each lumisection speaks for it."""
+
+    grid: MapGrid
     box: CellBox
     onset: int
+    gains: Floats
+    pointed_at: bool = False
+
+    @property
+    def stands_out(self) -> bool:
+        """Whether it is enough to call a detector broken."""
+        least = CELL_EVIDENCE if self.pointed_at else BOX_EVIDENCE
+        return self.box.log_ratio >= least and abs(1 - self.box.left) >= BOX_EFFECT
 
 
 def diagnose(window: Window, contributors: tuple[Contributor, ...], raised: int) -> Diagnosis:
@@ -117,14 +155,15 @@ def diagnose(window: Window, contributors: tuple[Contributor, ...], raised: int)
         raised: Lumisection count at which the evidence passed its limit.
     """
     region = _best_region(window)
+    pointed = _pointed_cell(window, contributors)
     lead = contributors[0]
-    found = region is not None and region.box.log_ratio >= BOX_EVIDENCE and abs(1 - region.box.left) >= BOX_EFFECT
-    if region is not None and found:
-        gains = box_gains(region.box, window.maps[region.object].astype(np.float64), window.expected[region.object])
-        first, last = _segment(gains)
-        if _passed(gains, window.clock, (first, last), raised):
-            where = physical(region.box, window.grids[region.object])
-            return _transient(int(window.clock[first]), region.object, where, region)
+    if pointed is not None and pointed.stands_out and (region is None or not region.stands_out):
+        region = pointed
+    if region is not None and region.stands_out:
+        first, last = _segment(region.gains)
+        if _passed(region.gains, window.clock, (first, last), raised):
+            where = physical(region.box, region.grid)
+            return _transient(int(window.clock[first]), region.grid.object, where, region)
         return _broken_region(window, region)
     first, last, gains = _stream_segment(window, lead)
     onset = int(window.clock[first])
@@ -148,21 +187,46 @@ def diagnose(window: Window, contributors: tuple[Contributor, ...], raised: int)
 
 def _best_region(window: Window) -> _Region | None:
     """Return the best box over objects and starts, with its onset refined."""
-    best: _Region | None = None
+    best, name = None, ""
     n = len(window.clock)
     for kind, maps in window.maps.items():
         for back in sorted({min(k, n) for k in (2, 3, 6, 12, 24, 64)}):
             box = find_box(maps[n - back :].sum(axis=0).astype(float), window.expected[kind][n - back :].sum(axis=0))
-            if best is None or box.log_ratio > best.box.log_ratio:
-                best = _Region(kind, box, int(window.clock[n - back]))
-    if best is None or best.box.log_ratio <= 0:
+            if best is None or box.log_ratio > best.log_ratio:
+                best, name = box, kind
+    if best is None or best.log_ratio <= 0:
         return None
-    maps, expected = window.maps[best.object].astype(np.float64), window.expected[best.object]
-    start = _change_point(box_gains(best.box, maps, expected))
+    maps, expected = window.maps[name].astype(np.float64), window.expected[name]
+    start = _change_point(box_gains(best, maps, expected))
     refined = find_box(maps[start:].sum(axis=0), expected[start:].sum(axis=0))
-    chosen = refined if refined.log_ratio >= best.box.log_ratio else best.box
-    start = _change_point(box_gains(chosen, maps, expected))
-    return _Region(best.object, chosen, int(window.clock[start]))
+    chosen = refined if refined.log_ratio >= best.log_ratio else best
+    gains = box_gains(chosen, maps, expected)
+    return _Region(window.grids[name], chosen, int(window.clock[_change_point(gains)]), gains)
+
+
+def _pointed_cell(window: Window, contributors: tuple[Contributor, ...]) -> _Region | None:
+    """Return the cell that carries the alarm, when one does, measured against the rest of its own rings.
+
+    The evidence has paid for having looked at every cell, so less is asked of it than of a box that was searched for.
+    """
+    for one in contributors:
+        if one.kind == "cell" and one.log_evidence >= SECTOR_EVIDENCE:
+            fine = window.fine[one.name.removesuffix(" cells")]
+            box, start = fine.cell(one.index), 0
+            gains = np.zeros(len(window.clock))
+            for _ in range(3):
+                rows, columns = slice(box.eta_first, box.eta_last), box.columns(fine.seen.shape[2])
+                seen, want = fine.seen[start:, rows].sum(axis=0), fine.expected[start:, rows].sum(axis=0)
+                inside = float(seen[:, columns].sum()), float(want[:, columns].sum())
+                around = (float(seen.sum()) - inside[0]) / max(float(want.sum()) - inside[1], 1e-9)
+                left = (inside[0] + 0.5) / max(inside[1] * around + 0.5, 1e-9)
+                box = CellBox(box.eta_first, box.eta_last, box.phi_first, box.phi_width, left, 0.0)
+                gains = box_gains(box, fine.seen, fine.expected)
+                start = _change_point(gains)
+            ratio = float(gains[start:].sum())
+            found = CellBox(box.eta_first, box.eta_last, box.phi_first, box.phi_width, box.left, ratio)
+            return _Region(fine.grid, found, int(window.clock[start]), gains, pointed_at=True)
+    return None
 
 
 def _change_point(gains: Floats) -> int:
@@ -191,7 +255,7 @@ def _passed(gains: Floats, clock: Ints, segment: tuple[int, int], raised: int) -
 def _stream_segment(window: Window, lead: Contributor) -> tuple[int, int, Floats]:
     """Return the stretch in which the leading stream departed most, and what each lumisection says for that step."""
     if lead.kind == "cell":
-        kind = lead.object
+        kind = lead.name.removesuffix(" cells")
         distance = ((window.maps[kind] - window.expected[kind]) ** 2 / np.maximum(window.expected[kind], 0.5)).mean(
             axis=(1, 2)
         )
@@ -215,13 +279,13 @@ def _transient(onset: int, kind: str, box: Box | None, region: _Region | None) -
 
 
 def _broken_region(window: Window, region: _Region) -> Diagnosis:
-    box = physical(region.box, window.grids[region.object])
+    box, kind = physical(region.box, region.grid), region.grid.name
     left = region.box.left
-    what = f"{region.object} loss of {1 - left:.0%}" if left < 1 else f"{left:.1f} times the usual {region.object}"
+    what = f"{kind} loss of {1 - left:.0%}" if left < 1 else f"{left:.1f} times the usual {kind}"
     text = f"{what} in {box.words()}, against the rest of the same rings"
-    many = [kind for kind in window.maps if kind != region.object]
+    many = [one for one in window.rates if one != region.grid.object]
     against = f"{' and '.join(many)} were not asked to agree" if many else "nothing measured"
-    return Diagnosis(BROKEN, region.object, region.onset, box, text, against, region.box.log_ratio)
+    return Diagnosis(BROKEN, region.grid.object, region.onset, box, text, against, region.box.log_ratio)
 
 
 _Seen = tuple[str, Box | None, str]
@@ -254,7 +318,8 @@ def _ring(window: Window, since: NDArray[np.bool_], contributors: tuple[Contribu
     """A ring full of noise, or dead all around."""
     del contributors
     found: tuple[float, _Seen] | None = None
-    for kind, maps in window.maps.items():
+    for kind in window.rates:
+        maps = window.maps[kind]
         ring = find_ring(maps[since].sum(axis=(0, 2)).astype(float), window.expected[kind][since].sum(axis=(0, 2)))
         odd = ring.left >= RING_EXCESS or ring.left <= RING_LOSS
         if odd and ring.log_ratio >= RING_EVIDENCE and (found is None or ring.log_ratio > found[0]):
@@ -269,7 +334,8 @@ def _ring(window: Window, since: NDArray[np.bool_], contributors: tuple[Contribu
 def _rate(window: Window, since: NDArray[np.bool_], contributors: tuple[Contributor, ...]) -> _Seen | None:
     """An object type whose number per event halved or doubled."""
     del contributors
-    for kind, maps in window.maps.items():
+    for kind in window.rates:
+        maps = window.maps[kind]
         seen, want = float(maps[since].sum()), float(window.rates[kind][since].sum())
         ratio = seen / max(want, 1.0)
         if want > 50 and not RATE_BAND[0] <= ratio <= RATE_BAND[1]:
@@ -306,11 +372,12 @@ def _noise(window: Window, since: NDArray[np.bool_], contributors: tuple[Contrib
 
 def _mixed(window: Window, since: NDArray[np.bool_], contributors: tuple[Contributor, ...]) -> _Seen | None:
     """Missing momentum that no longer follows the leading jet although energies stayed."""
-    del contributors
     _, score = stream_means(window, since)
+    lead = contributors[0]
     mixed = max((float(score[i]) for i, one in enumerate(window.labels) if one.family == "mix"), default=0.0)
     energies = [abs(float(score[i])) for i, one in enumerate(window.labels) if one.family in {"scale", "rate"}]
-    if mixed > CLEAR and max(energies, default=0.0) < QUIET:
+    leads = lead.kind == "mix" and lead.sign > 0 and lead.log_evidence >= SECTOR_EVIDENCE
+    if (leads or mixed > CLEAR) and max(energies, default=0.0) < QUIET:
         return "MET", None, "missing momentum follows jet 1 less than it did, as events mixed up would give"
     return None
 

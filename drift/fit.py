@@ -50,9 +50,9 @@ class Sample:
         pileup: Shape ``(n,)``.
         events: Shape ``(n,)``.
         counts: Flat table summed over all.
-        rows: Objects by type in every η row, shape ``(n, n_eta)``.
-        azimuths: Objects by type in twelve azimuthal sectors, shape ``(n, 12)``.
-        pooled: Object maps by type, summed over all, shape ``(n_eta, n_phi)``.
+        rows: Objects by map in every η row, shape ``(n, n_eta)``.
+        azimuths: Objects by map in twelve azimuthal sectors, shape ``(n, 12)``.
+        pooled: Object maps, summed over all, shape ``(n_eta, n_phi)``.
         sparse: Places and values of each flat table.
         refused: How many lumisections were not taken, by reason.
     """
@@ -92,7 +92,7 @@ class Sample:
             raise ReferenceUnfitError(f"schema {schema.name} reads no features, so nothing can be watched with it")
         rows, refused = [], Counter[str]()
         total = np.zeros(layout_of(schema).size)
-        pooled = {grid.object: np.zeros(grid.shape, dtype=np.int64) for grid in layout_of(schema).maps}
+        pooled = {grid.name: np.zeros(grid.shape, dtype=np.int64) for grid in layout_of(schema).maps}
         for summary, conditions in pairs:
             if summary.schema_digest != schema.digest:
                 raise ReferenceUnfitError(
@@ -130,8 +130,8 @@ class Sample:
             np.array([row[3] for row in rows], dtype=np.float64),
             np.array([row[4] for row in rows], dtype=np.float64),
             total,
-            {kind: np.stack([row[7][kind][0] for row in rows]) for kind in schema.objects} if rows else {},
-            {kind: np.stack([row[7][kind][1] for row in rows]) for kind in schema.objects} if rows else {},
+            {kind: np.stack([row[7][kind][0] for row in rows]) for kind in pooled} if rows else {},
+            {kind: np.stack([row[7][kind][1] for row in rows]) for kind in pooled} if rows else {},
             pooled,
             [(row[5], row[6]) for row in rows],
             refused,
@@ -300,13 +300,13 @@ def _with_directions(model: StreamModel, sample: Sample, schema: FeatureSchema, 
         of_kind = [i for i, one in enumerate(histograms) if one.object == kind and one.quantity == "pt"]
         slopes = (scale_direction(histograms[i], sample.counts, model.merged, bins) for i in of_kind)
         wanted.append((StreamLabel("scale", kind, 0, ""), of_kind, sum(slopes, np.zeros(bins))))
+    angles = [i for i, one in enumerate(histograms) if one.object == "MET" and one.quantity == "angle"]
+    mixing = (mixing_direction(histograms[i], sample.counts, model.merged, bins) for i in angles)
+    wanted.append((StreamLabel("mix", "MET", 0, "MET direction against jets"), angles, sum(mixing, np.zeros(bins))))
     for i, one in enumerate(histograms):
         if one.object == "MET" and one.quantity == "pt":
             line = noise_direction(one, sample.counts, model.merged, bins)
             wanted.append((StreamLabel("noise", "MET", 0, "MET noise"), [i], line))
-        elif one.object == "MET" and one.quantity == "angle":
-            line = mixing_direction(one, sample.counts, model.merged, bins)
-            wanted.append((StreamLabel("mix", "MET", 0, "MET direction against jet 1"), [i], line))
     lines, response, labels = [], [], []
     for label, owners, slope in wanted:
         inside = np.isin(model.owner, owners)

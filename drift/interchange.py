@@ -87,9 +87,9 @@ def to_boost(summary: Counted, schema: FeatureSchema | None = None) -> dict[str,
         view["value"], view["variance"] = summary.weighted.sums[:, place.cells]
         out[place.name], out[TWIN + place.name] = weighted, plain
     for grid in layout_of(schema).maps:
-        name = f"map_{grid.object}"
+        name = f"map_{grid.name}"
         one = bh.Histogram(*_map_axes(grid), storage=bh.storage.Int64(), __dict__={"name": name, "schema": schema.name})
-        one.view()[...] = summary.maps[grid.object]
+        one.view()[...] = summary.maps[grid.name]
         out[name] = one
     return out
 
@@ -117,7 +117,7 @@ def parts_of(histograms: Histograms, schema: FeatureSchema | None = None) -> dic
             raise SummaryError(
                 f"histogram {twin!r} has {flat[place.cells].sum()} entries of {flat[0]} events; export anew"
             )
-    maps = {grid.object: _whole(histograms, f"map_{grid.object}", _map_axes(grid)) for grid in layout.maps}
+    maps = {grid.name: _whole(histograms, f"map_{grid.name}", _map_axes(grid)) for grid in layout.maps}
     end = 1 + layout.size
     scores = None
     if thresholds is not None:

@@ -14,6 +14,10 @@ MUON_CELL = (18, 16)
 TOWER = (2, 2)
 """Of a calorimeter cell: one trigger tower, the least that can be dead or hot by itself."""
 CALO_PHI = 144
+HARD = {"EG": 20, "JET": 40}
+"""Hardware pt of a second map: above 10 and 20 GeV a hot tower stands out of what pileup sends."""
+HARD_MET = 60
+"""Hardware pt above which missing momentum is mostly a jet that was measured too low, so that its direction tells."""
 HT_STEP = 16
 HT_BINS = 256
 ABSENT = CALO_PHI // 2 + 1
@@ -31,6 +35,7 @@ class MapGrid:
         phi_step: Hardware steps in one φ cell.
         shape: Number of η and φ cells.
         eta_lsb: What one hardware step is in pseudorapidity.
+        pt_low: Least hardware pt of the objects counted on it.
     """
 
     object: str
@@ -39,11 +44,19 @@ class MapGrid:
     phi_step: int
     shape: tuple[int, int]
     eta_lsb: float
+    pt_low: int = 0
+
+    @property
+    def name(self) -> str:
+        """The map's name: its object type, and above which pt."""
+        return f"{self.object} above {self.pt_low // 2} GeV" if self.pt_low else self.object
 
     def halved(self) -> "MapGrid":
         """Return the grid whose cells are two by two of this one's."""
         shape = (-(-self.shape[0] // 2), -(-self.shape[1] // 2))
-        return MapGrid(self.object, self.eta_low, 2 * self.eta_step, 2 * self.phi_step, shape, self.eta_lsb)
+        return MapGrid(
+            self.object, self.eta_low, 2 * self.eta_step, 2 * self.phi_step, shape, self.eta_lsb, self.pt_low
+        )
 
 
 @dataclass(frozen=True)
@@ -94,7 +107,9 @@ def _derived(schema: FeatureSchema) -> list[tuple[str, str, str, int]]:
     if ranks.get("JET", 0) >= 2:
         found += [("dphi_jet1_jet2", "JET", "angle", ABSENT + 1), ("ht", "JET", "sum", HT_BINS)]
         if any(f.object == "MET" and f.quantity == "phi" for f in schema.features):
-            found.append(("dphi_met_jet1", "MET", "angle", ABSENT + 1))
+            found += [
+                (name, "MET", "angle", ABSENT + 1) for name in ("dphi_met_jet1", "dphi_met_jets", "dphi_hard_met_jets")
+            ]
     return found
 
 
@@ -112,7 +127,9 @@ def _layout(digest: str, schema: "_Keyed") -> Layout:
         step, phi_step = MUON_CELL if branches.eta_high > 200 else TOWER
         lsb = 0.010875 if branches.eta_high > 200 else 0.0435
         cells = -(-(2 * branches.eta_high + 1) // step)
-        maps.append(MapGrid(kind, -(cells * step) // 2, step, phi_step, (cells, branches.phi_bins // phi_step), lsb))
+        shape = (cells, branches.phi_bins // phi_step)
+        thresholds = (0, HARD[kind]) if kind in HARD else (0,)
+        maps += [MapGrid(kind, -(cells * step) // 2, step, phi_step, shape, lsb, pt_low) for pt_low in thresholds]
     return Layout(tuple(histograms), tuple(maps), offset)
 
 

@@ -14,7 +14,7 @@ from drift.benign import FillFilter
 from drift.breach import Breach
 from drift.cells import halve
 from drift.detect import Contributor, Evidence
-from drift.diagnose import Window
+from drift.diagnose import FineMap, Window
 from drift.errors import StateError
 from drift.profile import layout_of
 from drift.reference import Reference
@@ -39,7 +39,7 @@ class Seen:
     pileup: float
     events: int
     streams: NDArray[np.float64]
-    maps: dict[str, NDArray[np.int32]]
+    maps: dict[str, NDArray[np.uint16]]
     met_phi: NDArray[np.int64]
     broken: tuple[Breach, ...]
 
@@ -91,17 +91,21 @@ def window_of(reference: Reference, memory: Memory) -> Window:
     """Return the remembered lumisections as a diagnosis reads them; those that broke a contract are left out."""
     seen = [one for one in memory.seen if not one.broken] or memory.seen
     layout = layout_of(reference.schema)
-    grids = {grid.object: grid for grid in layout.maps}
+    grids = {grid.name: grid for grid in layout.maps}
+    towers = dict(grids)
+    fine: dict[str, FineMap] = {}
     maps: dict[str, NDArray[np.int64]] = {}
     expected: dict[str, NDArray[np.float64]] = {}
     for model in reference.cells:
-        coarse = grids[model.object].shape[1] > COARSE
-        seen_maps = [one.maps[model.object] for one in seen]
-        wanted = [model.expected(float(one.sum()), seen[i].pileup) for i, one in enumerate(seen_maps)]
-        stacked = np.stack([halve(one.astype(np.float64)) if coarse else one for one in seen_maps])
-        expected[model.object] = np.stack([halve(one) if coarse else one for one in wanted])
-        maps[model.object] = stacked.astype(np.int64)
-        grids[model.object] = grids[model.object].halved() if coarse else grids[model.object]
+        name = model.name
+        seen_maps = np.stack([one.maps[name] for one in seen]).astype(np.int64)
+        wanted = np.stack([model.expected(float(one.maps[name].sum()), one.pileup) for one in seen])
+        fine[name] = FineMap(seen_maps, wanted, towers[name])
+        maps[name], expected[name] = seen_maps, wanted
+        if grids[name].shape[1] > COARSE:
+            maps[name] = np.stack([halve(one.astype(np.float64)) for one in seen_maps]).astype(np.int64)
+            expected[name] = np.stack([halve(one) for one in wanted])
+            grids[name] = grids[name].halved()
     rate = np.stack([reference.streams.rates.at(one.pileup) * one.events for one in seen])
     met = next((h for h in layout.histograms if h.object == "MET" and h.quantity == "phi"), None)
     usual = np.ones(12) if met is None else reference.counts[met.regular].reshape(12, -1).sum(axis=1)
@@ -128,6 +132,7 @@ def window_of(reference: Reference, memory: Memory) -> Window:
         np.stack([one.met_phi for one in seen]).astype(np.float64),
         usual / max(usual.sum(), 1.0),
         grids,
+        fine,
         effect,
     )
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from drift.errors import SummaryError
 from drift.events import LumisectionEvents
 from drift.kernels import count_map, count_rows, sum_rows
-from drift.layout import ABSENT, CALO_PHI, HT_BINS, HT_STEP, Histogram, Layout, MapGrid, layout_of
+from drift.layout import ABSENT, CALO_PHI, HARD_MET, HT_BINS, HT_STEP, Histogram, Layout, MapGrid, layout_of
 from drift.schema import FeatureSchema
 from drift.score_bins import SCORE_BINS, SCORE_CELLS, ScoreCounts, Threshold, bins_of, checked_thresholds
 from drift.summary import LumisectionSummary
@@ -32,6 +32,9 @@ __all__ = [
     "Threshold",
     "layout_of",
 ]
+
+
+_TURN = np.stack([f((np.arange(CALO_PHI) + 0.5) * (2 * np.pi / CALO_PHI)) for f in (np.cos, np.sin)])
 
 
 class Summariser:
@@ -134,16 +137,31 @@ class Summariser:
         maps = {}
         for grid in self.layout.maps:
             columns = events.objects[grid.object]
-            maps[grid.object] = count_map(
-                columns.pt,
-                columns.eta,
-                columns.phi,
+            hard = columns.pt >= grid.pt_low if grid.pt_low else slice(None)
+            maps[grid.name] = count_map(
+                columns.pt[hard],
+                columns.eta[hard],
+                columns.phi[hard],
                 grid.shape,
                 grid.eta_low,
                 (grid.eta_step, grid.phi_step),
                 compiled=self._compiled,
             )
         return maps
+
+    def _met_against_jets(
+        self, features: NDArray[np.int16], row: dict[str, NDArray[np.int16]], pt_low: int
+    ) -> NDArray[np.int16]:
+        """Return the angle between missing momentum, from a pt on, and the vector sum of all jets."""
+        places = {
+            one: [i for i, f in enumerate(self.schema.features) if (f.object, f.quantity) == ("JET", one)]
+            for one in ("pt", "phi")
+        }
+        phi = np.clip(features[places["phi"]], 0, CALO_PHI - 1)
+        x, y = ((features[places["pt"]] * _TURN[k][phi]).sum(axis=0) for k in (0, 1))
+        jets = (np.arctan2(y, x) % (2 * np.pi) * (CALO_PHI / (2 * np.pi))).astype(np.int16) % CALO_PHI
+        there = (row["MET_pt"] >= pt_low) & (row["Jet1_pt"] > 0)
+        return _angle(row["MET_phi"], jets.astype(np.int16), there)
 
     def _pairs(self, features: NDArray[np.int16]) -> NDArray[np.int16]:
         derived = self.layout.histograms[len(self.schema.features) :]
@@ -158,6 +176,8 @@ class Summariser:
                 line[:] = (pts[one.object] > 0).sum(axis=0)
             elif one.quantity == "sum":
                 line[:] = np.minimum(pts["JET"].astype(np.int32).sum(axis=0) // HT_STEP, HT_BINS - 1)
+            elif one.name.endswith("met_jets"):
+                line[:] = self._met_against_jets(features, row, HARD_MET if "hard" in one.name else 1)
             elif one.name == "dphi_met_jet1":
                 there = (row["MET_pt"] > 0) & (row["Jet1_pt"] > 0)
                 line[:] = _angle(row["MET_phi"], row["Jet1_phi"], there)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from drift.archive import pack, unpack
-from drift.benign import Benign, fit_benign
+from drift.benign import Benign, Check, check_streams, fit_benign
 from drift.breach import Promises
 from drift.cells import CellModel
 from drift.conditions import Conditions
@@ -29,7 +29,7 @@ LEAST_LUMISECTIONS = 60
 GOOD_FILLS = 15
 GOOD_LUMISECTIONS = 5000
 SUPPORT = (0.01, 0.99)
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +41,7 @@ class Reference:
         streams: Expected residual streams.
         cells: Expected maps by object type.
         benign: Benign spreads of the streams.
+        check: How each stream did on held-out lumisections; those that failed take no part.
         promises: What every column keeps at each pileup.
         counts: Counts of the whole reference added up, for contract checks.
         events: Mean events in a lumisection.
@@ -56,6 +57,7 @@ class Reference:
     streams: StreamModel
     cells: tuple[CellModel, ...]
     benign: Benign
+    check: Check
     promises: Promises
     counts: np.ndarray
     events: float
@@ -93,14 +95,17 @@ class Reference:
             for one in streams.labels
         ]
         benign = fit_benign(values, held.fill, held.pileup, groups, sample.degree)
+        check = check_streams(benign, values, held.fill, held.pileup)
         cells = fit_cells(sample)
         promises = Promises.fit(layout_of(schema), sample.counts, sample.sparse, sample.events, sample.pileup)
-        advice = _advice(len(fills), sample.size, low, high)
+        off = [label.name for label, good in zip(streams.labels, check.sound, strict=True) if not good]
+        advice = _advice(len(fills), sample.size, low, high, off)
         body = cls(
             schema,
             streams,
             cells,
             benign,
+            check,
             promises,
             sample.counts,
             sample.mean_events,
@@ -136,6 +141,7 @@ class Reference:
         arrays: dict[str, np.ndarray] = {"counts": self.counts}
         head["streams"] = pack("streams", self.streams, arrays)
         head["benign"] = pack("benign", self.benign, arrays)
+        head["check"] = pack("check", self.check, arrays)
         head["promises"] = pack("promises", self.promises, arrays)
         head["cells"] = [pack(f"cells{i}", one, arrays) for i, one in enumerate(self.cells)]
         return head, arrays
@@ -172,6 +178,7 @@ class Reference:
             unpack(StreamModel, head["streams"], arrays),
             tuple(unpack(CellModel, one, arrays) for one in head["cells"]),
             unpack(Benign, head["benign"], arrays),
+            unpack(Check, head["check"], arrays),
             unpack(Promises, head["promises"], arrays),
             arrays["counts"],
             head["events"],
@@ -188,7 +195,7 @@ class Reference:
         return loaded
 
 
-def _advice(fills: int, lumisections: int, low: float, high: float) -> tuple[str, ...]:
+def _advice(fills: int, lumisections: int, low: float, high: float, off: list[str]) -> tuple[str, ...]:
     said = []
     if fills < GOOD_FILLS:
         said.append(
@@ -199,4 +206,7 @@ def _advice(fills: int, lumisections: int, low: float, high: float) -> tuple[str
         said.append(f"{lumisections} lumisections leave the templates uncertain; {GOOD_LUMISECTIONS} are enough")
     if high - low < 5:
         said.append(f"pileup only spans {low:.1f} to {high:.1f}; outside it nothing can be said")
+    if off:
+        named = ", ".join(off[:4]) + (f" and {len(off) - 4} more" if len(off) > 4 else "")
+        said.append(f"streams off because they failed their held-out check: {named}")
     return tuple(said)

@@ -15,6 +15,7 @@ from drift.breach import Breach, Contract
 from drift.conditions import Conditions
 from drift.detect import Contributor, Evidence, Weights
 from drift.diagnose import BROKEN, CONTRACT, SHIFT, TRANSIENT, Diagnosis, diagnose
+from drift.explain import Explanation, Moment, explain
 from drift.memory import Latched, Memory, Pending, Seen, load, save, window_of
 from drift.profile import LumisectionSummary, layout_of
 from drift.reference import Reference
@@ -50,6 +51,7 @@ class Alarm:
         action: What to do.
         text: One sentence an expert would write.
         against: What speaks against the verdict.
+        explanation: What was seen, to be drawn; no part of the public form.  None when it could not be made.
     """
 
     stream: str
@@ -63,6 +65,7 @@ class Alarm:
     action: str
     text: str
     against: str
+    explanation: Explanation | None = None
 
     def to_json(self) -> dict[str, object]:
         """Return the public form of an alarm, one object a line of ``retrigger scan --json``."""
@@ -136,7 +139,7 @@ class Watch:
         self._limit = float(-np.log(false_alarms_per_lumisection))
         self._layout = layout_of(reference.schema)
         self._kept = Contract(self._layout, reference.counts, reference.promises)
-        self._weights = Weights.of(reference.streams.labels, reference.cells)
+        self._weights = Weights.of(reference.streams.labels, reference.cells, reference.check.sound)
         self._evidence = Evidence.fresh(reference.benign, reference.cells)
         self._memory = Memory.fresh()
         if state is not None:
@@ -197,11 +200,11 @@ class Watch:
         value = self.reference.streams.standard(summary, pileup) * np.sqrt(factor)
         clock = self._evidence.clock
         if not broken:
-            factors = [one.log_factors(summary.maps[one.object], pileup) for one in self.reference.cells]
+            factors = [one.log_factors(summary.maps[one.name], pileup) for one in self.reference.cells]
             self._evidence.update(self.reference.benign, value, factor, factors, pileup)
         else:
             self._evidence.clock += 1
-        maps = {kind: one.astype(np.int32) for kind, one in summary.maps.items()}
+        maps = {kind: np.minimum(one, 65535).astype(np.uint16) for kind, one in summary.maps.items()}
         met = self._met_phi(summary)
         self._memory.remember(
             Seen(clock, summary.run, summary.lumisection, fill, pileup, summary.events, value, maps, met, broken)
@@ -298,6 +301,7 @@ class Watch:
         start = next((one for one in memory.trail if one[0] >= found.onset), (0, run, lumisection))
         onset = (start[1], start[2])
         text = f"{found.text}, since run {onset[0]} lumisection {onset[1]}"
+        explanation = self._explained(found, parts)
         memory.pending = None
         self._evidence.forget()
         if found.verdict == TRANSIENT:
@@ -317,4 +321,14 @@ class Watch:
             ACTIONS[found.verdict],
             text,
             found.against,
+            explanation,
         )
+
+    def _explained(self, found: Diagnosis, parts: tuple[Contributor, ...]) -> Explanation | None:
+        """Return what was seen; an alarm is told even where a picture of it cannot be made."""
+        seen = self._memory.seen
+        moments = [Moment(s.clock, s.run, s.lumisection, s.fill, s.pileup, s.events, bool(s.broken)) for s in seen]
+        try:
+            return explain(window_of(self.reference, self._memory), moments, parts, found, self.reference)
+        except (ArithmeticError, LookupError, ValueError):
+            return None

@@ -1,7 +1,7 @@
 """Sums of weights that do not depend on the order they were added in.
 
 Floating-point addition rounds, so sums of the same weights in another order differ in their last bits.  Here every
-weight w is rounded to whole steps of 2^-16 of the summary's weight scale s, and w² to whole steps of 2^-16 s², before
+weight w is rounded to whole steps of 2^-15 of the summary's weight scale s, and w² to whole steps of 2^-14 s², before
 anything is added.  While Σw² stays below 2^36 s² and events below 2^36, |Σw| stays there too (Cauchy and Schwarz), so
 every partial sum is a whole number of steps below 2^53, which float64 holds: no addition rounds, and any order gives
 the same bits.  What the limits are compared with only grows, so whether they are passed does not depend on the order
@@ -19,8 +19,9 @@ from drift.errors import SummaryError
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-STEP = 2.0**-16
-"""Finer steps cost bytes that say nothing: this one is 4e-6 of the spread that one event of weight 1 adds."""
+STEP = 2.0**-15
+SQUARE_STEP = 2.0**-14
+"""Finer steps cost bytes that say nothing: this one is 9e-6 of the spread that one event of weight 1 adds."""
 LARGEST_WEIGHT = 2.0**10
 SMALL_WEIGHT, JUDGED_FROM = 2.0**-6, 100
 """A scale is called wrong when so many events have only weights below this part of it: w² would be a few steps."""
@@ -47,7 +48,7 @@ def checked_scale(scale: float) -> float:
 
 def steps(scale: float) -> Floats:
     """Return what one step of Σw and one of Σw² is, shape ``(2, 1)``."""
-    return np.array([[STEP * scale], [STEP * scale * scale]])
+    return np.array([[STEP * scale], [SQUARE_STEP * scale * scale]])
 
 
 def rounded(weights: Floats, scale: float, where: str) -> Floats:

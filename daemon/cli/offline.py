@@ -209,6 +209,9 @@ def scan(
     second_opinion: Annotated[
         bool, typer.Option("--second-opinion", help="On alarm, also compare the events with earlier ones.")
     ] = False,
+    explain: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write why each alarm was raised there, as JSON and as a page.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Watch files once, without daemon or ledger; exit 1 when there is an alarm or a quarantined file."""
@@ -217,9 +220,19 @@ def scan(
     settings = config.load(config_file)
     bad = False
     lines = scanning.scan(
-        paths, settings, reference, conditions=conditions, detector=detector, second_opinion=second_opinion
+        paths,
+        settings,
+        reference,
+        conditions=conditions,
+        detector=detector,
+        second_opinion=second_opinion,
+        explain=explain,
     )
     for line in lines:
+        if "explanation" in line:
+            from daemon.web.explained_file import write_beside  # noqa: PLC0415 the page is paid for on an alarm
+
+            write_beside(Path(line["explanation"]))
         bad = bad or line["type"] == "alarm" or bool(line.get("quarantined"))
         if json:
             say.machine(line)
@@ -241,6 +254,8 @@ def _scan_words(line: Mapping[str, object]) -> None:
         )
         say.words(f"  {line.get('text', '')}")
         say.words(f"  to do: {line['action']}")
+        if "explanation" in line:
+            say.words(f"  why: {Path(str(line['explanation'])).with_suffix('.html')}")
         if "second_opinion" in line:
             say.words(f"  second opinion: {_opinion_words(line['second_opinion'])}")
         return

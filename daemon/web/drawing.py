@@ -43,7 +43,7 @@ def eta_phi_map(box: Mapping[str, Any], title: str) -> Markup:
             f'<line class="grid" x1="{MARGIN:g}" x2="{MARGIN + across:g}" y1="{y(phi):.1f}" y2="{y(phi):.1f}"/>'
         )
         parts.append(f'<text x="{MARGIN - 6:g}" y="{y(phi) + 4:.1f}" text-anchor="end">{name}</text>')
-    for begin, end in _unwrapped(float(box["phi"][0]), float(box["phi"][1])):
+    for begin, end in unwrapped(float(box["phi"][0]), float(box["phi"][1])):
         wide, tall = max(x(high) - x(low), 3.0), max(y(begin) - y(end), 3.0)
         parts.append(
             f'<rect class="box" x="{x(low):.1f}" y="{y(end):.1f}" width="{wide:.1f}" height="{tall:.1f}" rx="1"/>'
@@ -53,7 +53,7 @@ def eta_phi_map(box: Mapping[str, Any], title: str) -> Markup:
     return Markup("".join(parts))  # noqa: S704  # every text in it was escaped or is a number
 
 
-def _unwrapped(begin: float, end: float) -> Iterable[tuple[float, float]]:
+def unwrapped(begin: float, end: float) -> Iterable[tuple[float, float]]:
     """Return the parts of a phi range within -pi to pi; a full turn is the whole range."""
     if end < begin:
         end += 2 * math.pi

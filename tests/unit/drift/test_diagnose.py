@@ -6,7 +6,7 @@ import pytest
 from drift.boxes import CellBox, find_box, find_ring, physical
 from drift.breach import Contract
 from drift.detect import Contributor
-from drift.diagnose import BROKEN, SHIFT, TRANSIENT, Window, diagnose
+from drift.diagnose import BROKEN, SHIFT, TRANSIENT, FineMap, Window, diagnose
 from drift.events import LumisectionEvents
 from drift.profile import MapGrid, Summariser, layout_of
 from drift.schema import AXOL1TL_57
@@ -23,7 +23,7 @@ LABELS = (
 
 
 def lead(kind="scale", index=1, evidence=14.0, sign=1):
-    return (Contributor("JET pt scale", "JET", kind, index, sign, evidence, 10),)
+    return (Contributor("JET cells" if kind == "cell" else "JET pt scale", "JET", kind, index, sign, evidence, 10),)
 
 
 def window(n=20, density=2.0, change=None, streams=None, met=None, rate=1.0, seed=1):
@@ -51,6 +51,7 @@ def window(n=20, density=2.0, change=None, streams=None, met=None, rate=1.0, see
         rng.multinomial(300, share if met is None else met, n).astype(float),
         share,
         {"JET": GRID},
+        {"JET": FineMap(maps, expected, GRID)},
         {"MET": 0.01, "JET": 0.01},
     )
 
@@ -66,6 +67,31 @@ def test_a_dead_region_is_called_broken_with_its_box_and_its_onset():
     assert found.onset == 12
     assert found.box.overlap(physical(CellBox(10, 17, 27, 4, 0.1, 0), GRID)) > 0.8
     assert "loss of 9" in found.text or "loss of 8" in found.text
+
+
+def test_a_single_cell_that_carries_the_alarm_is_broken_although_no_box_was_asked_for():
+    """A dead tower: too small for the search over a million boxes, but the evidence already names it."""
+
+    def dead(truth):
+        truth[5:, 20, 30] *= 0.02
+
+    quiet = window(n=20, density=1.0, change=dead)
+    pointed = (Contributor("JET cells", "JET", "cell", 20 * 36 + 30, -1, 12.0, -1), *lead())
+    found, unpointed = diagnose(quiet, pointed, 16), diagnose(quiet, lead(), 16)
+
+    assert found.verdict == BROKEN
+    assert found.box.phi[0] == pytest.approx(30 * np.pi / 18 - 2 * np.pi, abs=0.01)
+    assert abs(found.onset - 5) <= 3
+    assert unpointed.verdict == SHIFT
+
+
+def test_the_cells_of_a_pyramid_are_rectangles_of_the_finest_ones():
+    fine = FineMap(np.zeros((1, 43, 36), dtype=np.int64), np.zeros((1, 43, 36)), GRID)
+
+    assert fine.cell(2 * 36 + 5) == CellBox(2, 3, 5, 1, 1.0, 0.0)
+    assert fine.cell(43 * 36 + 1 * 18 + 3) == CellBox(2, 4, 6, 2, 1.0, 0.0)
+    assert fine.cell(43 * 36 + 22 * 18) == CellBox(0, 4, 0, 4, 1.0, 0.0)
+    assert fine.cell(43 * 36 + 21 * 18) == CellBox(42, 43, 0, 2, 1.0, 0.0)
 
 
 def test_a_hot_region_that_wraps_around_is_found_whole():

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from drift.benign import fill_doubt, fit_benign
+from drift.benign import check_streams, fill_doubt, fit_benign
 from drift.boxes import Box
 from drift.cells import CellModel, halve
 from drift.detect import Evidence, Weights
@@ -220,6 +220,24 @@ def test_a_pileup_at_which_a_single_fill_has_been_is_out_of_support(toy):
 
     assert min(one.pileup for _, one in deep) < 26
     assert 33 < reference.pileup_low < 37
+
+
+def test_a_stream_that_lies_about_its_spread_is_off_and_said_so():
+    rng = np.random.default_rng(9)
+    values, fill, pileup = (
+        rng.normal(0, 1, (3000, 2)),
+        np.repeat(np.arange(10), 300),
+        np.tile(np.linspace(60, 30, 300), 10),
+    )
+    benign = fit_benign(values, fill, pileup, ["one", "two"], 1)
+    grown = np.stack([values[:, 0], 1.3 * values[:, 1]], axis=1)
+    check = check_streams(benign, grown, fill, pileup)
+    labels = tuple(StreamLabel("scale", "JET", i, f"scale{i}") for i in range(2))
+    weights = Weights.of(labels, (), check.sound)
+
+    assert check.sound.tolist() == [True, False]
+    assert weights.streams[:, 0].sum() > 0
+    assert weights.streams[:, 1].sum() == 0
 
 
 def test_halving_a_map_keeps_every_count():

@@ -13,7 +13,7 @@ from drift.errors import SummaryError
 from drift.events import LumisectionEvents
 from drift.profile import LumisectionSummary, Summariser, layout_of
 from drift.schema import AXOL1TL_57, NANOAOD_BITS
-from drift.weights import STEP, Weighted
+from drift.weights import SQUARE_STEP, Weighted
 from tests.unit.drift.counting import any_scores, anything
 
 POINTS = (("L1_AXO", 9000),)
@@ -81,9 +81,9 @@ def test_sums_are_those_of_the_weights_to_half_a_step_an_event(seed, n):
     sums = summary.weighted.sums[:, 1:]
     passed = weights[scores >= 9000]
 
-    assert np.abs(sums[:, one.regular] - exact).max() <= n * STEP
-    assert summary.weighted.total == pytest.approx([weights.sum(), (weights**2).sum()], abs=n * STEP)
-    assert sums[:, -1] == pytest.approx([passed.sum(), (passed**2).sum()], abs=n * STEP)
+    assert np.abs(sums[:, one.regular] - exact).max() <= n * SQUARE_STEP
+    assert summary.weighted.total == pytest.approx([weights.sum(), (weights**2).sum()], abs=n * SQUARE_STEP)
+    assert sums[:, -1] == pytest.approx([passed.sum(), (passed**2).sum()], abs=n * SQUARE_STEP)
 
 
 def test_unit_weights_sum_to_the_counts_themselves():
@@ -163,7 +163,7 @@ def test_sums_that_could_have_been_rounded_are_refused():
 def test_squeezing_loses_no_bit_whatever_the_sums_are(seed, cells, exponent):
     rng = np.random.default_rng(seed)
     counts = rng.integers(0, 2**20, cells + 1)
-    sums = rng.integers(-(2**exponent), 2**exponent, (2, cells + 1)) * STEP
+    sums = rng.integers(-(2**exponent), 2**exponent, (2, cells + 1)) * SQUARE_STEP
     notes, small = Weighted(1.0, sums).squeeze(counts)
 
     assert Weighted.expand(1.0, counts, notes, small).sums.tobytes() == (sums + 0.0).tobytes()

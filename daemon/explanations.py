@@ -1,0 +1,101 @@
+"""Where the explanation of each alarm is kept, and that it is still the one that was made.
+
+One JSON file an alarm, named by the alarm and by the SHA-256 of its bytes, written before the transaction that raises
+the alarm: under a temporary name, flushed, renamed.  The fact of the alarm carries the digest, so the hash chain covers
+the file.  A kill in between leaves a file that the next attempt writes again, byte for byte.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from daemon.errors import ExplanationError
+from daemon.lifecycle.codec import canonical, parse
+from drift.watch import Alarm
+
+LARGEST = 200_000
+"""Bytes; beyond it the maps are left out, the largest part."""
+READS = 1
+KEY = "explanation_sha256"
+"""Of an alarm in its fact: the digest of its explanation."""
+
+
+def document(alarm: Alarm) -> dict[str, Any] | None:
+    """Return an alarm and its explanation as one JSON object; None when it has none."""
+    if alarm.explanation is None:
+        return None
+    return {**alarm.explanation.to_json(), "alarm": alarm.to_json()}
+
+
+def encoded(told: Mapping[str, Any]) -> bytes:
+    """Return the one encoding of an explanation, at most `LARGEST` bytes."""
+    content = canonical(told)
+    return content if len(content) <= LARGEST else canonical({**told, "maps": []})
+
+
+def keep(folder: Path, alarm_id: str, told: Mapping[str, Any]) -> str:
+    """Write an explanation and return its digest; writing the same again changes nothing."""
+    content = encoded(told)
+    sha256 = hashlib.sha256(content).hexdigest()
+    path = place(folder, alarm_id, sha256)
+    if path.exists() and path.read_bytes() == content:
+        return sha256
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_suffix(f".part{os.getpid()}")
+    with half.open("wb") as sink:
+        sink.write(content)
+        sink.flush()
+        os.fsync(sink.fileno())
+    half.replace(path)
+    _flush_folder(path.parent)
+    return sha256
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a rename last through a loss of power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def place(folder: Path, alarm_id: str, sha256: str) -> Path:
+    """Return where an explanation lies."""
+    return folder / f"{re.sub(r'[^A-Za-z0-9._-]', '_', alarm_id)}-{sha256[:12]}.json"
+
+
+def read(folder: Path, alarm_id: str, alarm: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the explanation that the fact of an alarm names.
+
+    Raises:
+        ExplanationError: None was kept, it is gone, it was altered, or a newer retrigger wrote it.
+    """
+    sha256 = alarm.get(KEY)
+    if not isinstance(sha256, str):
+        raise ExplanationError(
+            f"no explanation was kept with alarm {alarm_id}; `retrigger scan --explain DIR` on its files makes one anew"
+        )
+    path = place(folder, alarm_id, sha256)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ExplanationError(
+            f"the explanation of {alarm_id} cannot be read ({error.strerror}): {path}; bring it back from a backup of "
+            "the state folder"
+        ) from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise ExplanationError(
+            f"{path} was altered: the record names sha256 {sha256[:16]}, the file has {found[:16]}; bring it back from "
+            "a backup of the state folder"
+        )
+    told: dict[str, Any] = parse(content)
+    if told.get("version") != READS:
+        raise ExplanationError(
+            f"{path} has version {told.get('version')}, this program reads {READS}; use the retrigger that wrote it"
+        )
+    return told
