@@ -84,13 +84,14 @@ class Recorded:
         return replace(self, objects={**self.objects, **changed})
 
     def pushed(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> "Recorded":
-        """Return the events with a vector, in hardware pt units, added to missing momentum."""
+        """Return the events with a vector, in hardware pt units, added to missing momentum; zero changes no bit."""
+        moved = (x != 0) | (y != 0)
         angle = (self.met_phi + 0.5) * (2 * np.pi / CALO_PHI)
-        x = self.met_pt * np.cos(angle) + x
-        y = self.met_pt * np.sin(angle) + y
+        x = (self.met_pt + 0.5) * np.cos(angle) + x
+        y = (self.met_pt + 0.5) * np.sin(angle) + y
         pt = np.minimum(np.hypot(x, y), MET_HIGH).astype(np.int16)
         phi = (np.arctan2(y, x) % (2 * np.pi) * (CALO_PHI / (2 * np.pi))).astype(np.int16) % CALO_PHI
-        return replace(self, met_pt=pt, met_phi=phi.astype(np.int16))
+        return replace(self, met_pt=np.where(moved, pt, self.met_pt), met_phi=np.where(moved, phi, self.met_phi))
 
     @classmethod
     def of(cls, events: LumisectionEvents, schema: FeatureSchema) -> "Recorded":
