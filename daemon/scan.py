@@ -14,7 +14,7 @@ from daemon.errors import SetupError
 from drift.conditions import Conditions, ConditionsTable
 from drift.diagnose import TRANSIENT
 from drift.events import LumisectionEvents
-from drift.profile import LumisectionSummary, Summariser
+from drift.profile import Summariser
 from drift.reference import Reference
 from drift.reservoir import Reservoir
 from drift.schema import schema_named
@@ -72,6 +72,29 @@ class Files:
         return None
 
 
+def each_lumisection(
+    paths: list[Path], settings: Settings, table: ConditionsTable
+) -> Iterator[tuple[LumisectionEvents, Conditions]]:
+    """Yield the events and conditions of every lumisection that has conditions, one in memory at a time.
+
+    Raises:
+        SetupError: At the end, when a file among them could not be read: what rests on them must rest on all.
+    """
+    with reading(settings) as files:
+        for path in run_files(paths):
+            contents = files.contents(path)
+            for events in contents.lumisections if contents else ():
+                at = table.at(events.run, events.lumisection)
+                if at is not None:
+                    yield events, at
+        if files.quarantined:
+            first = files.quarantined[0]
+            raise SetupError(
+                f"{len(files.quarantined)} of the files cannot be read, first {first['path']}: {first['reason']}; "
+                "take them out and try again"
+            )
+
+
 def fit_reference(
     paths: list[Path], settings: Settings, output: Path, *, conditions: Path | None = None
 ) -> dict[str, Any]:
@@ -84,21 +107,8 @@ def fit_reference(
     table = conditions_for(settings, conditions)
     schema = schema_named(settings.stream.schema_name)
     summariser = Summariser(schema)
-    pairs: list[tuple[LumisectionSummary, Conditions]] = []
-    with reading(settings) as files:
-        for path in run_files(paths):
-            contents = files.contents(path)
-            for events in contents.lumisections if contents else ():
-                at = table.at(events.run, events.lumisection)
-                if at is not None:
-                    pairs.append((summariser.fill(events), at))
-        if files.quarantined:
-            first = files.quarantined[0]
-            raise SetupError(
-                f"{len(files.quarantined)} of the files cannot be read, first {first['path']}: {first['reason']}; "
-                "take them out and fit again"
-            )
-    reference = Reference.fit(pairs, schema)
+    joined = ((summariser.fill(events), at) for events, at in each_lumisection(paths, settings, table))
+    reference = Reference.fit(joined, schema)
     reference.save(output)
     return {
         "path": str(output),

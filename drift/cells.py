@@ -52,7 +52,7 @@ class CellModel:
         rings = self.rings.at(pileup)
         return np.asarray((rings / rings.sum() * total)[:, None] * self.modulation)
 
-    def log_factors(self, observed: NDArray[np.int64], pileup: float) -> Floats:
+    def log_factors(self, observed: NDArray[Any], pileup: float) -> Floats:
         """Return the log e-value of every cell of every level under every ratio, shape ``(n_ratios, n_cells)``.
 
         The e-value of a ratio above one is fair at the largest benign rate, of one below at the smallest, so its mean

@@ -158,6 +158,37 @@ def reference_fit(
         say.words(f"  note: {advice}")
 
 
+@reference_app.command("sensitivity")
+def reference_sensitivity(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Run files, or folders of them.")],
+    *,
+    config_file: ConfigFile = Path("retrigger.toml"),
+    reference: Annotated[Path, typer.Option(help="A reference made by `retrigger reference fit`.")],
+    conditions: Annotated[
+        Path | None, typer.Option(help="Conditions folder, when it is not the configured one.")
+    ] = None,
+    pileup: Annotated[
+        float | None, typer.Option(help="At which pileup; left out: the middle of the reference.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Which events a partial fault hits.")] = 1,
+    json: Json = False,
+) -> None:
+    """Say how small each failure mode may be and still be seen after 1, 10 and 100 lumisections."""
+    from daemon import sensing  # noqa: PLC0415 each verb pays for its own libraries
+
+    settings = config.load(config_file)
+    mean, events, found = sensing.sense(paths, settings, reference, conditions=conditions, pileup=pileup, seed=seed)
+    if json:
+        for one in found:
+            say.machine({**one.to_json(), "pileup": mean, "events": events})
+        return
+    say.words(f"Faults replayed on {events} certified events at pileup {mean:.1f}; least size seen after lumisections:")
+    say.words(f"  {'':44s} {'1':>9s} {'10':>9s} {'100':>9s}   seen by")
+    for one in found:
+        sizes = " ".join(f"{'not seen' if size is None else f'{size:.3g}':>9s}" for size in one.least.values())
+        say.words(f"  {one.words:44s} {sizes}   {one.leads}")
+
+
 @app.command()
 def bootstrap(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Run files, or folders of them.")],
@@ -281,4 +312,4 @@ def _opinion_words(told: Any) -> str:
     )
 
 
-__all__ = ["bootstrap", "check_config", "init", "reference_fit", "scan", "simulate"]
+__all__ = ["bootstrap", "check_config", "init", "reference_fit", "reference_sensitivity", "scan", "simulate"]

@@ -1,0 +1,64 @@
+"""What the reference in force sees at the least: recorded events near one pileup, replayed through faults."""
+
+from pathlib import Path
+
+import numpy as np
+
+from daemon import scan
+from daemon.config import Settings
+from daemon.errors import SetupError
+from drift.events import LumisectionEvents
+from drift.reference import Reference
+from drift.sensitivity import Sensitivity, sensitivities
+
+NEAR = 3.0
+"""Pileup to either side of the asked one that still counts as it."""
+ENOUGH_EVENTS = 20_000
+
+
+def sense(
+    paths: list[Path],
+    settings: Settings,
+    reference_path: Path,
+    *,
+    conditions: Path | None,
+    pileup: float | None,
+    seed: int,
+) -> tuple[float, int, tuple[Sensitivity, ...]]:
+    """Return the pileup and number of events that faults were replayed at, and the least visible size of each.
+
+    Args:
+        paths: Run files, or folders of them.
+        settings: Configuration.
+        reference_path: The reference in force.
+        conditions: Conditions folder, when it is not the configured one.
+        pileup: At which pileup; None for the middle of the reference.
+        seed: Decides which events a partial fault hits.
+
+    Raises:
+        SetupError: No certified lumisection lies near that pileup, or a file cannot be read.
+        ReferenceUnfitError: Too few events, or a pileup outside the reference.
+    """
+    reference = Reference.load(reference_path)
+    asked = (reference.pileup_low + reference.pileup_high) / 2 if pileup is None else pileup
+    table = scan.conditions_for(settings, conditions)
+    chosen: list[LumisectionEvents] = []
+    places: list[float] = []
+    for events, at in scan.each_lumisection(paths, settings, table):
+        near = at.pileup is not None and abs(at.pileup - asked) <= NEAR
+        if near and at.usable and at.certified and sum(one.events for one in chosen) < ENOUGH_EVENTS:
+            chosen.append(events)
+            places.append(at.pileup or 0.0)
+    if not chosen:
+        raise SetupError(
+            f"no certified lumisection within {NEAR:g} of pileup {asked:.1f} in these files; name another with --pileup"
+        )
+    mean = float(np.mean(places))
+    found = sensitivities(
+        reference,
+        chosen,
+        mean,
+        false_alarms_per_lumisection=settings.drift.false_alarms_per_lumisection,
+        rng=np.random.default_rng(seed),
+    )
+    return mean, sum(one.events for one in chosen), found
