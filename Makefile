@@ -13,7 +13,7 @@ DEBIAN_TEST := g++ prometheus prometheus-alertmanager chromium xrootd-server pos
 SERVE ?= 0
 KILLS ?= 200
 
-.PHONY: help setup demo test lint bench kills damaged week pools pictures dashboards lock debian-demo debian-test clean
+.PHONY: help setup demo test lint bench bench-drift kills damaged week pools pictures dashboards lock debian-demo debian-test clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -59,6 +59,9 @@ damaged: setup ## 2 000 damaged variants of real files: each accepted, waiting o
 
 week: setup ## a simulated week of full-length fills for each scenario: alarms, delays, verdicts
 	@$(PY) benchmarks/drift_week.py
+
+bench-drift: setup ## delay of every failure mode at 4 000 events a lumisection, and 100 000 healthy ones (about an hour)
+	@$(PY) benchmarks/drift_faults.py --null-streams 10 --null-fills 26 --out docs/benchmarks/drift.md
 
 pools: ## regenerate the particle pools with Pythia (for whoever wants to)
 	@$(PYTHON) -m venv .venv-pythia

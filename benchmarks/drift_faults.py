@@ -7,10 +7,14 @@ the null streams and the fault streams have seeds of their own; `--first-seed` m
 
 import argparse
 import json
+import sys
+import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +216,55 @@ def null_run(given: tuple[str, int, int, str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+PROTOTYPE = {
+    "dead:0.0005": ("≤ 40", "48"), "dead:0.002": ("3", "3"), "dead:0.005": ("2", "2"), "dead:0.02": ("1", "1"),
+    "gain:0.01": ("≤ 20", "28"), "gain:0.02": ("≤ 6", "8"), "gain:0.05": ("1", "1"),
+    "eggain:0.01": ("≤ 60", "> 90"), "eggain:0.02": ("≤ 15", "27"),
+    "mu:0.1": ("≤ 35", "38"), "mu:0.3": ("≤ 5", "6"), "mu:1.0": ("1", "1"),
+    "metdec:0.05": ("≤ 25", "26"), "metdec:0.2": ("1", "1"),
+    "hot:0.0005": ("≤ 50", "64"), "hot:0.002": ("≤ 4", "5"), "hot:0.01": ("1", "1"),
+}  # fmt: skip
+"""Median delay that is asked for, and what the design's prototype had on its own generator (shared/design/drift.md)."""
+
+
+def page(nulls: list[dict[str, Any]], rows: list[dict[str, Any]], given: argparse.Namespace) -> str:
+    """Return the campaign as a page of docs."""
+    total, alarms = sum(one["lumisections"] for one in nulls), [alarm for one in nulls for alarm in one["alarms"]]
+    watched = sum(one["states"].get(state, 0) for one in nulls for state in ("quiet", "warn", "alarm"))
+    made = f"{given.replicates} streams a fault, reference of {given.reference_fills} fills of {FILL} lumisections"
+    nuisances = "pileup steps, prescale columns, short and missing lumisections, benign wander"
+    highest, spent = max(one["highest"] for one in nulls), np.mean([one["ms"] for one in nulls])
+    seen = f"{len(alarms)} alarms in {total} lumisections, {watched} of them watched ({nuisances})"
+    lines = [
+        "# Drift: faults at 4 000 events a lumisection",
+        "",
+        f"Written by `make bench-drift`; seeds from {given.first_seed}, {made},",
+        f"retrigger {version('retrigger')}, numpy {np.__version__}. How streams are made: `benchmarks/drift_faults.py`.",
+        "",
+        f"**Healthy**: {seen};",
+        f"largest log evidence {highest} of {-np.log(BUDGET):.1f}; {spent:.1f} ms a lumisection.",
+        "",
+        "Delay is the lumisection after the onset in which the evidence passes its limit; `-` is not within 90.",
+        "",
+        "| fault | asked | prototype | median | all | verdicts |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for point in given.points.split():
+        mine = [row for row in rows if row["point"] == point]
+        delays = sorted(row["delay"] if row["delay"] is not None else np.inf for row in mine)
+        said = ["-" if delay == np.inf else str(delay) for delay in delays]
+        verdicts = Counter(str(row.get("verdict", "none")) for row in mine)
+        asked, had = PROTOTYPE.get(point, ("", ""))
+        lines.append(
+            f"| {point} | {asked} | {had} | {said[len(said) // 2]} | {' '.join(said)} | "
+            f"{', '.join(f'{n} {name}' for name, n in verdicts.most_common())} |"
+        )
+    broken = [row for row in rows if row.get("broken")]
+    shifts = sum(row["verdict"] == "real_shift" for row in broken)
+    lines += ["", f"Of {len(broken)} told faults of a broken detector, {shifts} were called a real shift.", ""]
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Fit a reference, watch null streams and faults, print a row each."""
     ask = argparse.ArgumentParser(description=__doc__)
@@ -222,35 +275,32 @@ def main() -> None:
     ask.add_argument("--replicates", type=int, default=5)
     ask.add_argument("--points", default=" ".join(f"{mode}:{size}" for mode, sizes in POINTS.items() for size in sizes))
     ask.add_argument("--workers", type=int, default=2)
-    ask.add_argument("--reference", type=Path, default=Path("drift_faults_reference.npz"))
+    ask.add_argument("--out", type=Path, help="where the page goes; left out: standard output")
     given = ask.parse_args()
-    if not given.reference.exists():
-        begun = time.time()
+    with tempfile.TemporaryDirectory() as folder:
+        reference = Path(folder) / "reference.npz"
         made = stream(given.first_seed, given.reference_fills, 10_000, "pu_step", healthy)
-        Reference.fit(((summary, conditions) for summary, conditions, _ in made), AXOL1TL_57).save(given.reference)
-        print(json.dumps({"reference": str(given.reference), "seconds": round(time.time() - begun)}), flush=True)
-    where = str(given.reference)
-    nulls = [
-        (where, given.first_seed + 1 + k, given.null_fills, "pu_step,ps_column") for k in range(given.null_streams)
-    ]
-    runs = [
-        (where, point, given.first_seed + 500 + 10 * i + k)
-        for i, point in enumerate(given.points.split())
-        for k in range(given.replicates)
-    ]
-    with ProcessPoolExecutor(given.workers) as workers:
-        waiting = workers.map(null_run, nulls)
-        rows = list(workers.map(fault_run, runs))
-        for null in waiting:
-            print(json.dumps(null), flush=True)
-    for point in given.points.split():
-        mine = [row for row in rows if row["point"] == point]
-        delays = sorted(row["delay"] if row["delay"] is not None else 999 for row in mine)
-        told = [row for row in mine if "verdict" in row]
-        print(
-            f"{point:12s} median {delays[len(delays) // 2]:4d}  all {delays}  "
-            f"{[row['verdict'] + '/' + row['lead'] for row in told]}"
-        )
+        Reference.fit(((summary, conditions) for summary, conditions, _ in made), AXOL1TL_57).save(reference)
+        nulls = [
+            (str(reference), given.first_seed + 1 + k, given.null_fills, "pu_step,ps_column")
+            for k in range(given.null_streams)
+        ]
+        runs = [
+            (str(reference), point, given.first_seed + 500 + 10 * i + k)
+            for i, point in enumerate(given.points.split())
+            for k in range(given.replicates)
+        ]
+        with ProcessPoolExecutor(given.workers) as workers:
+            rows = list(workers.map(fault_run, runs))
+            healthy_rows = list(workers.map(null_run, nulls))
+    for row in [*rows, *healthy_rows]:
+        print(json.dumps(row), file=sys.stderr)
+    text = page(healthy_rows, rows, given)
+    if given.out is None:
+        print(text)
+    else:
+        given.out.parent.mkdir(parents=True, exist_ok=True)
+        given.out.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

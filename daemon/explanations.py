@@ -12,10 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from daemon.errors import ExplanationError
+from daemon.errors import ExplanationError, RefusedError
+from daemon.ledger import Ledger
+from daemon.lifecycle import facts as f
 from daemon.lifecycle.codec import canonical, parse
 from drift.watch import Alarm
 
+Told = Mapping[str, Any]
+"""An explanation as it is kept."""
 LARGEST = 200_000
 """Bytes; beyond it the maps are left out, the largest part."""
 READS = 1
@@ -68,14 +72,26 @@ def place(folder: Path, alarm_id: str, sha256: str) -> Path:
     return folder / f"{re.sub(r'[^A-Za-z0-9._-]', '_', alarm_id)}-{sha256[:12]}.json"
 
 
-def read(folder: Path, alarm_id: str, alarm: Mapping[str, Any]) -> dict[str, Any]:
+def raised(ledger: Ledger, stream: str, alarm_id: str) -> f.AlarmRaised:
+    """Return the fact of an alarm.
+
+    Raises:
+        RefusedError: There is none of that name.
+    """
+    for stored in ledger.facts(subject=stream, kind="alarm_raised"):
+        if isinstance(stored.fact, f.AlarmRaised) and stored.fact.alarm_id == alarm_id:
+            return stored.fact
+    raise RefusedError(f"there is no alarm {alarm_id!r} on {stream}; `retrigger alarms` lists them all")
+
+
+def read(folder: Path | None, alarm_id: str, alarm: Mapping[str, Any]) -> dict[str, Any]:
     """Return the explanation that the fact of an alarm names.
 
     Raises:
         ExplanationError: None was kept, it is gone, it was altered, or a newer retrigger wrote it.
     """
     sha256 = alarm.get(KEY)
-    if not isinstance(sha256, str):
+    if folder is None or not isinstance(sha256, str):
         raise ExplanationError(
             f"no explanation was kept with alarm {alarm_id}; `retrigger scan --explain DIR` on its files makes one anew"
         )

@@ -16,11 +16,14 @@ sys.path.insert(0, str(ROOT))  # the tests' examples lie beside the packages
 
 from playwright.sync_api import Browser, sync_playwright  # noqa: E402  # after the path is set
 
+from daemon import config, scan  # noqa: E402  # after the path is set
 from daemon.decisions import code_of  # noqa: E402  # after the path is set
 from daemon.metrics import serve_metrics  # noqa: E402  # after the path is set
 from daemon.snapshot import snapshot_of  # noqa: E402  # after the path is set
 from daemon.web import create_app, serve_page  # noqa: E402  # after the path is set
+from daemon.web.explained_file import write_beside  # noqa: E402  # after the path is set
 from dashboards.preview import Numbers, Span, draw  # noqa: E402  # after the path is set
+from drift.simulate import simulate  # noqa: E402  # after the path is set
 from tests.e2e.real_prometheus import free_port, prometheus  # noqa: E402  # after the path is set
 from tests.e2e.test_page_in_chromium import CHROMIUM, FLAGS, PHONE  # noqa: E402  # after the path is set
 from tests.unit.daemon.page_world import PASSWORD, SLOT, STREAM, PageWorld  # noqa: E402  # after the path is set
@@ -81,6 +84,24 @@ def page_pictures(browser: Browser, folder: Path) -> None:
     world.ledger.close()
 
 
+def explain_picture(browser: Browser, folder: Path) -> None:
+    """Let a scan find two sectors of the hadron calorimeter without power, and draw why."""
+    healthy = simulate("none", 4, 1, folder / "healthy", lumisections_per_fill=48)
+    week = simulate("hem1516", 2, 2, folder / "week", lumisections_per_fill=48)
+    (folder / "retrigger.toml").write_text("", encoding="utf-8")
+    settings, reference = config.load(folder / "retrigger.toml"), folder / "reference.npz"
+    scan.fit_reference([healthy.files[0].parent], settings, reference, conditions=healthy.conditions)
+    asked = {"conditions": week.conditions, "explain": folder / "why"}
+    alarm = next(iter(scan.scan([week.files[0].parent], settings, reference, **asked)))
+    drawn = write_beside(Path(alarm["explanation"]))
+    for scheme, size, kind in (("light", {**WIDE, "height": 1400}, "wide"), ("dark", PHONE, "phone")):
+        context = browser.new_context(viewport=size, color_scheme=scheme)
+        page = context.new_page()
+        page.goto(drawn.as_uri())
+        page.screenshot(path=PICTURES / f"explain-{kind}.png")
+        context.close()
+
+
 def dashboard_picture(browser: Browser, folder: Path) -> None:
     """Let a minute pass in which data, a shift and a candidate come, and draw the dashboard of that minute."""
     world = PageWorld.build(folder)
@@ -115,10 +136,14 @@ def dashboard_picture(browser: Browser, folder: Path) -> None:
 def main() -> None:
     """Make every picture anew."""
     PICTURES.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two, sync_playwright() as play:
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as play:
+        one, two, three = (Path(folder) / name for name in ("page", "dashboard", "explain"))
+        for place in (one, two, three):
+            place.mkdir()
         browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page_pictures(browser, Path(one))
-        dashboard_picture(browser, Path(two))
+        page_pictures(browser, one)
+        dashboard_picture(browser, two)
+        explain_picture(browser, three)
         browser.close()
 
 

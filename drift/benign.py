@@ -28,13 +28,15 @@ SHIFTS = (0.7, 1.4, 2.8, 5.0)
 LEAST_PAIRS = 40
 UPPER = 1.64
 """Standard errors added to the slow variance: its 95 % upper limit is what counts as benign."""
+FAR = 2.5
+"""The farthest fill of a group may lie so many standard deviations out: offsets have heavier tails than a Gaussian."""
 BLOCK = 16
 LEAST_APART = 0.3
 MOST_TILT = 1.5
 FACTOR = (0.5, 8.0)
 TELLING = 100.0
 """Length of a fill, in lumisections, in which the two wanders can be told apart."""
-KAPPAS = (1.1, 1.25, 1.5, 2.0)
+KAPPAS = (1.2, 1.35, 1.6, 2.0)
 CLIP = 8.0
 SIGMA = (0.9, 1.1)
 MOST_E_VALUE = 1.1
@@ -116,16 +118,17 @@ def fit_benign(streams: Floats, fill: Ints, pileup: Floats, groups: Sequence[str
     wander = np.minimum(wander, 0.7 * variance)
     length = float(np.median([len(part) for part in parts]))
     slow += wander * min(1.0, TELLING / length)
-    epochs = len(fills) + len(streams) * (1 - SLOW_RHO)
     once = variance / length + wander * (2 / (1 - RHO)) / length
-    slow += UPPER * (slow + once) * np.sqrt(2 / epochs)
+    slow += UPPER * (slow + once) * np.sqrt(2 / len(fills))
+    farthest = np.max([part.mean(axis=0) ** 2 - variance / len(part) for part in parts], axis=0)
     for group in set(groups):
         member = np.array([one == group for one in groups])
         wander[member] = np.maximum(wander[member], wander[member].mean())
         slow[member] = np.maximum(slow[member], slow[member].mean())
+        slow[member] = np.maximum(slow[member], float(farthest[member].max()) / FAR**2)
     slow = slow * (1.3 + 6 / len(fills)) + 2e-3
-    wander = wander * 1.2 + 0.5 * variance / np.sqrt(len(streams)) + 1e-3
     noise = np.maximum(variance - wander, 0.3 * variance)
+    wander = wander * 1.5 + 0.5 * variance / np.sqrt(len(streams)) + 1e-3
     swell = _swell(streams, fill, pileup, groups, degree)
     flat = Benign(noise, wander, slow, np.full(streams.shape[1], KAPPAS[0]), swell)
     return Benign(noise, wander, slow, _calibrated(flat, streams, fill, pileup), swell)

@@ -31,7 +31,7 @@ FAMILY_WEIGHTS = {
     "eta": 0.10,
     "chi2": 0.10,
     "pc": 0.07,
-    "t2": 0.03,
+    "t2": 0.0,
 }
 CELL_WEIGHT = 0.28
 LOG_CAP = 80.0

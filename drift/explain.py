@@ -18,7 +18,7 @@ from drift.diagnose import Diagnosis, Window, stream_means
 from drift.ratio_map import Inside, RatioMap, inside_box, ratio_maps
 from drift.reference import Reference
 from drift.ruled_out import Ruled, ruled_out
-from drift.streams import StreamLabel
+from drift.streams import ONE_SIDED, StreamLabel
 
 VERSION = 1
 MOST_CURVES = 8
@@ -190,7 +190,7 @@ def explain(
         reference.digest,
         tuple(moments),
         onset,
-        _curves(window, since, contributors, kept),
+        _curves(window, since, contributors, kept, reference.check.sound),
         ratio_maps(window, since),
         inside,
         tuple(Ranked(one, _words(window, since, one), named.get(one.start)) for one in contributors),
@@ -199,15 +199,21 @@ def explain(
 
 
 def _curves(
-    window: Window, since: NDArray[np.bool_], contributors: tuple[Contributor, ...], kept: NDArray[np.bool_]
+    window: Window,
+    since: NDArray[np.bool_],
+    contributors: tuple[Contributor, ...],
+    kept: NDArray[np.bool_],
+    sound: NDArray[np.bool_],
 ) -> tuple[Curve, ...]:
-    """Return the curves of the score, of the contributors, and of what else departed most."""
+    """Return the curves of the score, of the contributors, and of what else departed most and takes part."""
     score = np.zeros(len(window.labels))
     if since.any():
         _, score = stream_means(window, since)
+    one_sided = np.array([label.family in ONE_SIDED for label in window.labels])
+    loud = np.where(sound, np.where(one_sided, np.maximum(score, 0.0), np.abs(score)), 0.0)
     first = [place for place, label in enumerate(window.labels) if label.family == SCORE]
     first += [one.index for one in contributors if one.kind != "cell"]
-    order = [*first, *(int(place) for place in np.argsort(-np.abs(score), kind="stable"))]
+    order = [*first, *(int(place) for place in np.argsort(-loud, kind="stable"))]
     spread = np.sqrt(window.noise + window.drifting)
     return tuple(
         _curve(window.labels[place], window.streams[:, place], since, kept, float(spread[place]), float(score[place]))

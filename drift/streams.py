@@ -264,7 +264,8 @@ class StreamModel:
         rate = self.rates.at(pileup) * events
         share = self.sectors.at(pileup)
         want = share * np.repeat(np.maximum(totals, 1.0), PHI_SECTORS + ETA_RINGS)
-        chi2 = np.asarray(np.bincount(self.owner, weights=residual**2), dtype=np.float64)
+        apart = residual - self.components.T @ (self.components @ residual)
+        chi2 = np.asarray(np.bincount(self.owner, weights=apart**2), dtype=np.float64)
         used = np.unique(self.owner)
         freedom = np.maximum(np.bincount(self.owner) - 1, 1)[used].astype(np.float64)
         scores = (self.components @ residual) / np.sqrt(self.variances)

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Callable
 from datetime import datetime
 from importlib.resources import files
+from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -53,6 +54,7 @@ def create_app(
     public_url: str,
     clock: Callable[[], datetime],
     tokens: Callable[[], str] = new_token,
+    explanations: Path | None = None,
 ) -> FastAPI:
     """Return the page over one ledger.
 
@@ -66,6 +68,7 @@ def create_app(
         public_url: How people reach the page; requests under another name are refused, https makes cookies secure.
         clock: Returns the time, UTC.
         tokens: Returns unguessable text; given by tests.
+        explanations: Folder of the explanations of alarms.
     """
     app = _Page(title="retrigger", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.office = Office(
@@ -78,6 +81,7 @@ def create_app(
         public_url=public_url,
         clock=clock,
         sessions=Sessions(tokens),
+        explanations=explanations,
     )
     for part in (doors, pages, forms, api):
         app.include_router(part.router)

@@ -39,6 +39,7 @@ class Dossier:
         missing: Roles that are still needed.
         your_role: The role in which this person could approve; empty if none.
         alarm: The alarm that asked for it, in its public form; None if it was not drift.
+        alarm_id: Its name; empty if it was not drift.
         gates: Grouped under ``physics``, ``hardware`` and ``provenance``.
         evidence: Of each gate, by its number.
         changed: What differs from the running model: (what, running, candidate).
@@ -55,6 +56,7 @@ class Dossier:
     missing: tuple[str, ...]
     your_role: str
     alarm: Mapping[str, Any] | None
+    alarm_id: str
     gates: Mapping[str, tuple[GateOutcome, ...]]
     evidence: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     changed: tuple[Row, ...] = ()
@@ -81,7 +83,8 @@ def dossier(
     against += [f"In its record: {oddity}." for oddity in candidate.oddities]
     against += [f"A detector fault is open: {one}. Nothing is deployed meanwhile." for one in world.open_faults]
     blocks = bool(against)
-    alarm = _alarm(ledger, candidate, stream)
+    asking = _alarm(ledger, candidate, stream)
+    alarm = asking.alarm if asking else None
     if alarm:
         against += [f"On the alarm: {sentence}" for sentence in _sentences(alarm.get("against"))]
     return Dossier(
@@ -93,6 +96,7 @@ def dossier(
         missing=missing_roles(candidate) if candidate.phase is Phase.PENDING_APPROVAL else (),
         your_role=_your_role(candidate, person),
         alarm=alarm,
+        alarm_id=asking.alarm_id if asking else "",
         gates=_grouped(gates),
         evidence={gate.number: gate.evidence for gate in bundle.gates} if bundle else {},
         changed=_differences(ledger, bundle, world.running),
@@ -125,16 +129,16 @@ def _your_role(candidate: Candidate, person: Person) -> str:
     return role_for(candidate, person.roles) if open_to_them and not already else ""
 
 
-def _alarm(ledger: Ledger, candidate: Candidate, stream: str) -> Mapping[str, Any] | None:
+def _alarm(ledger: Ledger, candidate: Candidate, stream: str) -> f.AlarmRaised | None:
     """Return the last real shift before a candidate that drift asked for."""
     if candidate.trigger != "drift":
         return None
     before = [
-        stored.fact.alarm
+        stored.fact
         for stored in ledger.facts(subject=stream, kind="alarm_raised")
         if isinstance(stored.fact, f.AlarmRaised) and stored.fact.at <= candidate.requested_at
     ]
-    shifts = [alarm for alarm in before if alarm.get("verdict") == "real_shift"]
+    shifts = [fact for fact in before if fact.alarm.get("verdict") == "real_shift"]
     return shifts[-1] if shifts else None
 
 

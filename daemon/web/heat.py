@@ -1,6 +1,6 @@
 """An eta-phi map of observed over expected as inline SVG, in colours that colour-blind people tell apart.
 
-Blue is less, orange is more; cells within twice their counting error are plain, cells that expect too little are grey.
+Blue is less, orange is more; cells within their counting error are plain, cells that expect too little are grey.
 The colours are classes of the style sheet, the alarm's region is outlined.
 """
 
@@ -15,14 +15,18 @@ from daemon.web.drawing import unwrapped
 
 WIDTH, HEIGHT = 360.0, 230.0
 LEFT, RIGHT, TOP, BOTTOM = 28.0, 8.0, 6.0, 30.0
-EDGES = (0.25, 0.5, 0.7, 0.85, 1.0, 1.18, 1.4, 2.0, 4.0)
-CLASSES = ("l4", "l3", "l2", "l1", "l1", "m1", "m1", "m2", "m3", "m4")
+EDGES = (0.25, 0.5, 0.7, 1.0, 1.4, 2.0, 4.0)
+CLASSES = ("l4", "l3", "l2", "l1", "m1", "m2", "m3", "m4")
 LEGEND = (
-    ("l4", "below ¼"), ("l3", "to ½"), ("l2", "to 0.7"), ("l1", "less"), ("s", "as expected, within twice its error"),
+    ("l4", "below ¼"), ("l3", "to ½"), ("l2", "to 0.7"), ("l1", "less"), ("s", "as expected, within 2.5 errors"),
     ("m1", "more"), ("m2", "from 1.4"), ("m3", "from 2"), ("m4", "above 4"), ("poor", "too few to say"),
 )  # fmt: skip
-CLEAR = 2.0
+CLEAR = 2.5
 """Counting errors beyond which a cell is coloured."""
+AROUND = 3.0
+"""Distance of the outline from the region, so that a single cell is still seen in it."""
+LEAST_SHOWN = 0.2
+"""Share of a map's cells that must expect enough for it to be drawn."""
 
 
 def class_of(observed: float, expected: float, poor_below: float) -> str:
@@ -67,16 +71,17 @@ def ratio_picture(one: Mapping[str, Any], box: Mapping[str, Any] | None, title: 
             for row, first, last in runs
         )
         parts.append(f'<path class="{kind}" d="{drawn}"/>')
-    for tick in range(math.ceil(eta[0]), math.floor(eta[-1]) + 1):
-        if tick % 2 == 0 or eta[-1] < 3:
-            parts.append(f'<text x="{x(tick):.1f}" y="{TOP + up + 13:g}" text-anchor="middle">{tick}</text>')
+    named = [tick for tick in range(math.ceil(eta[0]), math.floor(eta[-1]) + 1) if tick % 2 == 0 or eta[-1] < 3]
+    parts += [f'<text x="{x(tick):.1f}" y="{TOP + up + 13:g}" text-anchor="middle">{tick}</text>' for tick in named]
     for value, name in ((-math.pi, "-π"), (0.0, "0"), (math.pi, "π")):
-        parts.append(f'<text x="{LEFT - 4:g}" y="{min(max(y(value) + 4, 14), TOP + up):.1f}" text-anchor="end">{name}</text>')
+        parts.append(
+            f'<text x="{LEFT - 4:g}" y="{min(max(y(value) + 4, 14), TOP + up):.1f}" text-anchor="end">{name}</text>'
+        )
     if box is not None and box.get("object") == one.get("object"):
         low, high = sorted(float(edge) for edge in box["eta"])
         for begin, end in unwrapped(float(box["phi"][0]), float(box["phi"][1])):
-            wide, high_px = max(x(high) - x(low), 3.0), max(y(begin) - y(end), 3.0)
-            place = f'x="{x(low):.1f}" y="{y(end):.1f}" width="{wide:.1f}" height="{high_px:.1f}"'
+            wide, deep = x(high) - x(low) + 2 * AROUND, y(begin) - y(end) + 2 * AROUND
+            place = f'x="{x(low) - AROUND:.1f}" y="{y(end) - AROUND:.1f}" width="{wide:.1f}" height="{deep:.1f}"'
             parts.append(f'<rect class="halo" {place}/><rect class="outline" {place}/>')
     parts.append(f'<text x="{LEFT + across / 2:g}" y="{HEIGHT - 3:g}" text-anchor="middle">η</text>')
     parts.append(f'<text x="{LEFT - 6:g}" y="{TOP + up / 4:.1f}" text-anchor="end">φ</text></svg>')
@@ -95,6 +100,13 @@ def _runs(one: Mapping[str, Any]) -> dict[str, list[tuple[int, int, int]]]:
                 found[kinds[first]].append((row, first, place))
                 first = place
     return dict(sorted(found.items()))
+
+
+def readable(one: Mapping[str, Any]) -> bool:
+    """Return whether enough of a map's cells say anything to draw it."""
+    poor = float(one["poor_below"])
+    due = [float(cell) for row in one["expected"] for cell in row]
+    return sum(cell >= poor for cell in due) >= LEAST_SHOWN * len(due)
 
 
 def loudest_cells(maps: Sequence[Mapping[str, Any]], most: int = 10) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from threading import BoundedSemaphore
 
 from daemon.decisions import Looks
@@ -28,6 +29,7 @@ class Office:
         public_url: Where people reach the page; ``https`` makes cookies secure.
         clock: Returns the time, UTC.
         sessions: Who is logged in.
+        explanations: Folder of the explanations of alarms; None where none are kept.
     """
 
     ledger: Ledger
@@ -39,6 +41,7 @@ class Office:
     public_url: str
     clock: Callable[[], datetime]
     sessions: Sessions
+    explanations: Path | None = None
 
     @property
     def secure(self) -> bool:

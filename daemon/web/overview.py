@@ -28,7 +28,7 @@ class Overview:
         champion: The candidate that brought what runs; None for an imported model.
         asked: Candidates whose request is open, with the roles still missing and the role this person could take.
         faults: Open detector faults.
-        alarms: The last alarms, newest first.
+        alarms: The last alarms, newest first: when, under which name, what.
         candidates: The last candidates, newest first.
         lumisections: The last outcomes, oldest first.
         paused: Why forward steps are stopped; empty if they are not.
@@ -41,7 +41,7 @@ class Overview:
     champion: Candidate | None
     asked: tuple[tuple[Candidate, tuple[str, ...], str], ...]
     faults: tuple[f.FaultOpened, ...]
-    alarms: tuple[tuple[datetime, Mapping[str, Any]], ...]
+    alarms: tuple[tuple[datetime, str, Mapping[str, Any]], ...]
     candidates: tuple[Candidate, ...]
     lumisections: tuple[Outcome, ...]
     paused: str
@@ -57,7 +57,8 @@ def overview(office: Office, person: Person, now: datetime) -> Overview:
     candidates = [one for one in office.looks.candidates() if one.slot == office.slot]
     about_stream = office.ledger.facts(subject=office.stream)
     state = fold_daemon(stored.fact for stored in office.ledger.facts(subject="daemon"))
-    alarms = [(stored.fact.at, stored.fact.alarm) for stored in about_stream if isinstance(stored.fact, f.AlarmRaised)]
+    raised = [stored.fact for stored in about_stream if isinstance(stored.fact, f.AlarmRaised)]
+    alarms = [(fact.at, fact.alarm_id, fact.alarm) for fact in raised]
     silent_s = None if loop is None or loop.last_turn is None else (now - loop.last_turn).total_seconds()
     return Overview(
         snapshot=snapshot,

@@ -36,6 +36,7 @@ def serve(ready: Parts, *, with_parent: bool = False) -> None:
         slot=settings.stream.slot,
         public_url=settings.web.public_url,
         clock=utc_now,
+        explanations=settings.explanations,
     )
     server = serve_page(app, settings.web.listen)
     notify(READY, status(f"the page answers as {settings.web.public_url}"))

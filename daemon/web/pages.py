@@ -1,9 +1,10 @@
-"""The pages people read: the overview and a candidate's dossier.  Reading changes nothing."""
+"""The pages people read: the overview, an alarm's explanation, a candidate's dossier.  Reading changes nothing."""
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse
 
-from daemon.errors import RefusedError
+from daemon import explanations
+from daemon.errors import ExplanationError, RefusedError
 from daemon.ledger import StoredFact
 from daemon.lifecycle import Candidate, fold
 from daemon.lifecycle import facts as f
@@ -37,6 +38,29 @@ def first_page(request: Request, visitor: Visitor) -> HTMLResponse:
         roles=[ROLES.get(role, role) for role in sorted(visitor.person.roles)],
         policy=visitor.office.policy,
         problem="",
+    )
+
+
+@router.get("/alarms/{alarm_id}")
+def alarm_page(request: Request, alarm_id: str, visitor: Visitor) -> HTMLResponse:
+    """Show why an alarm was raised, or, where no explanation is kept, what its fact says."""
+    office = visitor.office
+    raised = explanations.raised(office.ledger, office.stream, alarm_id)
+    told, problem = None, ""
+    try:
+        told = explanations.read(office.explanations, alarm_id, raised.alarm)
+    except ExplanationError as error:
+        problem = str(error)
+    return page(
+        request,
+        "alarm_page.html",
+        now=visitor.now,
+        session=visitor.session,
+        alarm_id=alarm_id,
+        alarm=raised.alarm,
+        at=raised.at,
+        told=told,
+        problem=problem,
     )
 
 

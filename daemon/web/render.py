@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from daemon.ledger import Outcome
-from daemon.web import drawing, evidence, words
+from daemon.web import drawing, evidence, explained, heat, words
 from daemon.web.office import Office
 from daemon.web.sessions import Session
 
@@ -50,7 +50,14 @@ def strip_legend(outcomes: Sequence[Outcome]) -> list[tuple[str, str, int]]:
 
 
 TEMPLATES.globals.update(
-    words=words, drawing=drawing, evidence=evidence, listed=words.listed, strip_of=strip_of, strip_legend=strip_legend
+    words=words,
+    drawing=drawing,
+    evidence=evidence,
+    explained=explained,
+    heat=heat,
+    listed=words.listed,
+    strip_of=strip_of,
+    strip_legend=strip_legend,
 )
 
 

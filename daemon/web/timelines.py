@@ -117,9 +117,7 @@ def _line(values: Sequence[float | None], axis: Axis, scale: _Scale) -> str:
     return f'<path class="line" d="{path}"/>' if path else ""
 
 
-def _dots(
-    values: Sequence[float | None], band: tuple[float, float], axis: Axis, scale: _Scale, first: int = 0
-) -> str:
+def _dots(values: Sequence[float | None], band: tuple[float, float], axis: Axis, scale: _Scale, first: int = 0) -> str:
     return "".join(
         f'<circle class="{"dot" if band[0] <= value <= band[1] else "dot out"}" cx="{axis.x(first + place):.1f}" '
         f'cy="{scale.y(value):.1f}" r="2.2"/>'
@@ -132,12 +130,12 @@ def _framed(axis: Axis, scale: _Scale, inner: str, title: str, said: str, unit: 
     """Return the picture: frame, shading since the onset, ticks, what was drawn, names of the ends."""
     left, right, floor = LEFT, WIDTH - RIGHT, HEIGHT - BOTTOM
     begin = axis.x(axis.onset - 0.5)
+    wide, tall = max(right - begin, 0.0), floor - TOP
     parts = [
         f'<svg class="chart" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" aria-label="{escape(title)}">',
         f"<title>{escape(title)}</title><desc>{escape(said)}</desc>",
-        f'<rect class="plane" x="{left:g}" y="{TOP:g}" width="{right - left:g}" height="{floor - TOP:g}"/>',
-        f'<rect class="since" x="{begin:.1f}" y="{TOP:g}" width="{max(right - begin, 0):.1f}" '
-        f'height="{floor - TOP:g}"/>',
+        f'<rect class="plane" x="{left:g}" y="{TOP:g}" width="{right - left:g}" height="{tall:g}"/>',
+        f'<rect class="since" x="{begin:.1f}" y="{TOP:g}" width="{wide:.1f}" height="{tall:g}"/>',
     ]
     for tick in scale.ticks():
         parts.append(f'<path class="grid" d="M{left:g} {scale.y(tick):.1f}H{right:g}"/>')
@@ -152,7 +150,8 @@ def _framed(axis: Axis, scale: _Scale, inner: str, title: str, said: str, unit: 
 def _names(axis: Axis, begin: float) -> list[str]:
     """Name the first and last lumisection and the onset, leaving out what would lie on it."""
     level = HEIGHT - 5
-    named = [f'<text class="loud" x="{min(max(begin, 60.0), WIDTH - 30):.1f}" y="{level:g}" text-anchor="middle">onset</text>']
+    place = min(max(begin, 60.0), WIDTH - 30)
+    named = [f'<text class="loud" x="{place:.1f}" y="{level:g}" text-anchor="middle">onset</text>']
     if begin > 150:
         named.append(f'<text x="{LEFT:g}" y="{level:g}">{escape(axis.first)}</text>')
     if begin < 230:

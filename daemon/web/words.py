@@ -1,7 +1,8 @@
 """How numbers, times and states are said on the page.  Words for people; nothing here reads or decides anything."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 from daemon.lifecycle import Phase
 
@@ -63,6 +64,11 @@ def short(digest: str) -> str:
 def moment(at: datetime) -> str:
     """Return a time as ``23 Nov 2026 14:05 UTC``."""
     return f"{at.day} {at:%b %Y %H:%M} UTC"
+
+
+def moment_of(one: Mapping[str, Any]) -> str:
+    """Return a lumisection as ``run:lumisection``."""
+    return f"{one['run']}:{one['lumisection']}"
 
 
 def span(seconds: float) -> str:

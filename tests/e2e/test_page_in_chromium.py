@@ -10,6 +10,7 @@ from daemon.lifecycle import Phase
 from daemon.web import create_app, serve_page
 from tests.e2e.real_prometheus import free_port
 from tests.unit.daemon.page_world import NOON, PASSWORD, SLOT, STREAM, PageWorld
+from tests.unit.daemon.told_alarm import NAME, raise_alarm, told_document
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
@@ -52,6 +53,7 @@ def site(tmp_path):
         slot=SLOT,
         public_url=f"http://{listen}",
         clock=lambda: world.now,
+        explanations=world.folder / "explanations",
     )
     server = serve_page(app, listen)
     yield world, server.url
@@ -114,6 +116,21 @@ def test_nothing_is_wider_than_the_phone(site, phone):
     for path in ("/", f"/candidates/{name}"):
         page.goto(url + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], path
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_why_an_alarm_was_raised_is_drawn_at_phone_width(site, phone, scheme):
+    world, url = site
+    raise_alarm(world, told_document())
+    page = phone("timo", scheme)
+    page.get_by_role("link", name="Why: pulls, maps").first.click()
+    page.locator("summary", has_text="Pulls of").click()
+    pictures = page.locator("svg.chart")
+
+    assert page.url.startswith(f"{url}/alarms/{NAME.split(':', 1)[0]}")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert pictures.count() >= 8
+    assert all(one["height"] > 90 for one in (pictures.nth(place).bounding_box() for place in range(8)))
 
 
 def test_everything_can_be_reached_and_said_without_a_mouse(site, phone):

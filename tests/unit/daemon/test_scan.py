@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from itertools import islice
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -43,6 +44,23 @@ def test_an_alarm_carries_the_second_opinion_only_when_asked(place, simulated_fi
     assert asked[0]["second_opinion"].keys() & {"p_value", "reason"}
     assert {key: value for key, value in asked[0].items() if key != "second_opinion"} == plain[0]
     assert json.loads(json.dumps(asked)) == asked
+
+
+def test_a_scan_writes_why_each_alarm_was_raised_when_asked(place, simulated_fills, tmp_path):
+    *alarms, _ = lines(place, simulated_fills, explain=tmp_path / "why")
+    plain = lines(place, simulated_fills)[0]
+
+    assert alarms
+    for one in alarms:
+        told = json.loads(Path(one["explanation"]).read_bytes())
+        assert Path(one["explanation"]).name == f"alarm-run{one['run']}-ls{one['lumisection']}.json"
+        assert told["alarm"] == {key: value for key, value in one.items() if key != "explanation"}
+    assert "explanation" not in plain
+
+
+def test_a_detector_that_gives_no_verdict_explains_nothing(place, simulated_fills, tmp_path):
+    with pytest.raises(SetupError, match="adwin explains nothing"):
+        lines(place, simulated_fills, detector="adwin", explain=tmp_path)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -23,7 +23,14 @@ def world(tmp_path):
     made.ledger.close()
 
 
-READS = ("/", "/candidates/c-0001", "/api/v1/session", "/api/v1/candidates", "/api/v1/candidates/c-0001")
+READS = (
+    "/",
+    "/candidates/c-0001",
+    "/alarms/a-401002",
+    "/api/v1/session",
+    "/api/v1/candidates",
+    "/api/v1/candidates/c-0001",
+)
 WRITES = (
     "/candidates/c-0001/approve",
     "/candidates/c-0001/reject",
