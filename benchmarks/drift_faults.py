@@ -232,14 +232,14 @@ def page(nulls: list[dict[str, Any]], rows: list[dict[str, Any]], given: argpars
     total, alarms = sum(one["lumisections"] for one in nulls), [alarm for one in nulls for alarm in one["alarms"]]
     watched = sum(one["states"].get(state, 0) for one in nulls for state in ("quiet", "warn", "alarm"))
     made = f"{given.replicates} streams a fault, reference of {given.reference_fills} fills of {FILL} lumisections"
-    nuisances = "pileup steps, prescale columns, short and missing lumisections, benign wander"
+    nuisances = "pileup steps, prescale columns, short or missing lumisections, wander"
     highest, spent = max(one["highest"] for one in nulls), np.mean([one["ms"] for one in nulls])
     seen = f"{len(alarms)} alarms in {total} lumisections, {watched} of them watched ({nuisances})"
     lines = [
         "# Drift: faults at 4 000 events a lumisection",
         "",
         f"Written by `make bench-drift`; seeds from {given.first_seed}, {made},",
-        f"retrigger {version('retrigger')}, numpy {np.__version__}. How streams are made: `benchmarks/drift_faults.py`.",
+        f"retrigger {version('retrigger')}, numpy {np.__version__}. Streams: `benchmarks/drift_faults.py`.",
         "",
         f"**Healthy**: {seen};",
         f"largest log evidence {highest} of {-np.log(BUDGET):.1f}; {spent:.1f} ms a lumisection.",
