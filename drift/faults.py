@@ -8,7 +8,7 @@ does to first order.  Users add their own under the entry point ``retrigger.faul
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,9 +137,8 @@ class Fault(Protocol):
     def name(self) -> str:
         """Mode and place, as an expert would say it."""
 
-    @property
-    def broken(self) -> bool:
-        """Whether it is a broken detector (true), or something to learn (false)."""
+    broken: ClassVar[bool]
+    """Whether it is a broken detector (true), or something to learn (false)."""
 
     def apply(self, recorded: Recorded, rng: np.random.Generator) -> Recorded:
         """Return the events as the faulty detector would have sent them; ``recorded`` stays as it is."""
@@ -173,10 +172,7 @@ class Gain:
         kinds = "all energies" if self.met else " and ".join(self.objects)
         return f"gain of {kinds} {self.factor - 1:+.1%}"
 
-    @property
-    def broken(self) -> bool:
-        """See `Fault`."""
-        return False
+    broken: ClassVar[bool] = False
 
     def apply(self, recorded: Recorded, rng: np.random.Generator) -> Recorded:
         """See `Fault`.  What was lost below the integer is drawn again, so small factors work on average."""
@@ -208,10 +204,7 @@ class Loss:
         """See `Fault`."""
         return f"{' and '.join(self.objects)} loss of {self.fraction:.0%} in {self.where}"
 
-    @property
-    def broken(self) -> bool:
-        """See `Fault`."""
-        return True
+    broken: ClassVar[bool] = True
 
     def apply(self, recorded: Recorded, rng: np.random.Generator) -> Recorded:
         """See `Fault`."""
@@ -253,10 +246,7 @@ class Hot:
         """See `Fault`."""
         return f"hot {self.kind} cell at eta {self.eta}, phi {self.phi} in {self.rate:.2%} of events"
 
-    @property
-    def broken(self) -> bool:
-        """See `Fault`."""
-        return True
+    broken: ClassVar[bool] = True
 
     def apply(self, recorded: Recorded, rng: np.random.Generator) -> Recorded:
         """See `Fault`.  The new object takes the place of the softest when all places are taken."""
@@ -282,10 +272,7 @@ class Noise:
         """See `Fault`."""
         return f"noise of {self.sigma:.1f} counts in missing momentum"
 
-    @property
-    def broken(self) -> bool:
-        """See `Fault`."""
-        return True
+    broken: ClassVar[bool] = True
 
     def apply(self, recorded: Recorded, rng: np.random.Generator) -> Recorded:
         """See `Fault`."""
@@ -303,10 +290,7 @@ class Decorrelate:
         """See `Fault`."""
         return f"missing momentum's direction mixed up in {self.fraction:.0%} of events"
 
-    @property
-    def broken(self) -> bool:
-        """See `Fault`."""
-        return True
+    broken: ClassVar[bool] = True
 
     def apply(self, recorded: Recorded, rng: np.random.Generator) -> Recorded:
         """See `Fault`."""
@@ -330,10 +314,7 @@ class StuckBit:
         """See `Fault`."""
         return f"{self.kind} {self.quantity} bit {self.bit} stuck at {self.value}"
 
-    @property
-    def broken(self) -> bool:
-        """See `Fault`."""
-        return True
+    broken: ClassVar[bool] = True
 
     def apply(self, recorded: Recorded, rng: np.random.Generator) -> Recorded:
         """See `Fault`."""
@@ -358,10 +339,7 @@ class Swapped:
         """See `Fault`."""
         return f"{self.kind} {self.one} and {self.other} swapped"
 
-    @property
-    def broken(self) -> bool:
-        """See `Fault`."""
-        return True
+    broken: ClassVar[bool] = True
 
     def apply(self, recorded: Recorded, rng: np.random.Generator) -> Recorded:
         """See `Fault`."""
