@@ -135,7 +135,11 @@ class Triggers:
         return open_faults(one.fact for one in self._ledger.facts(subject=self._settings.stream.name))
 
     def lessons(self, since: tuple[int, int] | None) -> list[Outcome]:
-        """Return the lumisections a candidate may learn from: watched, certified, and outside every quarantine."""
+        """Return the lumisections a candidate may learn from: watched, certified, and outside every quarantine.
+
+        Since an onset they count in whole portions of ``retrain.minimum_lumisections``, the earliest first: what a
+        candidate learns then does not depend on which turn of the daemon, or which start of it, asked for it.
+        """
         outcomes = self._ledger.outcomes(self._settings.stream.name, results=["watched"], certified=True)
         margin = self._settings.drift.quarantine_margin_lumisections
         spans = quarantined((one.fact for one in self._ledger.facts(subject=self._settings.stream.name)), margin)
@@ -145,6 +149,9 @@ class Triggers:
             if (since is None or (one.run, one.lumisection) >= since)
             and not any(first <= (one.run, one.lumisection) <= last for first, last in spans)
         ]
+        minimum = self._settings.retrain.minimum_lumisections
+        if since is not None and len(good) > minimum:
+            good = good[: len(good) // minimum * minimum]
         return good[-self._settings.retrain.maximum_lumisections :]
 
     def _recipe(self, lessons: list[Outcome]) -> Recipe:

@@ -128,7 +128,17 @@ def test_a_real_shift_asks_for_one_candidate_from_its_onset_on(ledger):
     watch.step(NOON + timedelta(days=3))
 
     assert [fact.trigger for fact in asked(ledger)] == ["drift"]
-    assert asked(ledger)[0].recipe["lumisections"] == [[10, 20, 40]]
+    assert asked(ledger)[0].recipe["lumisections"] == [[10, 20, 39]]
+
+
+@pytest.mark.parametrize("there", [39, 41, 48])
+def test_what_a_candidate_learns_does_not_depend_on_when_the_daemon_came_to_ask(ledger, there):
+    """A daemon that was down for a while finds more lumisections; it asks for the same recipe."""
+    fill(ledger, there)
+    ledger.append(STREAM, (raised("real_shift"),))
+    triggers(ledger).step(NOON)
+
+    assert asked(ledger)[0].recipe["lumisections"] == [[10, 20, 39]]
 
 
 def test_a_real_shift_waits_until_there_is_enough_to_learn_from(ledger):
