@@ -180,6 +180,8 @@ def scan(
     name = detector or settings.drift.detector
     if explain is not None and name != "retrigger":
         raise SetupError(f"{name} explains nothing: it names streams and gives no verdict; use --detector retrigger")
+    if explain is not None:
+        _writable(explain)
     watch = _detector(name, Reference.load(reference), settings)
     summariser, table = Summariser(schema), conditions_for(settings, conditions)
     kept = Reservoir(np.random.default_rng(0)) if second_opinion else None
@@ -214,6 +216,23 @@ def scan(
     yield {"type": "summary", **other, **counted, "quarantined": quarantined, "seconds": seconds}
 
 
+def _writable(folder: Path) -> None:
+    """Make sure, before any lumisection is read, that explanations can be kept in a folder.
+
+    Raises:
+        SetupError: They cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".retrigger-probe"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as cause:
+        raise SetupError(
+            f"explanations cannot be written to {folder} ({cause.strerror}); name a folder of yours"
+        ) from cause
+
+
 def _detector(name: str, reference: Reference, settings: Settings) -> SequentialDetector:
     budget, stream = settings.drift.false_alarms_per_lumisection, settings.stream.name
     if name == "retrigger":
@@ -228,7 +247,6 @@ def _alarm_line(alarm: Told, settings: Settings, kept: Reservoir | None, explain
     line: dict[str, Any] = {"type": "alarm", **alarm.to_json()}
     told = explanations.document(alarm) if explain is not None and isinstance(alarm, Alarm) else None
     if explain is not None and told is not None:
-        explain.mkdir(parents=True, exist_ok=True)
         path = explain / f"alarm-run{line['run']}-ls{line['lumisection']}.json"
         path.write_bytes(explanations.encoded(told))
         line["explanation"] = str(path)

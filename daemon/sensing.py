@@ -41,6 +41,11 @@ def sense(
     """
     reference = Reference.load(reference_path)
     asked = (reference.pileup_low + reference.pileup_high) / 2 if pileup is None else pileup
+    if not reference.pileup_low <= asked <= reference.pileup_high:
+        raise SetupError(
+            f"pileup {asked:g} is outside the reference's {reference.pileup_low:.1f} to {reference.pileup_high:.1f}; "
+            "name one inside with --pileup"
+        )
     table = scan.conditions_for(settings, conditions)
     chosen: list[LumisectionEvents] = []
     places: list[float] = []

@@ -271,8 +271,9 @@ def innovations(benign: Benign, streams: Floats, fill: Ints, pileup: Floats) -> 
     """Return what each lumisection adds to what the fill's earlier ones predicted, in predicted spreads."""
     out = np.empty_like(streams)
     for one in np.unique(fill):
-        state = FillFilter.fresh(benign)
-        for place in np.flatnonzero(fill == one):
+        places = np.flatnonzero(fill == one)
+        state = FillFilter.fresh(benign, float(pileup[places[0]]))
+        for place in places:
             score, _, _ = state.step(benign, streams[place], 1.0, float(pileup[place]))
             out[place] = score
     return out
@@ -291,10 +292,11 @@ class FillFilter:
     covariance: Floats
 
     @classmethod
-    def fresh(cls, benign: Benign) -> "FillFilter":
-        """Return the filter as it is before a fill's first lumisection."""
+    def fresh(cls, benign: Benign, pileup: float | None = None) -> "FillFilter":
+        """Return the filter as it is before a fill's first lumisection, which has this pileup."""
         zero = np.zeros_like(benign.noise)
-        return cls(np.stack([zero, zero]), np.stack([benign.wander, zero, benign.offset]))
+        fast, slow = benign.swell.at(pileup)
+        return cls(np.stack([zero, zero]), np.stack([benign.wander * fast, zero, benign.offset * slow]))
 
     def step(
         self, benign: Benign, value: Floats, noise_factor: float, pileup: float | None = None

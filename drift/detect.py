@@ -21,7 +21,7 @@ Ints = NDArray[np.int64]
 
 RECENT = 48
 SPARSE = 16
-"""Start times kept: about the last 48 lumisections, and every 16th of the last 256."""
+"""Start times kept: the last 48 lumisections but for every 16th, and every 16th of the last 256: 61 in all."""
 FAMILY_WEIGHTS = {
     "scale": 0.15,
     "noise": 0.03,
@@ -137,9 +137,9 @@ class Evidence:
         for one in self.cells:
             one[:] = 0.0
 
-    def new_fill(self, benign: Benign) -> None:
-        """Start a fill: a fresh filter, and alternatives that begin to show anew."""
-        self.filter = FillFilter.fresh(benign)
+    def new_fill(self, benign: Benign, pileup: float | None = None) -> None:
+        """Start a fill at a pileup: a fresh filter, and alternatives that begin to show anew."""
+        self.filter = FillFilter.fresh(benign, pileup)
         self.response[:] = 0.0
 
     def update(

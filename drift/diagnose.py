@@ -26,7 +26,7 @@ TRANSIENT = "transient"
 CONTRACT = "contract"
 
 BOX_EVIDENCE = 20.0
-"""Log likelihood ratio a box needs: 10^7 rectangles are tried, whose logarithm is 16."""
+"""Log likelihood ratio a box needs: millions of rectangles are tried, whose logarithm is 15."""
 CELL_EVIDENCE = 10.0
 """The same for the one cell that carries the alarm."""
 BOX_EFFECT = 0.05
@@ -66,7 +66,8 @@ class FineMap:
             flat -= rows * columns
             rows, columns, size = -(-rows // 2), -(-columns // 2), 2 * size
         row, column = divmod(flat, columns)
-        return CellBox(row * size, min((row + 1) * size, self.seen.shape[1]), column * size, size, 1.0, 0.0)
+        last = min((row + 1) * size, self.seen.shape[1])
+        return CellBox(row * size, last, column * size, min(size, self.seen.shape[2] - column * size), 1.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,9 +7,12 @@ outside which it may not speak.  It never adapts: a reference that follows the d
 
 import hashlib
 import json
+import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +32,7 @@ LEAST_LUMISECTIONS = 60
 GOOD_FILLS = 15
 GOOD_LUMISECTIONS = 5000
 SUPPORT = (0.01, 0.99)
-VERSION = 3
+VERSION = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,15 +166,29 @@ class Reference:
             ReferenceUnfitError: The file is missing, is not a reference, was altered, or is of another schema version.
         """
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
-        except (OSError, ValueError) as cause:
-            raise ReferenceUnfitError(f"{path} cannot be read as a reference: {cause}; fit it again") from cause
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as cause:
+            raise ReferenceUnfitError(
+                f"{path} cannot be read as a reference: it is missing, damaged or something else; fit it again"
+            ) from cause
         if "header" not in arrays:
             raise ReferenceUnfitError(f"{path} is not a reference; fit one with `retrigger reference fit`")
-        head = json.loads(arrays.pop("header").tobytes())
+        try:
+            return cls._restored(path, json.loads(arrays.pop("header").tobytes()), arrays)
+        except (KeyError, TypeError, ValueError, IndexError) as cause:
+            raise ReferenceUnfitError(
+                f"{path} is a damaged reference ({type(cause).__name__}); fit it again"
+            ) from cause
+
+    @classmethod
+    def _restored(cls, path: Path, head: dict[str, Any], arrays: dict[str, np.ndarray]) -> "Reference":
+        if head["version"] != VERSION:
+            raise ReferenceUnfitError(
+                f"{path} is a reference of version {head['version']}, this program reads {VERSION}; fit it again"
+            )
         schema = schema_named(head["schema"])
-        if head["version"] != VERSION or head["schema_digest"] != schema.digest:
+        if head["schema_digest"] != schema.digest:
             raise ReferenceUnfitError(f"{path} was made under another version of {schema.name}; fit it again")
         loaded = cls(
             schema,

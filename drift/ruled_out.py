@@ -33,7 +33,6 @@ from drift.diagnose import (
 )
 
 Bools = NDArray[np.bool_]
-FULL_TURN = 2 * np.pi - 1e-6
 LEAST_EVENTS = 200
 SECTORS = 12
 

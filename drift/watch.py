@@ -175,13 +175,13 @@ class Watch:
         why = unfit(self.reference, summary, conditions)
         if why is not None:
             self._age()
-            alarm = self._tell(summary, now=False)
+            alarm = self._tell(summary)
             told = ("alarm", alarm.text) if alarm is not None else (why.state, why.reason)
             return Decision(*told, self._log(), alarm)
         assert conditions.pileup is not None
         fill = conditions.fill if conditions.fill is not None else summary.run
         if fill != self._memory.fill:
-            self._evidence.new_fill(self.reference.benign)
+            self._evidence.new_fill(self.reference.benign, conditions.pileup)
             self._memory.fill = fill
         broken = self._kept.breaches(summary, conditions.pileup)
         self._gather(summary, conditions.pileup, fill, broken)
@@ -241,19 +241,19 @@ class Watch:
             memory.pending = Pending(self._evidence.clock - 1, 0, level, parts)
         elif memory.pending is not None:
             memory.pending.level = max(memory.pending.level, level)
-        alarm = self._tell(summary, now=False)
+        alarm = self._tell(summary)
         if alarm is not None:
             return Decision("alarm", alarm.text, level, alarm)
         if memory.pending is not None:
             return Decision("warn", "evidence passed its limit; waiting to tell a glitch from a fault", level)
         return Decision("warn", "evidence is rising", level) if level >= np.log(WARN) else Decision("quiet", "", level)
 
-    def _tell(self, summary: LumisectionSummary, *, now: bool) -> Alarm | None:
+    def _tell(self, summary: LumisectionSummary) -> Alarm | None:
         pending = self._memory.pending
         if pending is None:
             return None
         waited = self._evidence.clock - 1 - pending.clock
-        if not (now or waited >= WAIT or pending.age >= PATIENCE):
+        if waited < WAIT and pending.age < PATIENCE:
             return None
         return self._publish(summary.run, summary.lumisection)
 

@@ -186,7 +186,7 @@ def reference_sensitivity(
     say.words(f"  {'':44s} {'1':>9s} {'10':>9s} {'100':>9s}   seen by")
     for one in found:
         sizes = " ".join(f"{'not seen' if size is None else f'{size:.3g}':>9s}" for size in one.least.values())
-        say.words(f"  {one.words:44s} {sizes}   {one.leads}")
+        say.words(f"  {one.words:44s} {sizes}   {one.leads or '-'}")
 
 
 @app.command()

@@ -91,6 +91,7 @@ def test_the_cells_of_a_pyramid_are_rectangles_of_the_finest_ones():
     assert fine.cell(2 * 36 + 5) == CellBox(2, 3, 5, 1, 1.0, 0.0)
     assert fine.cell(43 * 36 + 1 * 18 + 3) == CellBox(2, 4, 6, 2, 1.0, 0.0)
     assert fine.cell(43 * 36 + 22 * 18) == CellBox(0, 4, 0, 4, 1.0, 0.0)
+    assert fine.cell(43 * 36 + 22 * 18 + 11 * 9 + 6 * 5 - 1) == CellBox(40, 43, 32, 4, 1.0, 0.0)
     assert fine.cell(43 * 36 + 21 * 18) == CellBox(42, 43, 0, 2, 1.0, 0.0)
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from drift.benign import check_streams, fill_doubt, fit_benign
+from drift.benign import FillFilter, check_streams, fill_doubt, fit_benign
 from drift.boxes import Box
 from drift.cells import CellModel, halve
 from drift.detect import Evidence, Weights
@@ -238,6 +238,43 @@ def test_a_stream_that_lies_about_its_spread_is_off_and_said_so():
     assert check.sound.tolist() == [True, False]
     assert weights.streams[:, 0].sum() > 0
     assert weights.streams[:, 1].sum() == 0
+
+
+def cut(blob):
+    return blob[: len(blob) // 2]
+
+
+def flipped(blob):
+    changed = bytearray(blob)
+    changed[len(blob) // 3] ^= 8
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("damage", [cut, flipped, lambda _: b"", lambda _: b"run,score", lambda _: b"PK\x03\x04"])
+def test_a_damaged_reference_is_refused_in_words_and_never_with_a_trace(toy_reference, tmp_path, damage):
+    path = tmp_path / "reference.npz"
+    toy_reference.save(path)
+    path.write_bytes(damage(path.read_bytes()))
+
+    with pytest.raises(ReferenceUnfitError, match="fit it again"):
+        Reference.load(path)
+
+
+def test_a_reference_that_lacks_a_part_is_refused(toy_reference, tmp_path):
+    path = tmp_path / "reference.npz"
+    toy_reference.save(path)
+    with np.load(path) as stored:
+        kept = {name: stored[name] for name in stored.files if name != "benign.kappa"}
+    np.savez(path, **kept)
+
+    with pytest.raises(ReferenceUnfitError, match="damaged reference"):
+        Reference.load(path)
+
+
+def test_a_fill_that_begins_where_wander_is_large_begins_with_a_large_allowance():
+    benign = fit_benign(*breathing(np.random.default_rng(7), 12, 400, 0.99, 0.3, at_low=3.0), ["one"], 1)
+
+    assert FillFilter.fresh(benign, 32.0).covariance[2, 0] > 3 * FillFilter.fresh(benign, 58.0).covariance[2, 0]
 
 
 def test_halving_a_map_keeps_every_count():
