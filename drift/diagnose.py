@@ -66,8 +66,8 @@ class FineMap:
             flat -= rows * columns
             rows, columns, size = -(-rows // 2), -(-columns // 2), 2 * size
         row, column = divmod(flat, columns)
-        last = min((row + 1) * size, self.seen.shape[1])
-        return CellBox(row * size, last, column * size, min(size, self.seen.shape[2] - column * size), 1.0, 0.0)
+        last, width = min((row + 1) * size, self.seen.shape[1]), min(size, self.seen.shape[2] - column * size)
+        return CellBox(row * size, last, column * size, width, 1.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,10 +179,8 @@ def diagnose(window: Window, contributors: tuple[Contributor, ...], raised: int)
             against = "no part of the map stands out from its own ring" if box is None else "nothing measured"
             return Diagnosis(BROKEN, kind, onset, box, text, against, evidence)
     kind, text = _shift_text(window, since, lead)
-    waited = int(window.clock[-1]) - raised
-    against = (
-        f"it was watched for only {waited + 1} lumisections since the alarm; a slow fault may look smooth at first"
-    )
+    waited = int(window.clock[-1]) - raised + 1
+    against = f"it was watched for only {waited} lumisections since the alarm; a slow fault may look smooth at first"
     return Diagnosis(SHIFT, kind, onset, None, text, against, evidence)
 
 
@@ -284,8 +282,8 @@ def _broken_region(window: Window, region: _Region) -> Diagnosis:
     left = region.box.left
     what = f"{kind} loss of {1 - left:.0%}" if left < 1 else f"{left:.1f} times the usual {kind}"
     text = f"{what} in {box.words()}, against the rest of the same rings"
-    many = [one for one in window.rates if one != region.grid.object]
-    against = f"{' and '.join(many)} were not asked to agree" if many else "nothing measured"
+    many = " and ".join(one for one in window.rates if one != region.grid.object)
+    against = f"{many} were not asked to agree" if many else "nothing measured"
     return Diagnosis(BROKEN, region.grid.object, region.onset, box, text, against, region.box.log_ratio)
 
 
