@@ -17,6 +17,10 @@ RATIOS = (0.05, 0.4, 0.75, 1.35, 3.0)
 """Alternatives: the rate a fault leaves in a cell, relative to the expected one."""
 LEVELS = 4
 """Cells of 1, 2 x 2, 4 x 4 and 8 x 8 towers."""
+STRIPS = (1, 2)
+"""Parts of the pseudorapidity range in which azimuthal strips are watched beside the cells: all of it, and halves."""
+STRIP_SHARE, STRIP_STEPS = 12, 36
+"""A strip is one twelfth of a turn, as a muon sector is, and begins at every tenth degree."""
 SYSTEMATIC = 0.03
 """Relative change of a cell's share that is benign."""
 BAND = 2.0
@@ -61,15 +65,12 @@ class CellModel:
         expected = self.expected(float(observed.sum()), pileup)
         ratio = np.array(RATIOS)[:, None]
         out = []
-        seen: Floats = observed.astype(np.float64)
-        want = expected
-        for level in range(LEVELS):
-            if level:
-                seen, want = halve(seen), halve(want)
-            band = BAND * self.error[level] + SYSTEMATIC
-            rate = np.where(ratio > 1, want.ravel() * (1 + band), want.ravel() * np.maximum(1 - band, 0.0))
-            factor = np.log(ratio) * seen.ravel() - (ratio - 1) * rate
-            out.append(np.where(self.active[level], factor, -np.inf))
+        levels = zip(pyramid(observed.astype(np.float64)), pyramid(expected), self.error, self.active, strict=True)
+        for seen, want, error, active in levels:
+            band = BAND * error + SYSTEMATIC
+            rate = np.where(ratio > 1, want * (1 + band), want * np.maximum(1 - band, 0.0))
+            factor = np.log(ratio) * seen - (ratio - 1) * rate
+            out.append(np.where(active, factor, -np.inf))
         return np.concatenate(out, axis=1)
 
     @classmethod
@@ -89,14 +90,13 @@ class CellModel:
         rings = Template.fit(rows.astype(np.float64), total, pileup, degree)
         counts = pooled.astype(np.float64)
         modulation, prior = shrunk_modulation(counts)
+        around = np.repeat(counts.sum(axis=1, keepdims=True), counts.shape[1], axis=1)
+        widths = [2**level for level in range(LEVELS)] + [counts.shape[1] // STRIP_SHARE] * len(STRIPS)
+        parts = zip(pyramid(counts), pyramid(around), pyramid(np.ones_like(counts)), widths, strict=True)
         error, active = [], []
-        mean = counts / len(rows)
-        for level in range(LEVELS):
-            if level:
-                mean, counts = halve(mean), halve(counts)
-            row = np.repeat(counts.sum(axis=1), counts.shape[1])
-            error.append(np.sqrt(1 / (counts.ravel() + prior * 4**level + 1.0) + 1 / (row + 1.0)))
-            active.append(mean.ravel() >= LEAST_EXPECTED)
+        for inside, ring, cells, width in parts:
+            error.append(np.sqrt(1 / (inside + prior * cells + 1.0) + 1 / (ring / width + 1.0)))
+            active.append(inside / len(rows) >= LEAST_EXPECTED)
         return cls(name, rings, modulation, tuple(error), tuple(active))
 
 
@@ -114,6 +114,72 @@ def shrunk_modulation(pooled: Floats) -> tuple[Floats, float]:
     weight = prior / np.maximum(flat, 1e-9)
     rate = (pooled + prior) / (1 + weight)
     return rate / np.maximum(rate.sum(axis=1, keepdims=True), 1e-12), float(min(prior, 1e4))
+
+
+def pyramid(one: Floats) -> list[Floats]:
+    """Return the sums of a map in the cells of every level, then in the azimuthal strips of each part, flat."""
+    out = [one.ravel()]
+    level = one
+    for _ in range(LEVELS - 1):
+        level = halve(level)
+        out.append(level.ravel())
+    return out + [strips(one, parts).ravel() for parts in STRIPS]
+
+
+def strips(one: Floats, parts: int) -> Floats:
+    """Return the sums in strips of a twelfth of a turn, each beginning a tenth of a right angle after the last.
+
+    Args:
+        one: Map, shape ``(n_eta, n_phi)``.
+        parts: Into how many equal parts the pseudorapidity range is cut.
+
+    Returns:
+        Shape ``(parts, n_strips)``.
+    """
+    rows = part_edges(one.shape[0], parts)
+    summed = np.add.reduceat(one, rows[:-1], axis=0)
+    width, step = strip_columns(one.shape[1])
+    total = np.concatenate(
+        [np.zeros((parts, 1)), np.cumsum(np.concatenate([summed, summed[:, :width]], axis=1), axis=1)], 1
+    )
+    starts = np.arange(0, one.shape[1], step)
+    return np.asarray(total[:, starts + width] - total[:, starts])
+
+
+def strip_columns(n_phi: int) -> tuple[int, int]:
+    """Return the width of a strip and the distance between two, in columns."""
+    return n_phi // STRIP_SHARE, max(1, n_phi // STRIP_STEPS)
+
+
+def rectangle(flat: int, n_eta: int, n_phi: int) -> tuple[int, int, int, int]:
+    """Return first row, one past the last row, first column and width of one entry of the flat pyramid.
+
+    Args:
+        flat: Its place when the levels of `pyramid` are put one after another.
+        n_eta: Rows of the map.
+        n_phi: Columns of the map; a rectangle may go on past the last one at the first.
+    """
+    rows, columns, size = n_eta, n_phi, 1
+    for _ in range(LEVELS):
+        if flat < rows * columns:
+            row, column = divmod(flat, columns)
+            return row * size, min((row + 1) * size, n_eta), column * size, min(size, n_phi - column * size)
+        flat -= rows * columns
+        rows, columns, size = -(-rows // 2), -(-columns // 2), 2 * size
+    width, step = strip_columns(n_phi)
+    for parts in STRIPS:
+        each = -(-n_phi // step)
+        if flat < parts * each:
+            part, strip = divmod(flat, each)
+            edges = part_edges(n_eta, parts)
+            return int(edges[part]), int(edges[part + 1]), strip * step, width
+        flat -= parts * each
+    raise IndexError(f"place {flat} is beyond the pyramid of a {n_eta} x {n_phi} map")
+
+
+def part_edges(n_eta: int, parts: int) -> NDArray[np.int64]:
+    """Return the rows at which equal parts of the pseudorapidity range begin, and one past the last."""
+    return np.linspace(0, n_eta, parts + 1).round().astype(np.int64)
 
 
 def halve(one: Floats) -> Floats:

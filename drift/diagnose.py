@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drift.boxes import Box, CellBox, box_gains, find_box, find_ring, physical
+from drift.cells import rectangle
 from drift.detect import Contributor
 from drift.profile import MapGrid
 from drift.streams import StreamLabel
@@ -61,13 +62,7 @@ class FineMap:
 
     def cell(self, flat: int) -> CellBox:
         """Return a cell of the flat pyramid (`drift.cells`) as a rectangle of the finest cells."""
-        rows, columns, size = self.seen.shape[1], self.seen.shape[2], 1
-        while flat >= rows * columns:
-            flat -= rows * columns
-            rows, columns, size = -(-rows // 2), -(-columns // 2), 2 * size
-        row, column = divmod(flat, columns)
-        last, width = min((row + 1) * size, self.seen.shape[1]), min(size, self.seen.shape[2] - column * size)
-        return CellBox(row * size, last, column * size, width, 1.0, 0.0)
+        return CellBox(*rectangle(flat, self.seen.shape[1], self.seen.shape[2]), 1.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)

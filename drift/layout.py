@@ -20,6 +20,8 @@ HARD_MET = 60
 """Hardware pt above which missing momentum is mostly a jet that was measured too low, so that its direction tells."""
 HT_STEP = 16
 HT_BINS = 256
+RECOIL_ETA = 68
+"""Hardware pseudorapidity up to which jets and e/gamma count as what missing momentum recoils from: sums end near 3."""
 ABSENT = CALO_PHI // 2 + 1
 """Bin of an angle whose objects are not both there, one above the largest angle."""
 
@@ -108,7 +110,8 @@ def _derived(schema: FeatureSchema) -> list[tuple[str, str, str, int]]:
         found += [("dphi_jet1_jet2", "JET", "angle", ABSENT + 1), ("ht", "JET", "sum", HT_BINS)]
         if any(f.object == "MET" and f.quantity == "phi" for f in schema.features):
             found += [
-                (name, "MET", "angle", ABSENT + 1) for name in ("dphi_met_jet1", "dphi_met_jets", "dphi_hard_met_jets")
+                (name, "MET", "angle", ABSENT + 1)
+                for name in ("dphi_met_jet1", "dphi_met_recoil", "dphi_hard_met_recoil")
             ]
     return found
 
