@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from drift.streams import Floats, Template
 
-RATIOS = (0.05, 0.4, 0.75, 1.35, 3.0)
+RATIOS = (0.05, 0.4, 0.75, 1.35, 3.0, 10.0)
 """Alternatives: the rate a fault leaves in a cell, relative to the expected one."""
 LEVELS = 4
 """Cells of 1, 2 x 2, 4 x 4 and 8 x 8 towers."""

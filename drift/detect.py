@@ -7,13 +7,14 @@ exceeds A on average at most once in A lumisections, whatever the dependence bet
 A. Rinaldo, arXiv:2203.03532).  The guarantee is as good as the benign model.  Pure: no clock, no files, no randomness.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drift.benign import CLIP, RHO, SHIFTS, SLOW_RHO, Benign, FillFilter
 from drift.cells import RATIOS, CellModel
+from drift.ramps import Ramps, ramp_places
 from drift.streams import DIRECTED, ONE_SIDED, StreamLabel
 
 Floats = NDArray[np.float64]
@@ -25,15 +26,18 @@ SPARSE = 16
 FAMILY_WEIGHTS = {
     "scale": 0.15,
     "noise": 0.03,
-    "mix": 0.04,
+    "mix": 0.08,
     "rate": 0.10,
-    "phi": 0.10,
-    "eta": 0.10,
-    "chi2": 0.10,
-    "pc": 0.07,
+    "phi": 0.09,
+    "eta": 0.08,
+    "chi2": 0.08,
+    "pc": 0.05,
     "t2": 0.0,
 }
-CELL_WEIGHT = 0.28
+UPWARD = (*ONE_SIDED, "mix")
+"""Families that only speak upward: nothing makes missing momentum follow its recoil better than it did."""
+CELL_WEIGHT = 0.26
+RAMP_WEIGHT = 0.06
 LOG_CAP = 80.0
 RATIO_CAP = 1e30
 NEVER = -700.0
@@ -47,10 +51,12 @@ class Weights:
         streams: Shape ``(2, n_streams)``, upward and downward, summed over sizes.
         cells: Of one alternative of every cell, by object type, shape ``(n_cells,)``: each level of the pyramid has the
             same share, so that a dead tower and a dead half of the detector are looked for alike.
+        ramps: Of all lines of a stream that is asked for slow change, shape ``(n_asked,)``.
     """
 
     streams: Floats
     cells: tuple[Floats, ...]
+    ramps: Floats
 
     @classmethod
     def of(
@@ -63,7 +69,7 @@ class Weights:
         families = [one.family for one in labels]
         weight = np.array([FAMILY_WEIGHTS[one] / families.count(one) for one in families])
         weight = weight if sound is None else np.where(sound, weight, 0.0)
-        upward_only = np.array([one in ONE_SIDED for one in families])
+        upward_only = np.array([one in UPWARD for one in families])
         streams = np.stack([np.where(upward_only, weight, weight / 2), np.where(upward_only, 0.0, weight / 2)])
         shares = []
         for one in cells:
@@ -71,7 +77,9 @@ class Weights:
             shares.append(
                 np.concatenate([np.where(level, each / max(int(level.sum()), 1), 0.0) for level in one.active])
             )
-        return cls(streams, tuple(shares))
+        places = ramp_places(labels)
+        asked = np.ones(places.size) if sound is None else sound[places].astype(np.float64)
+        return cls(streams, tuple(shares), RAMP_WEIGHT / max(places.size, 1) * asked)
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,7 @@ class Evidence:
         response: What the filter has absorbed of a unit step, by start.
         start: The clock at which each start slot began.
         cells: Shiryaev-Roberts statistic of every cell and ratio, by object type.
+        ramps: Evidence for slow change.
     """
 
     clock: int
@@ -116,10 +125,11 @@ class Evidence:
     response: Floats
     start: Ints
     cells: list[Floats]
+    ramps: Ramps = field(default_factory=Ramps.nothing)
 
     @classmethod
-    def fresh(cls, benign: Benign, cells: tuple[CellModel, ...]) -> "Evidence":
-        """Return evidence before the first lumisection."""
+    def fresh(cls, benign: Benign, cells: tuple[CellModel, ...], labels: tuple[StreamLabel, ...] = ()) -> "Evidence":
+        """Return evidence before the first lumisection; slow change is looked for where labels say what streams are."""
         streams = benign.noise.size
         slots = RECENT + SPARSE
         return cls(
@@ -129,11 +139,13 @@ class Evidence:
             np.zeros((slots, 2, streams)),
             np.zeros(slots, dtype=np.int64),
             [np.zeros((len(RATIOS), sum(level.size for level in one.active))) for one in cells],
+            Ramps.fresh(ramp_places(labels)),
         )
 
     def forget(self) -> None:
         """Drop all evidence, keeping what the filter knows of the fill."""
         self.ratio[:] = NEVER
+        self.ramps.forget()
         for one in self.cells:
             one[:] = 0.0
 
@@ -141,6 +153,7 @@ class Evidence:
         """Start a fill at a pileup: a fresh filter, and alternatives that begin to show anew."""
         self.filter = FillFilter.fresh(benign, pileup)
         self.response[:] = 0.0
+        self.ramps.new_fill()
 
     def update(
         self,
@@ -165,6 +178,7 @@ class Evidence:
         self.start[slot] = self.clock
         innovation, spread, gain = self.filter.step(benign, value, noise_factor, pileup)
         score = np.clip(innovation / benign.kappa, -CLIP, CLIP)
+        self.ramps.update(self.clock, benign, score, spread, gain)
         shows = 1.0 - self.response[:, 0] - self.response[:, 1]
         unit = shows * (np.sqrt(benign.noise) / (spread * benign.kappa))
         for place, shift in enumerate(SHIFTS):
@@ -182,11 +196,25 @@ class Evidence:
     def by_stream(self, weights: Weights) -> Floats:
         """Return each stream's part of the mixture, shape ``(n_streams,)``."""
         summed = np.exp(np.minimum(self.ratio, LOG_CAP)).sum(axis=(0, 1)) / len(SHIFTS)
-        return np.asarray((summed * weights.streams).sum(axis=0))
+        parts = np.asarray((summed * weights.streams).sum(axis=0))
+        if self.ramps.places.size:
+            parts[self.ramps.places] += self.ramps.by_stream(weights.ramps)
+        return parts
 
     def by_cells(self, weights: Weights) -> Floats:
         """Return each object type's part of the mixture."""
         return np.array([(one @ share).sum() for one, share in zip(self.cells, weights.cells, strict=True)])
+
+    def _strongest(self, place: int) -> tuple[int, int]:
+        """Return sign and start of the strongest alternative of a stream, a step or a line."""
+        one = self.ratio[:, :, :, place]
+        slot, _, sign = np.unravel_index(int(one.argmax()), one.shape)
+        line = np.flatnonzero(self.ramps.places == place)
+        if line.size:
+            height, lean, start = self.ramps.strongest(int(line[0]))
+            if height > float(one.max()):
+                return lean, start
+        return 1 - 2 * int(sign), int(self.start[slot])
 
     def log_total(self, weights: Weights) -> float:
         """Return the natural log of the mixture."""
@@ -203,13 +231,10 @@ class Evidence:
         found = []
         parts = self.by_stream(weights)
         for place, label in enumerate(labels):
-            flat = int(self.ratio[:, :, :, place].argmax())
-            slot, _, sign = np.unravel_index(flat, self.ratio.shape[:3])
-            direction = 0 if label.family in (*ONE_SIDED, "pc") else 1 - 2 * int(sign)
+            sign, start = self._strongest(place)
+            direction = 0 if label.family in (*ONE_SIDED, "pc") else sign
             log_part = float(np.log(max(parts[place], 1e-300)))
-            found.append(
-                Contributor(label.name, label.object, label.family, place, direction, log_part, int(self.start[slot]))
-            )
+            found.append(Contributor(label.name, label.object, label.family, place, direction, log_part, start))
         for one, statistic, share in zip(cells, self.cells, weights.cells, strict=True):
             part = statistic * share
             ratio, cell = (int(k) for k in np.unravel_index(int(part.argmax()), part.shape))

@@ -17,10 +17,11 @@ from drift.detect import Contributor, Evidence
 from drift.diagnose import FineMap, Window
 from drift.errors import StateError
 from drift.profile import layout_of
+from drift.ramps import Ramps
 from drift.reference import Reference
 
 MAGIC = b"RTWS"
-VERSION = 1
+VERSION = 2
 LENGTH = 64
 COARSE = 36
 """Azimuthal cells beyond which a diagnosis looks at cells of two by two: a million rectangles are enough."""
@@ -144,6 +145,10 @@ def _arrays(evidence: Evidence, memory: Memory) -> list[tuple[str, NDArray[np.ge
         ("ratio", evidence.ratio),
         ("response", evidence.response),
         ("start", evidence.start),
+        ("ramp_ratio", evidence.ramps.ratio),
+        ("ramp_height", evidence.ramps.height),
+        ("ramp_response", evidence.ramps.response),
+        ("ramp_start", evidence.ramps.start),
     ]
     out += [(f"cells{i}", one) for i, one in enumerate(evidence.cells)]
     if memory.seen:
@@ -197,6 +202,8 @@ def load(blob: bytes, reference: Reference, stream: str, evidence: Evidence, mem
     evidence.filter = FillFilter(arrays["state"], arrays["covariance"])
     evidence.ratio, evidence.response, evidence.start = arrays["ratio"], arrays["response"], arrays["start"]
     evidence.cells = [arrays[f"cells{i}"] for i in range(len(evidence.cells))]
+    lines = (arrays[f"ramp_{name}"] for name in ("ratio", "height", "response", "start"))
+    evidence.ramps = Ramps(evidence.ramps.places, *lines)
     memory.fill = head["fill"]
     if head["pending"] is not None:
         parts = tuple(Contributor(**one) for one in head["pending"].pop("contributors"))

@@ -185,7 +185,7 @@ def _evidence(
     reference: Reference, pileup: float, effect: _Effect, factor: float, lumisections: int
 ) -> tuple[float, str]:
     """Return the log evidence of a fault so many lumisections old, seen without noise, and what carries it."""
-    evidence = Evidence.fresh(reference.benign, reference.cells)
+    evidence = Evidence.fresh(reference.benign, reference.cells, reference.streams.labels)
     weights = Weights.of(reference.streams.labels, reference.cells, reference.check.sound)
     quiet = [one.log_factors(effect.usual[one.name], pileup) for one in reference.cells]
     faulty = [

@@ -145,19 +145,26 @@ def merged_counts(table: NDArray[np.int64], merged: Ints, bins: int) -> Floats:
 
 
 def scale_direction(one: Histogram, counts: Floats, merged: Ints, bins: int, step: float = SCALE_STEP) -> Floats:
-    """Return how the merged-bin shares move per unit of relative pt scale, by scaling the recorded integers.
+    """Return how the merged-bin shares move per unit of relative pt scale, by scaling the recorded integers both ways.
 
-    Values that the factor leaves between two integers are shared between them, so the answer is smooth.
+    Values that the factor leaves between two integers are shared between them, so the answer is smooth.  Hardware
+    calibration leaves a comb in the integers, which sharing fills alike for more and for less gain: half the difference
+    of the two keeps what changes sign with the gain.
     """
     pooled = counts[one.bins]
+    up, down = (_scaled(one, pooled, sign * step) for sign in (1.0, -1.0))
+    return _merged_change(one, pooled + (up - down) / 2, pooled, merged, bins) / step
+
+
+def _scaled(one: Histogram, pooled: Floats, step: float) -> Floats:
     value = np.arange(one.low - 1, one.low + one.width + 1, dtype=np.float64)
     moved = np.where(value > 0, value + step * (value + 0.5), value)
     lower = np.floor(moved)
     share = moved - lower
     place = np.clip(lower.astype(np.int64) - one.low + 1, 0, one.width + 1)
     above = np.clip(place + 1, 0, one.width + 1)
-    after = np.bincount(place, pooled * (1 - share), one.width + 2) + np.bincount(above, pooled * share, one.width + 2)
-    return _merged_change(one, after, pooled, merged, bins) / step
+    size = one.width + 2
+    return np.asarray(np.bincount(place, pooled * (1 - share), size) + np.bincount(above, pooled * share, size))
 
 
 def noise_direction(one: Histogram, counts: Floats, merged: Ints, bins: int) -> Floats:

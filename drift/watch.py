@@ -140,7 +140,7 @@ class Watch:
         self._layout = layout_of(reference.schema)
         self._kept = Contract(self._layout, reference.counts, reference.promises)
         self._weights = Weights.of(reference.streams.labels, reference.cells, reference.check.sound)
-        self._evidence = Evidence.fresh(reference.benign, reference.cells)
+        self._evidence = Evidence.fresh(reference.benign, reference.cells, reference.streams.labels)
         self._memory = Memory.fresh()
         if state is not None:
             load(state, reference, stream, self._evidence, self._memory)
