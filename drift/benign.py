@@ -9,7 +9,7 @@ symmetry, and widened when there are few fills.  Nothing here knows what a strea
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,9 +85,10 @@ class Benign:
     Attributes:
         noise: Variance of the measurement, shape ``(n_streams,)``.
         wander: Variance of the fast wander, correlation `RHO`.
-        offset: Variance of the slow wander, correlation `SLOW_RHO`, in force from a fill's first lumisection.
+        offset: Variance of what a fill begins with: the slow wander, correlation `SLOW_RHO`, and what stays all fill.
         kappa: Widening of every stream's predicted spread, from what held-out fills showed.
         swell: How both wanders depend on pileup.
+        still: Share of `offset` that stays all fill; 0 where fills are too short to know.
     """
 
     noise: Floats
@@ -95,13 +96,20 @@ class Benign:
     offset: Floats
     kappa: Floats
     swell: Swell
+    still: Floats
+
+    def starts(self, pileup: float | None) -> Floats:
+        """Return the variances of fast wander, slow wander and what stays, at a pileup, shape ``(3, n_streams)``."""
+        fast, slow = self.swell.at(pileup)
+        return np.stack([self.wander * fast, self.offset * (1 - self.still) * slow, self.offset * self.still * slow])
 
 
 def fit_benign(streams: Floats, fill: Ints, pileup: Floats, groups: Sequence[str], degree: int) -> Benign:
     """Estimate the benign spreads from held-out residuals.
 
-    The autocovariance within fills, about zero, is matched by a fast and a slow wander.  In fills too short to tell one
-    from the other, whatever wanders may do so slowly too: the fast variance then counts for the slow one as well.
+    The autocovariance within fills, about zero, is matched by a fast wander, a slow one and what stays all fill.  In
+    fills too short to tell one from the other, whatever varies may do so slowly too: the variances of the other two
+    then count for the slow one as well.
 
     Args:
         streams: Standardised residuals, shape ``(n_lumisections, n_streams)``, in time order within each fill.
@@ -114,24 +122,32 @@ def fit_benign(streams: Floats, fill: Ints, pileup: Floats, groups: Sequence[str
     parts = [streams[fill == one] for one in fills]
     within = sum((((part - part.mean(axis=0)) ** 2).sum(axis=0) for part in parts), np.zeros(streams.shape[1]))
     variance = within / max(len(streams) - len(fills), 1)
-    wander, slow = _two_scales(parts)
+    wander, slow, still = _three_scales(parts)
     wander = np.minimum(wander, 0.7 * variance)
     length = float(np.median([len(part) for part in parts]))
     slow += wander * min(1.0, TELLING / length)
+    lent = min(1.0, (TELLING / length) ** 2)
+    slow, still = slow + lent * still, (1 - lent) * still
     once = variance / length + wander * (2 / (1 - RHO)) / length
     slow += UPPER * (slow + once) * np.sqrt(2 / len(fills))
+    still += UPPER * still * np.sqrt(2 / len(fills))
     farthest = np.max([part.mean(axis=0) ** 2 - variance / len(part) for part in parts], axis=0)
     for group in set(groups):
         member = np.array([one == group for one in groups])
         wander[member] = np.maximum(wander[member], wander[member].mean())
         slow[member] = np.maximum(slow[member], slow[member].mean())
-        slow[member] = np.maximum(slow[member], float(farthest[member].max()) / FAR**2)
-    slow = slow * (1.3 + 6 / len(fills)) + 2e-3
+        still[member] = np.maximum(still[member], still[member].mean())
+        missing = np.maximum(float(farthest[member].max()) / FAR**2 - slow[member] - still[member], 0.0)
+        slow[member] += lent * missing
+        still[member] += (1 - lent) * missing
+    wide = 1.3 + 6 / len(fills)
+    slow, still = slow * wide + 2e-3, still * wide
+    offset, share = slow + still, still / (slow + still)
     noise = np.maximum(variance - wander, 0.3 * variance)
     wander = wander * 1.5 + 0.5 * variance / np.sqrt(len(streams)) + 1e-3
     swell = _swell(streams, fill, pileup, groups, degree)
-    flat = Benign(noise, wander, slow, np.full(streams.shape[1], KAPPAS[0]), swell)
-    return Benign(noise, wander, slow, _calibrated(flat, streams, fill, pileup), swell)
+    flat = Benign(noise, wander, offset, np.full(streams.shape[1], KAPPAS[0]), swell, share)
+    return replace(flat, kappa=_calibrated(flat, streams, fill, pileup))
 
 
 def _swell(streams: Floats, fill: Ints, pileup: Floats, groups: Sequence[str], degree: int) -> Swell:
@@ -185,8 +201,8 @@ def fill_doubt(powers: Floats, fill: Ints) -> Floats:
     return np.asarray(bread @ (sums.T @ sums) @ bread)
 
 
-def _two_scales(parts: list[Floats]) -> tuple[Floats, Floats]:
-    """Return the variances of the fast wander, and of the slow one with what stays all fill, by autocovariance."""
+def _three_scales(parts: list[Floats]) -> tuple[Floats, Floats, Floats]:
+    """Return the variances of the fast wander, the slow one, and what stays all fill, by autocovariance."""
     lags = [lag for lag in LAGS if sum(max(len(part) - lag, 0) for part in parts) >= LEAST_PAIRS] or [1]
     seen, weight = [], []
     for lag in lags:
@@ -198,7 +214,7 @@ def _two_scales(parts: list[Floats]) -> tuple[Floats, Floats]:
     shape = np.array([[RHO**lag, SLOW_RHO**lag, 1.0] for lag in lags]) * np.array(weight)[:, None]
     target = np.array(seen) * np.array(weight)[:, None]
     found = np.array([nnls(shape, column)[0] for column in target.T])
-    return found[:, 0], found[:, 1] + found[:, 2]
+    return found[:, 0], found[:, 1], found[:, 2]
 
 
 def _calibrated(benign: Benign, streams: Floats, fill: Ints, pileup: Floats) -> Floats:
@@ -279,13 +295,17 @@ def innovations(benign: Benign, streams: Floats, fill: Ints, pileup: Floats) -> 
     return out
 
 
+FORGETS = np.array([RHO, SLOW_RHO, 1.0])
+"""Correlation from one lumisection to the next of the filter's three states."""
+
+
 @dataclass(eq=False)
 class FillFilter:
-    """The Kalman filter of every stream within one fill: wander and offset from noisy residuals.
+    """The Kalman filter of every stream within one fill: two wanders and what stays, from noisy residuals.
 
     Attributes:
-        state: Estimated wander and offset, shape ``(2, n_streams)``.
-        covariance: Of wander, of both, of offset, shape ``(3, n_streams)``.
+        state: Estimated fast wander, slow wander and what stays, shape ``(3, n_streams)``.
+        covariance: Of the three, shape ``(3, 3, n_streams)``.
     """
 
     state: Floats
@@ -294,9 +314,14 @@ class FillFilter:
     @classmethod
     def fresh(cls, benign: Benign, pileup: float | None = None) -> "FillFilter":
         """Return the filter as it is before a fill's first lumisection, which has this pileup."""
-        zero = np.zeros_like(benign.noise)
-        fast, slow = benign.swell.at(pileup)
-        return cls(np.stack([zero, zero]), np.stack([benign.wander * fast, zero, benign.offset * slow]))
+        covariance = np.zeros((3, 3, benign.noise.size))
+        covariance[[0, 1, 2], [0, 1, 2]] = benign.starts(pileup)
+        return cls(np.zeros((3, benign.noise.size)), covariance)
+
+    @property
+    def variance(self) -> Floats:
+        """Return the variance of the three together, shape ``(n_streams,)``."""
+        return np.asarray(self.covariance.sum(axis=(0, 1)))
 
     def step(
         self, benign: Benign, value: Floats, noise_factor: float, pileup: float | None = None
@@ -310,24 +335,14 @@ class FillFilter:
             pileup: Mean collisions per crossing, for `Swell`; None for the mean over the reference.
 
         Returns:
-            The innovation in predicted spreads, the predicted spread, and the two gains, shape ``(2, n_streams)``.
+            The innovation in predicted spreads, the predicted spread, and the three gains, shape ``(3, n_streams)``.
         """
-        fast, slow = benign.swell.at(pileup)
-        spread = np.sqrt(self.covariance[0] + 2 * self.covariance[1] + self.covariance[2] + benign.noise * noise_factor)
-        away = value - self.state[0] - self.state[1]
-        gain = np.stack([self.covariance[0] + self.covariance[1], self.covariance[1] + self.covariance[2]]) / spread**2
-        self.state = self.state + gain * away
-        wander, both, offset = self.covariance
-        innovation_variance = spread**2
-        wander = wander - gain[0] ** 2 * innovation_variance
-        both = both - gain[0] * gain[1] * innovation_variance
-        offset = offset - gain[1] ** 2 * innovation_variance
-        self.state = np.stack([self.state[0] * RHO, self.state[1] * SLOW_RHO])
-        self.covariance = np.stack(
-            [
-                wander * RHO**2 + benign.wander * fast * (1 - RHO**2),
-                both * RHO * SLOW_RHO,
-                offset * SLOW_RHO**2 + benign.offset * slow * (1 - SLOW_RHO**2),
-            ]
-        )
+        shared = self.covariance.sum(axis=1)
+        variance = shared.sum(axis=0) + benign.noise * noise_factor
+        spread = np.sqrt(variance)
+        away = value - self.state.sum(axis=0)
+        gain = shared / variance
+        self.state = (self.state + gain * away) * FORGETS[:, None]
+        self.covariance = (self.covariance - gain[:, None] * shared[None]) * np.outer(FORGETS, FORGETS)[:, :, None]
+        self.covariance[[0, 1, 2], [0, 1, 2]] += benign.starts(pileup) * (1 - FORGETS**2)[:, None]
         return away / spread, spread, gain

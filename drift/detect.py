@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from drift.benign import CLIP, RHO, SHIFTS, SLOW_RHO, Benign, FillFilter
+from drift.benign import CLIP, FORGETS, SHIFTS, Benign, FillFilter
 from drift.cells import RATIOS, CellModel
 from drift.ramps import Ramps, ramp_places
 from drift.streams import DIRECTED, ONE_SIDED, StreamLabel
@@ -136,7 +136,7 @@ class Evidence:
             0,
             FillFilter.fresh(benign),
             np.full((slots, len(SHIFTS), 2, streams), NEVER),
-            np.zeros((slots, 2, streams)),
+            np.zeros((slots, 3, streams)),
             np.zeros(slots, dtype=np.int64),
             [np.zeros((len(RATIOS), sum(level.size for level in one.active))) for one in cells],
             Ramps.fresh(ramp_places(labels)),
@@ -179,7 +179,7 @@ class Evidence:
         innovation, spread, gain = self.filter.step(benign, value, noise_factor, pileup)
         score = np.clip(innovation / benign.kappa, -CLIP, CLIP)
         self.ramps.update(self.clock, benign, score, spread, gain)
-        shows = 1.0 - self.response[:, 0] - self.response[:, 1]
+        shows = 1.0 - self.response.sum(axis=1)
         unit = shows * (np.sqrt(benign.noise) / (spread * benign.kappa))
         for place, shift in enumerate(SHIFTS):
             step = shift * unit
@@ -187,8 +187,7 @@ class Evidence:
             self.ratio[:, place, 0] += step * score - half
             self.ratio[:, place, 1] -= step * score + half
         np.maximum(self.ratio, NEVER, out=self.ratio)
-        self.response[:, 0] = (self.response[:, 0] + gain[0] * shows) * RHO
-        self.response[:, 1] = (self.response[:, 1] + gain[1] * shows) * SLOW_RHO
+        self.response = (self.response + gain * shows[:, None]) * FORGETS[:, None]
         for statistic, factor in zip(self.cells, cell_factors, strict=True):
             np.minimum((statistic + 1.0) * np.exp(np.clip(factor, -LOG_CAP, LOG_CAP)), RATIO_CAP, out=statistic)
         self.clock += 1

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drift.benign import RHO, SLOW_RHO, Benign
+from drift.benign import FORGETS, Benign
 from drift.streams import StreamLabel
 
 Floats = NDArray[np.float64]
@@ -39,7 +39,7 @@ class Ramps:
         places: Streams that are asked, among those in use, shape ``(n,)``.
         ratio: Log likelihood ratio by start, slope, sign and stream, shape ``(SLOTS, n_slopes, 2, n)``.
         height: What a line of slope one has reached, by start, shape ``(SLOTS,)``.
-        response: What the filter has absorbed of it, by start, wander and offset, shape ``(SLOTS, 2, n)``.
+        response: What the filter has absorbed of it, by start and state, shape ``(SLOTS, 3, n)``.
         start: The clock at which each line began.
     """
 
@@ -57,7 +57,7 @@ class Ramps:
             places,
             np.full((SLOTS, len(SLOPES), 2, n), NEVER),
             np.zeros(SLOTS),
-            np.zeros((SLOTS, 2, n)),
+            np.zeros((SLOTS, 3, n)),
             np.zeros(SLOTS, dtype=np.int64),
         )
 
@@ -82,7 +82,7 @@ class Ramps:
             benign: Spreads of all streams in use.
             score: Innovations in widened predicted spreads, of all streams in use.
             spread: Predicted spreads before widening.
-            gain: The filter's gains, shape ``(2, n_streams)``.
+            gain: The filter's gains, shape ``(3, n_streams)``.
         """
         at = self.places
         if clock % EVERY == 0:
@@ -92,7 +92,7 @@ class Ramps:
             self.response[slot] = 0.0
             self.start[slot] = clock
         self.height += 1.0
-        shows = self.height[:, None] - self.response[:, 0] - self.response[:, 1]
+        shows = self.height[:, None] - self.response.sum(axis=1)
         unit = shows * (np.sqrt(benign.noise[at]) / (spread[at] * benign.kappa[at]))
         for place, slope in enumerate(SLOPES):
             step = slope * unit
@@ -100,8 +100,7 @@ class Ramps:
             self.ratio[:, place, 0] += step * score[at] - half
             self.ratio[:, place, 1] -= step * score[at] + half
         np.maximum(self.ratio, NEVER, out=self.ratio)
-        self.response[:, 0] = (self.response[:, 0] + gain[0, at] * shows) * RHO
-        self.response[:, 1] = (self.response[:, 1] + gain[1, at] * shows) * SLOW_RHO
+        self.response = (self.response + gain[:, at] * shows[:, None]) * FORGETS[:, None]
 
     def by_stream(self, weights: Floats) -> Floats:
         """Return each asked stream's part of the mixture, shape ``(n,)``.

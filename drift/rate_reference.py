@@ -30,7 +30,7 @@ DEGREE = 2
 """Of the pileup polynomial whose doubt `drift.benign` allows for; f has two or three parameters."""
 APART = 6.0
 """A reference lumisection that far off, in standard deviations, is a fault and not wander."""
-VERSION = 1
+VERSION = 2
 
 
 def exposure(conditions: Conditions, count: SeedCount) -> tuple[float, str]:
@@ -114,7 +114,7 @@ class RateReference:
     def to_json(self) -> dict[str, Any]:
         """Return the reference as JSON knows it."""
         swell = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in vars(self.benign.swell).items()}
-        arrays = {name: getattr(self.benign, name).tolist() for name in ("noise", "wander", "offset", "kappa")}
+        arrays = {name: getattr(self.benign, name).tolist() for name in ("noise", "wander", "offset", "kappa", "still")}
         return {
             "version": VERSION,
             "models": [one.to_json() for one in self.models],

@@ -146,8 +146,8 @@ class RateWatch:
 
         A filter that follows a rate that is 20 % off from a fill's first lumisection would call it the fill's own.
         """
-        benign, (wander, both, offset) = self.reference.benign, self._evidence.filter.covariance
-        return np.asarray(CLIP * benign.kappa * np.sqrt(wander + 2 * both + offset + benign.noise))
+        benign = self.reference.benign
+        return np.asarray(CLIP * benign.kappa * np.sqrt(self._evidence.filter.variance + benign.noise))
 
     def _decide(self, conditions: Conditions, shown: tuple[SeedDeviation, ...]) -> RateDecision:
         level = self._log()

@@ -11,7 +11,7 @@ from drift.streams import StreamLabel
 LABELS = tuple(
     StreamLabel(family, "JET", i, f"{family}{i}") for i, family in enumerate(["scale"] * 4 + ["chi2"] * 4 + ["t2"])
 )
-FLAT = Benign(np.ones(9), np.full(9, 1e-3), np.full(9, 2e-3), np.full(9, 1.1), Swell.none(9))
+FLAT = Benign(np.ones(9), np.full(9, 1e-3), np.full(9, 2e-3), np.full(9, 1.1), Swell.none(9), np.zeros(9))
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_a_directed_stream_is_named_before_a_louder_generic_one(cells):
 
 
 def test_an_offset_of_the_usual_size_at_a_fill_start_is_benign(cells):
-    wide = Benign(np.ones(9), np.full(9, 1e-3), np.full(9, 0.5), np.full(9, 1.1), Swell.none(9))
+    wide = Benign(np.ones(9), np.full(9, 1e-3), np.full(9, 0.5), np.full(9, 1.1), Swell.none(9), np.zeros(9))
     values, maps = healthy(9, 200)
     values[100:] += 0.8
     allowed = run(values, cells, maps, wide, fills=(100,))[0]

@@ -13,7 +13,7 @@ LABELS = (StreamLabel("scale", "JET", 0, "JET pt scale"), StreamLabel("phi", "JE
 
 def spreads(streams):
     one = np.ones(streams)
-    return Benign(0.8 * one, 0.2 * one, 0.4 * one, 1.2 * one, Swell.none(streams))
+    return Benign(0.8 * one, 0.2 * one, 0.4 * one, 1.2 * one, Swell.none(streams), 0 * one)
 
 
 def watched(benign, values, fills=()):

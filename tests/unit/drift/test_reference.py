@@ -274,7 +274,7 @@ def test_a_reference_that_lacks_a_part_is_refused(toy_reference, tmp_path):
 def test_a_fill_that_begins_where_wander_is_large_begins_with_a_large_allowance():
     benign = fit_benign(*breathing(np.random.default_rng(7), 12, 400, 0.99, 0.3, at_low=3.0), ["one"], 1)
 
-    assert FillFilter.fresh(benign, 32.0).covariance[2, 0] > 3 * FillFilter.fresh(benign, 58.0).covariance[2, 0]
+    assert FillFilter.fresh(benign, 32.0).variance[0] > 3 * FillFilter.fresh(benign, 58.0).variance[0]
 
 
 def test_halving_a_map_keeps_every_count():
@@ -290,3 +290,26 @@ def test_the_overlap_of_boxes_goes_around_the_circle():
 
     assert one.overlap(same) == pytest.approx(1.0)
     assert one.overlap(Box("JET", (2.0, 3.0), (3.0, 3.4))) == 0.0
+
+
+def test_what_stays_all_fill_is_told_from_what_breathes():
+    rng = np.random.default_rng(5)
+    stays = rng.normal(0, 0.6, 20).repeat(600)[:, None] + rng.normal(0, 1, (12_000, 1))
+    fill, pileup = np.repeat(np.arange(20), 600), np.tile(np.linspace(60, 30, 600), 20)
+    fixed = fit_benign(stays, fill, pileup, ["one"], 1)
+    breathes = fit_benign(*breathing(np.random.default_rng(3), 20, 600, 0.99, 0.6), ["one"], 1)
+
+    assert fixed.still[0] > 0.7
+    assert breathes.still[0] < 0.3
+
+
+def test_a_filter_holds_what_stays_and_forgets_what_breathes():
+    benign = fit_benign(*breathing(np.random.default_rng(3), 20, 600, 0.99, 0.6), ["one"], 1)
+    far = {}
+    for still in (0.0, 1.0):
+        model = replace(benign, still=np.array([still]))
+        state = FillFilter.fresh(model)
+        for _ in range(300):
+            state.step(model, np.array([0.0]), 1.0)
+        far[still] = abs(float(state.step(model, np.array([2.0]), 1.0)[0][0]))
+    assert far[1.0] > far[0.0]
