@@ -299,7 +299,7 @@ class FillFilter:
         return cls(np.stack([zero, zero]), np.stack([benign.wander * fast, zero, benign.offset * slow]))
 
     def step(
-        self, benign: Benign, value: Floats, noise_factor: float, pileup: float | None = None
+        self, benign: Benign, value: Floats, noise_factor: float | Floats, pileup: float | None = None
     ) -> tuple[Floats, Floats, Floats]:
         """Take one lumisection in.
 
