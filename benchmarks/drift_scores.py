@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import drift_faults
+import drift_faults
 from daemon.scorer import BundleScorer
 from drift.faults import Gain
 from drift.profile import Summariser

@@ -244,7 +244,9 @@ def _explainable(detector: str, folder: Path) -> None:
         SetupError: It does not, or cannot.
     """
     if detector != "retrigger":
-        raise SetupError(f"{detector} explains nothing: it names streams and gives no verdict; leave out --explain")
+        raise SetupError(
+            f"{detector} explains nothing: it names streams and gives no verdict; use --detector retrigger"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".retrigger-probe"

@@ -25,7 +25,8 @@ Ints = NDArray[np.int64]
 SCORE = "SCORE"
 """Object type of every stream that is about the score."""
 SCORE_LAYOUT = Layout((Histogram("score", SCORE, "score", 0, 0, SCORE_BINS, 0),), (), SCORE_CELLS)
-SCALE_STEP = 0.01
+SCALE_STEP = 0.04
+"""Each way: wide enough that the slope at a bin's edge is not the luck of one integer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,13 +158,16 @@ def score_scale_direction(counts: Floats, merged: Ints, bins: int, step: float =
         counts: Score cells summed over the reference, shape ``(SCORE_CELLS,)``.
         merged: Merged bin of every cell.
         bins: Number of merged bins.
-        step: Relative scale to try.
+        step: Relative scale to try, up and down.
     """
     edges = score_edges().astype(np.float64)
     regular = counts[1:-1].astype(np.float64)
     regular[0] = 0.0
     cumulative = np.concatenate([[0.0], np.cumsum(regular)])
-    moved = np.diff(np.interp(edges[:-1] / (1 + step), edges, cumulative), append=cumulative[-1])
-    change = np.concatenate([[0.0], moved - regular, [0.0]])
+    up, down = (
+        np.diff(np.interp(edges[:-1] / factor, edges, cumulative), append=cumulative[-1])
+        for factor in (1 + step, 1 - step)
+    )
+    change = np.concatenate([[0.0], up - down, [0.0]])
     total = max(float(counts.sum()), 1.0)
-    return np.bincount(merged, weights=change, minlength=bins).astype(np.float64) / (step * total)
+    return np.bincount(merged, weights=change, minlength=bins).astype(np.float64) / (2 * step * total)
