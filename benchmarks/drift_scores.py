@@ -7,7 +7,6 @@ called a fault of the score.
 
 import argparse
 import json
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -15,9 +14,9 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import drift_faults
 import numpy as np
 
-import drift_faults
 from daemon.scorer import BundleScorer
 from drift.faults import Gain
 from drift.profile import Summariser
@@ -37,7 +36,7 @@ class Scaled:
 
     def scores(self, features: np.ndarray) -> np.ndarray:
         """Return the scores, multiplied and truncated as the firmware's type truncates."""
-        return np.minimum(self._model.scores(features) * self.factor, 2**18 - 1).astype(np.int64)
+        return np.asarray(np.minimum(self._model.scores(features) * self.factor, 2**18 - 1), dtype=np.int64)
 
 
 def model_of(bundle: str) -> BundleScorer:
@@ -83,7 +82,8 @@ def fault_run(given: tuple[str, str, str, int]) -> dict[str, Any]:
         scorer.factor = float(size) if mode == "score" and index >= onset else 1.0
         return Gain(float(size)) if mode == "gain" and index >= onset else None
 
-    count, told = 0, None
+    count = 0
+    told: dict[str, Any] | None = None
     made = drift_faults.stream(
         seed, 1, 30_000 + seed, "none", fault, summariser=Summariser(AXOL1TL_57, scorer=scorer), begin=begin
     )
@@ -154,4 +154,4 @@ def _streams(reference: Reference) -> dict[str, list[float]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -341,7 +341,7 @@ def _with_scores(
     """Add the score's streams after all others."""
     assert sample.scores is not None
     held = [np.isin(sample.fill, out) for out in sample.folds()]
-    score, more = fit_scores(sample.scores, sample.events, sample.pileup, sample.degree, held, places)
+    score, more = fit_scores(sample.scores, sample.events, sample.pileup, sample.degree, held, places, (labels, raw))
     good = told(score, sample.mean_events, LEAST_SECTOR_COUNT) & (more.std(axis=0) > 1e-6)
     kept = np.concatenate([kept, raw.shape[1] + np.flatnonzero(good)])
     return replace(model, score=score), np.concatenate([raw, more], axis=1), labels + score.labels, kept

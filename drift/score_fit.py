@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 from drift.errors import ReferenceUnfitError
 from drift.score_bins import SCORE_CELLS, ScoreCounts, Threshold
 from drift.score_streams import SCORE_LAYOUT, ScoreModel, score_scale_direction
-from drift.streams import Floats, Ints, Template, matched, merge_bins
+from drift.streams import Floats, Ints, StreamLabel, Template, matched, merge_bins
 
 TAIL_COUNT = 30.0
 """Events a lumisection that the upper tail is made to hold: as far out as can still be counted."""
 COMPONENTS = 3
+FORETELLING = ("scale", "noise", "mix", "rate", "pc")
+"""Families of input streams that foretell the score."""
+RIDGE = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +85,7 @@ def fit_scores(
     degree: int,
     held: Sequence[NDArray[np.bool_]],
     places: Sequence[int],
+    inputs: tuple[Sequence[StreamLabel], Floats],
 ) -> tuple[ScoreModel, Floats]:
     """Fit the score's streams, and return them with held-out raw streams.
 
@@ -92,6 +96,7 @@ def fit_scores(
         degree: Of the templates' polynomials.
         held: The lumisections of each group of fills that is held out in turn, shape ``(n,)`` each.
         places: The lumisections whose held-out streams are asked for.
+        inputs: Labels and held-out raw streams of the inputs, shape ``(len(places), n_input_streams)``.
 
     Returns:
         The model, and its streams for every one of ``places``, shape ``(len(places), n_streams)``.
@@ -124,6 +129,8 @@ def fit_scores(
         0.0,
         np.zeros((0, bins)),
         np.zeros(0),
+        _foretelling(*inputs),
+        np.zeros(0),
     )
     fold_of: dict[int, ScoreModel] = {}
     for out in held:
@@ -137,7 +144,31 @@ def fit_scores(
         )
         for row, i in enumerate(places)
     ]
-    return model, np.stack(raw)
+    seen = np.stack(raw)
+    pull, given = _foretold(inputs[1][:, model.inputs], seen[:, 0], [out[list(places)] for out in held])
+    return replace(model, pull=pull), np.concatenate([seen, given[:, None]], axis=1)
+
+
+def _foretelling(labels: Sequence[StreamLabel], raw: Floats) -> Ints:
+    """Return the input streams that foretell the score: those that are always a number, and not always the same."""
+    good = np.isfinite(raw).all(axis=0) & (np.ptp(np.nan_to_num(raw), axis=0) > 1e-6)
+    return np.array([i for i, one in enumerate(labels) if one.family in FORETELLING and good[i]], dtype=np.int64)
+
+
+def _foretold(inputs: Floats, scale: Floats, held: Sequence[NDArray[np.bool_]]) -> tuple[Floats, Floats]:
+    """Return by how much each input stream pulls the score's scale, and what is left of it in fills held out.
+
+    Least squares with a ridge of `RIDGE` lumisections.
+    """
+
+    def pull(used: NDArray[np.bool_]) -> Floats:
+        x, y = inputs[used], scale[used]
+        return np.asarray(np.linalg.solve(x.T @ x + RIDGE * np.eye(x.shape[1]), x.T @ y))
+
+    left = scale.copy()
+    for out in held:
+        left[out] -= inputs[out] @ pull(~out)
+    return pull(np.ones(len(scale), dtype=bool)), left
 
 
 def _with_lines(model: ScoreModel, total: Floats, residual: Floats) -> ScoreModel:

@@ -1,7 +1,9 @@
 """How far the trigger's own score is from what its pileup makes expected: scale, upper tail, shape, passes.
 
-A model's output is the one place where all of its inputs meet, and what the trigger rate hangs on.  Its streams are of
-one model: scores of another model, or none, say nothing here, and then the inputs' streams are what they always were.
+A model's output is the one place where all of its inputs meet, and what the trigger rate hangs on.  One stream is its
+scale less what the inputs of the same events foretell of it: benign wander and the luck of the draw are in both, a
+fault of the network is not.  The streams are of one model: scores of another one, or none, say nothing here, and then
+the inputs' streams are what they always were.
 Nothing here remembers anything, and nothing knows a network.
 
 References:
@@ -46,6 +48,8 @@ class ScoreModel:
         response: Residual per unit relative scale and root event.
         components: Principal components of bin residuals, shape ``(n_pc, n_bins)``.
         variances: Their variances.
+        inputs: Places, among the raw streams of the inputs, of those that foretell the score's scale.
+        pull: By how much each does, shape ``(n_inputs,)``.
     """
 
     scorer: str
@@ -60,6 +64,8 @@ class ScoreModel:
     response: float
     components: Floats
     variances: Floats
+    inputs: Ints
+    pull: Floats
 
     def effect(self, spread: float, events: float) -> float:
         """Return the relative scale of the score that one unit of its scale stream means.
@@ -89,17 +95,28 @@ class ScoreModel:
         expected = expected / expected.sum() * events
         return np.asarray((counts - expected) / np.sqrt(np.maximum(expected, LEAST_EXPECTED)))
 
-    def raw(self, summary: LumisectionSummary, pileup: float) -> Floats:
-        """Return every stream before centring and scaling, as `labels` names them; not a number where it is silent."""
+    def raw(self, summary: LumisectionSummary, pileup: float, inputs: Floats) -> Floats:
+        """Return every stream before centring and scaling, as `labels` names them; not a number where it is silent.
+
+        Args:
+            summary: Of the lumisection.
+            pileup: Mean collisions per crossing.
+            inputs: Raw streams of the inputs.
+        """
         scores = summary.scores
         if scores is None or self.silence(scores):
             return np.full(len(self.labels), np.nan)
         counts = np.bincount(self.merged, weights=scores.counts, minlength=self.direction.size).astype(np.float64)
         passed = np.concatenate([[scores.counts[self.tail :].sum()], scores.passed]).astype(np.float64)
-        return self.raw_from(self.residuals(counts, summary.events, pileup), passed, summary.events, pileup)
+        found = self.raw_from(self.residuals(counts, summary.events, pileup), passed, summary.events, pileup)
+        return np.append(found, self.given(found[0], inputs))
+
+    def given(self, scale: float, inputs: Floats) -> float:
+        """Return the raw scale stream less what the same events' inputs foretell of it."""
+        return float(scale - self.pull @ inputs[self.inputs])
 
     def raw_from(self, residual: Floats, passed: Floats, events: float, pileup: float) -> Floats:
-        """Return the same from bin residuals, and from the events in the tail and at each threshold."""
+        """Return all but the last from bin residuals, and from the events in the tail and at each threshold."""
         want = self.passes.at(pileup) * events
         found = self.components @ residual
         chi2 = float(((residual - self.components.T @ found) ** 2).sum())
@@ -114,11 +131,12 @@ class ScoreModel:
 
     @property
     def labels(self) -> tuple[StreamLabel, ...]:
-        """Name every stream: scale, tail, passes at each threshold, chi-squared, components."""
+        """Name every stream: scale, tail, passes at each threshold, chi-squared, components, scale given the inputs."""
         found = [StreamLabel("score", SCORE, 0, "score scale"), StreamLabel("score", SCORE, 1, "score upper tail")]
         found += [StreamLabel("pass", SCORE, i, f"{name} passes per event") for i, name in enumerate(self.names)]
         found.append(StreamLabel("chi2", SCORE, 0, "score"))
         found += [StreamLabel("pc", SCORE, i, f"score component {i + 1}") for i in range(len(self.variances))]
+        found.append(StreamLabel("score", SCORE, 2, "score given its inputs"))
         return tuple(found)
 
     def advice(self, events: float, least: float) -> tuple[str, ...]:

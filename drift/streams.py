@@ -220,7 +220,7 @@ class ScorePart(Protocol):
     def silence(self, scores: ScoreCounts | None) -> str:
         """Say why these scores say nothing; empty when they do."""
 
-    def raw(self, summary: LumisectionSummary, pileup: float) -> Floats:
+    def raw(self, summary: LumisectionSummary, pileup: float, inputs: Floats) -> Floats:
         """Return its streams before centring and scaling; not a number where it is silent."""
 
 
@@ -312,7 +312,7 @@ class StreamModel:
         sectors = sector_counts(summary.maps, self.objects, self.rings)
         raw = self.raw_from(residual, summary.events, totals, sectors, pileup)
         if self.score is not None:
-            raw = np.concatenate([raw, self.score.raw(summary, pileup)])
+            raw = np.concatenate([raw, self.score.raw(summary, pileup, raw)])
         value = (raw[self.kept] - self.mean) / self.spread
         return np.where(np.isnan(value), SILENT, value)
 

@@ -134,7 +134,10 @@ def test_a_shift_of_the_inputs_stays_a_shift_although_the_score_follows(toy, ref
     ("change", "words"),
     [
         (lambda one: replace(one, scores=None), "without scores"),
-        (lambda one: replace(one, scores=replace(one.scores, scorer="b" * 64)), "model bbbbbbbbbbbb, the reference's of"),
+        (
+            lambda one: replace(one, scores=replace(one.scores, scorer="b" * 64)),
+            "model bbbbbbbbbbbb, the reference's of",
+        ),
         (lambda one: replace(one, scores=replace(one.scores, thresholds=())), "other thresholds"),
     ],
 )
