@@ -33,8 +33,8 @@ FAMILY_WEIGHTS = {
     "chi2": 0.08,
     "pc": 0.05,
     "t2": 0.0,
-    "score": 0.018,
-    "pass": 0.008,
+    "score": 0.012,
+    "pass": 0.004,
 }
 UPWARD = (*ONE_SIDED, "mix")
 """Families that only speak upward: nothing makes missing momentum follow its recoil better than it did."""

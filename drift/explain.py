@@ -32,7 +32,7 @@ OTHER_WORDS = {
     "chi2": "the spectrum of {name} has another shape",
     "noise": "{name}: as if a vector of random direction were added",
     "mix": "{name}: as if events were mixed up",
-    "score": "{side} events in the {name}",
+    "score": "{name} {toward}",
     "pass": "{side} {name}",
 }
 
@@ -261,4 +261,6 @@ def _words(window: Window, since: NDArray[np.bool_], one: Contributor) -> str:
         seen, want = window.maps[label.object][since].sum(), window.rates[label.object][since].sum()
         return f"{label.name} {toward}, {seen / max(float(want), 1.0) - 1:+.1%} since the onset"
     side = "more" if one.sign > 0 else "fewer"
-    return OTHER_WORDS.get(label.family, "{name}: a combination of many inputs").format(name=label.name, side=side)
+    return OTHER_WORDS.get(label.family, "{name}: a combination of many inputs").format(
+        name=label.name, side=side, toward=toward
+    )

@@ -130,5 +130,3 @@ def test_a_scan_says_whether_it_watches_scores(sealed, simulated_fills, tmp_path
     assert "scores" not in plain
     assert asked["scores"] == "not watched: the reference was fitted without --bundle"
     assert json.loads(json.dumps(asked)) == asked
-
-

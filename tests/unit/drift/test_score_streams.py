@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from drift.detect import CELL_WEIGHT, FAMILY_WEIGHTS
+from drift.detect import CELL_WEIGHT, FAMILY_WEIGHTS, RAMP_WEIGHT
 from drift.errors import ReferenceUnfitError, SummaryError
 from drift.profile import LumisectionSummary, Summariser
 from drift.reference import Reference
@@ -272,7 +272,7 @@ def test_the_scale_direction_is_the_derivative_of_the_merged_shares():
 
 
 def test_weights_of_the_families_add_to_at_most_one():
-    assert sum(FAMILY_WEIGHTS.values()) + CELL_WEIGHT <= 1.0
+    assert sum(FAMILY_WEIGHTS.values()) + CELL_WEIGHT + RAMP_WEIGHT <= 1.0
 
 
 def test_a_summary_keeps_whose_scores_it_has_and_adds_to_none_of_another_model(healthy):
