@@ -100,27 +100,40 @@ Faults = Callable[[int], Fault | None]
 
 
 def stream(
-    seed: int, fills: int, first_fill: int, scenario: str, fault: Faults, events: int = EVENTS, length: int = FILL
+    seed: int,
+    fills: int,
+    first_fill: int,
+    scenario: str,
+    fault: Faults,
+    events: int = EVENTS,
+    length: int = FILL,
+    summariser: Summariser | None = None,
+    begin: int = 0,
 ) -> Iterator[tuple[LumisectionSummary, Conditions, int]]:
     """Yield summaries, conditions and the lumisection's index, by which the fault in force is asked for.
 
-    One lumisection in a hundred is missing, one in fifty is short (a tenth to a half of the events).
+    One lumisection in a hundred is missing, one in fifty is short (a tenth to a half of the events).  Those
+    before ``begin`` are not made: every one has random numbers of its own, and the wander goes on through them.
     """
-    summariser, index = Summariser(AXOL1TL_57), 0
+    counting, index = summariser or Summariser(AXOL1TL_57), 0
     timeline = make_timeline(fills, seed, first_fill, length)
     for fill in scenarios.apply(timeline, scenarios.place(scenario, timeline, seed)):
         wander = Wander.of(seed, fill.number)
         for one in fill.lumisections:
+            state = wander.next()
+            if index < begin:
+                index += 1
+                continue
             rng = np.random.default_rng([seed, one.run, one.number, 12])
             n = int(events * max(0.3, 1 + 0.15 * rng.normal()))
             n = int(n * rng.uniform(0.1, 0.5)) if rng.random() < 0.02 else n
-            recorded = pool().draw(one.pileup, n, rng, wander.next())
+            recorded = pool().draw(one.pileup, n, rng, state)
             now = fault(index)
             recorded = now.apply(recorded, rng) if now is not None else recorded
             index += 1
             if rng.random() >= 0.01:
                 yield (
-                    summariser.fill(recorded.as_events(AXOL1TL_57, one.run, one.number)),
+                    counting.fill(recorded.as_events(AXOL1TL_57, one.run, one.number)),
                     conditions_of(one),
                     index - 1,
                 )

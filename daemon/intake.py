@@ -18,6 +18,7 @@ from daemon.config import Settings
 from daemon.ledger import FileTaken, Ledger, Outcome
 from daemon.lifecycle import Fact
 from daemon.lifecycle import facts as f
+from daemon.scorer import ChampionSummariser
 from drift.conditions import Conditions, ConditionsTable
 from drift.events import LumisectionEvents
 from drift.profile import Summariser
@@ -41,6 +42,7 @@ class IntakeView:
     lumisection: tuple[int, int] | None = None
     owed: dict[str, int] = field(default_factory=dict)
     newest: datetime | None = None
+    silent_scores: str | None = None
 
 
 class Intake:
@@ -52,14 +54,14 @@ class Intake:
         ledger: Ledger,
         source: RunSource,
         read: Callable[[Delivered], Accepted | Waiting | Quarantined],
-        summariser: Summariser,
+        summarise: ChampionSummariser,
         restore: Callable[[bytes | None], Watch],
     ) -> None:
         self._settings = settings
         self._ledger = ledger
         self._source = source
         self._read = read
-        self._summariser = summariser
+        self._summarise = summarise
         self._restore = restore
         self._stream = settings.stream.name
         self._watch = restore(ledger.watch_state(self._stream))
@@ -209,6 +211,8 @@ class Intake:
     ) -> None:
         self._watch = self._restore(self._ledger.watch_state(self._stream))  # whatever a failed attempt left in it
         self._listen_anew()
+        summariser = self._summarise.now()
+        self.view.silent_scores = self._summarise.silent
         latest = self._ledger.latest(self._stream) or (0, 0)
         known = self._ledger.recorded(self._stream, [(one.run, one.lumisection) for one in contents.lumisections])
         outcomes: list[Outcome] = []
@@ -221,7 +225,7 @@ class Intake:
             if pair < latest:
                 outcomes.append(self._outcome(events, at, contents, "late", f"came after {latest[0]}:{latest[1]}"))
                 continue
-            decision = self._watch_one(events, at)
+            decision = self._watch_one(events, at, summariser)
             outcomes.append(self._outcome(events, at, contents, decision.state, decision.reason))
             if decision.alarm is not None:
                 facts += self._alarm_facts(decision.alarm, now)
@@ -257,10 +261,12 @@ class Intake:
             log.info("alarm %s is closed; listening anew", alarm_id(self._stream, *told))
             self._watch.acknowledge()
 
-    def _watch_one(self, events: LumisectionEvents, at: Conditions | None) -> Decision:
+    def _watch_one(self, events: LumisectionEvents, at: Conditions | None, summariser: Summariser) -> Decision:
         if at is None:
             at = Conditions(events.run, events.lumisection)
-        decision = self._watch.take(self._summariser.fill(events), at)
+        decision = self._watch.take(summariser.fill(events), at)
+        if decision.note:
+            log.warning("run %d lumisection %d: %s", events.run, events.lumisection, decision.note)
         self.view.pileup, self.view.fill = at.pileup, at.fill
         self.view.lumisection, self.view.log_evidence = (events.run, events.lumisection), decision.log_evidence
         return decision

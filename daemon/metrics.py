@@ -52,6 +52,7 @@ DECLARED: tuple[Declared, ...] = (
     Declared("files_waiting", GAUGE, ("stream",), "Files that are there but not yet whole."),
     Declared("drift_log_evidence", GAUGE, ("stream",), "Natural log of the evidence for a change, now."),
     Declared("drift_log_evidence_budget", GAUGE, ("stream",), "Log-evidence at which an alarm is raised."),
+    Declared("drift_scores_watched", GAUGE, ("stream",), "1 while scores are watched, 0 while silent, else absent."),
     Declared("alarms_total", COUNTER, ("stream", "verdict"), "Alarms raised, by verdict."),
     Declared("fault_open", GAUGE, ("stream",), "1 while the detector counts as broken and nothing is retrained."),
     Declared("retrain_duration_seconds", HISTOGRAM, ("slot", "result"), "Ended trainings, by result."),
@@ -155,6 +156,7 @@ def _of_the_streams(snapshot: Snapshot) -> Iterator[Metric]:
     yield _family("files_waiting", [((stream,), loop.waiting_files.get(stream, 0)) for stream in snapshot.streams])
     yield _family("drift_log_evidence", [((stream,), now) for stream, (now, _) in loop.evidence.items()])
     yield _family("drift_log_evidence_budget", [((stream,), budget) for stream, (_, budget) in loop.evidence.items()])
+    yield _family("drift_scores_watched", [((stream,), not why) for stream, why in loop.silent_scores.items()])
     yield _family("alarms_total", each_of(lambda figures: figures.alarms.items()))
     yield _family("fault_open", each(lambda figures: figures.fault_open))
 

@@ -22,13 +22,13 @@ from daemon.intake import Intake
 from daemon.ledger import Lead
 from daemon.metrics import serve_metrics
 from daemon.notify import notify, status
-from daemon.shelf import bundle_path
+from daemon.scorer import ChampionSummariser
+from daemon.shelf import bundle_path, whole_bundle
 from daemon.snapshot import LoopView, Snapshot, snapshot_from
 from daemon.training import SubprocessRunner
 from daemon.triggers import Triggers, job_of
 from drift.conditions import ConditionsTable
 from drift.errors import DriftError, StateError
-from drift.profile import Summariser
 from drift.reference import Reference
 from drift.schema import schema_named
 from drift.source import Accepted, Delivered, Limits, Quarantined, Reader, RunSource, Waiting
@@ -68,7 +68,10 @@ class Loop:
 
         self._parts = parts
         self._source = source
-        self._intake = Intake(settings, parts.ledger, source, read, Summariser(schema), restore)
+        summarise = ChampionSummariser(
+            schema, reference.scorer, parts.sight.running, lambda digest: whole_bundle(parts.ledger, digest)
+        )
+        self._intake = Intake(settings, parts.ledger, source, read, summarise, restore)
         self._runner = SubprocessRunner(stalled_s=settings.retrain.stalled_s)
         self.triggers = Triggers(settings, parts.ledger, parts.sight, parts.policy, owner=owner())
         self._candidates = Candidates(
@@ -142,6 +145,7 @@ class Loop:
             owed={stream: sum(seen.owed.values())},
             waiting_files={stream: len(seen.waiting)},
             newest={} if seen.newest is None else {stream: seen.newest},
+            silent_scores={} if seen.silent_scores is None else {stream: seen.silent_scores},
             running={settings.stream.slot: self._parts.sight.running() or ""},
         )
         self._parts.ledger.put_status("loop", self._view.to_json(), now)
@@ -154,7 +158,11 @@ class Loop:
         if waiting:
             name, reason = waiting[0]
             return f"{name} waits: {reason}"
-        return self.triggers.waiting_for or self.triggers.refused or f"watching {self._parts.settings.stream.name}"
+        silent = self._intake.view.silent_scores
+        watching = f"watching {self._parts.settings.stream.name}" + (
+            f", but not its scores: {silent}" if silent else ""
+        )
+        return self.triggers.waiting_for or self.triggers.refused or watching
 
     def snapshot(self, now: datetime) -> Snapshot:
         """Return the figures of this instant, for a scrape."""

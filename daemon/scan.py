@@ -11,10 +11,11 @@ import numpy as np
 from daemon import event_store, explanations
 from daemon.config import Settings
 from daemon.errors import SetupError
+from daemon.scorer import summariser_for
 from drift.conditions import Conditions, ConditionsTable
 from drift.diagnose import TRANSIENT
 from drift.events import LumisectionEvents
-from drift.profile import Summariser
+from drift.profile import LumisectionSummary
 from drift.reference import Reference
 from drift.reservoir import Reservoir
 from drift.schema import schema_named
@@ -96,9 +97,16 @@ def each_lumisection(
 
 
 def fit_reference(
-    paths: list[Path], settings: Settings, output: Path, *, conditions: Path | None = None
+    paths: list[Path],
+    settings: Settings,
+    output: Path,
+    *,
+    conditions: Path | None = None,
+    bundle: Path | None = None,
 ) -> dict[str, Any]:
     """Fit and save a reference from the certified lumisections of these files; return what it rests on.
+
+    With a bundle the scores of its model are part of it.
 
     Raises:
         ReferenceUnfitError: Too little to fit from; the message says what is missing.
@@ -106,7 +114,7 @@ def fit_reference(
     """
     table = conditions_for(settings, conditions)
     schema = schema_named(settings.stream.schema_name)
-    summariser = Summariser(schema)
+    summariser = summariser_for(schema, bundle)
     joined = ((summariser.fill(events), at) for events, at in each_lumisection(paths, settings, table))
     reference = Reference.fit(joined, schema)
     reference.save(output)
@@ -117,6 +125,7 @@ def fit_reference(
         "fills": len(reference.fills),
         "pileup_low": reference.pileup_low,
         "pileup_high": reference.pileup_high,
+        "scorer": reference.scorer,
         "advice": list(reference.advice),
     }
 
@@ -158,6 +167,7 @@ def scan(
     detector: str | None = None,
     second_opinion: bool = False,
     explain: Path | None = None,
+    bundle: Path | None = None,
 ) -> Iterator[Mapping[str, Any]]:
     """Yield the public JSON lines of a scan: every alarm as it comes, the summary last.
 
@@ -169,6 +179,7 @@ def scan(
         detector: As in ``drift.detector``, when it is not the configured one.
         second_opinion: Whether every alarm also says what a test on the events themselves finds.
         explain: Folder into which the explanation of every alarm is written; the line names its file.
+        bundle: Of the model whose scores are watched too, where the reference was fitted with its scores.
 
     Raises:
         SetupError: There is no reference, no run file, or a detector that explains nothing is asked to.
@@ -178,12 +189,12 @@ def scan(
         raise SetupError(f"there is no reference at {reference}; make one with: retrigger reference fit")
     schema = schema_named(settings.stream.schema_name)
     name = detector or settings.drift.detector
-    if explain is not None and name != "retrigger":
-        raise SetupError(f"{name} explains nothing: it names streams and gives no verdict; use --detector retrigger")
     if explain is not None:
-        _writable(explain)
-    watch = _detector(name, Reference.load(reference), settings)
-    summariser, table = Summariser(schema), conditions_for(settings, conditions)
+        _explainable(name, explain)
+    expected = Reference.load(reference)
+    watch = _detector(name, expected, settings)
+    summariser, table = summariser_for(schema, bundle), conditions_for(settings, conditions)
+    scores: dict[str, str] = {}
     kept = Reservoir(np.random.default_rng(0)) if second_opinion else None
     counted = {"lumisections": 0, "watched": 0, "excluded": 0, "alarms": 0, "events": 0}
     seen: set[tuple[int, int]] = set()
@@ -196,7 +207,10 @@ def scan(
                     continue
                 seen.add(pair)
                 at = _at(table, events)
-                decision = watch.take(summariser.fill(events), at)
+                summary = summariser.fill(events)
+                decision = watch.take(summary, at)
+                if expected.scorer or bundle is not None:
+                    scores = {"scores": _scores_words(expected, summary)}
                 counted["lumisections"] += 1
                 counted["events"] += events.events
                 watched = decision.state in {"quiet", "warn", "alarm"}
@@ -212,16 +226,27 @@ def scan(
         counted["alarms"] += 1
         yield _alarm_line(last, settings, kept, explain)
     seconds = round(time.perf_counter() - started, 3)
-    other = {} if name == "retrigger" else {"detector": name}
+    other = scores if name == "retrigger" else {"detector": name, **scores}
     yield {"type": "summary", **other, **counted, "quarantined": quarantined, "seconds": seconds}
 
 
-def _writable(folder: Path) -> None:
-    """Make sure, before any lumisection is read, that explanations can be kept in a folder.
+def _scores_words(reference: Reference, summary: LumisectionSummary) -> str:
+    """Say whether the scores of a lumisection are watched."""
+    if not reference.scorer:
+        return "not watched: the reference was fitted without --bundle"
+    return f"not watched: {why}" if (why := reference.streams.silence(summary)) else "watched"
+
+
+def _explainable(detector: str, folder: Path) -> None:
+    """Make sure, before any lumisection is read, that a detector explains, and that it can be kept in a folder.
 
     Raises:
-        SetupError: They cannot.
+        SetupError: It does not, or cannot.
     """
+    if detector != "retrigger":
+        raise SetupError(
+            f"{detector} explains nothing: it names streams and gives no verdict; use --detector retrigger"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".retrigger-probe"

@@ -42,6 +42,7 @@ class LoopView:
         owed: Lumisections delivered whose outcome is still owed, by stream.
         waiting_files: Files that are there but not yet whole, by stream.
         newest: When the newest data taken in were written, by stream.
+        silent_scores: Why scores are not watched, empty when they are, by stream whose reference has them.
         running: Digest last read back from the board, by slot; empty when it could not be read.
     """
 
@@ -56,6 +57,7 @@ class LoopView:
     owed: Mapping[str, int] = field(default_factory=dict)
     waiting_files: Mapping[str, int] = field(default_factory=dict)
     newest: Mapping[str, datetime] = field(default_factory=dict)
+    silent_scores: Mapping[str, str] = field(default_factory=dict)
     running: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

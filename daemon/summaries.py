@@ -12,22 +12,26 @@ from typing import Any
 from daemon.config import Settings
 from daemon.errors import SetupError
 from daemon.scan import reading, run_files
+from daemon.scorer import summariser_for
 from drift.errors import SummaryError
-from drift.profile import LumisectionSummary, Summariser
+from drift.profile import LumisectionSummary
 from drift.schema import schema_named
 
 SUFFIX, UHI_SUFFIX = ".rtls", ".json"
 
 
-def summarise(paths: list[Path], settings: Settings, output: Path, *, uhi: bool) -> dict[str, Any]:
+def summarise(
+    paths: list[Path], settings: Settings, output: Path, *, uhi: bool, bundle: Path | None = None
+) -> dict[str, Any]:
     """Write one summary for each lumisection of these run files; return how many, and what could not be read.
 
-    A lumisection that was delivered twice is counted once, as the daemon does.
+    A lumisection that was delivered twice is counted once, as the daemon does.  With a bundle its model's scores are
+    counted too.
 
     Raises:
         SetupError: There is no such run file.
     """
-    summariser = Summariser(schema_named(settings.stream.schema_name))
+    summariser = summariser_for(schema_named(settings.stream.schema_name), bundle)
     seen: set[tuple[int, int]] = set()
     counted = {"lumisections": 0, "events": 0, "bytes": 0, "duplicates": 0}
     files = run_files(paths)

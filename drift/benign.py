@@ -324,7 +324,7 @@ class FillFilter:
         return np.asarray(self.covariance.sum(axis=(0, 1)))
 
     def step(
-        self, benign: Benign, value: Floats, noise_factor: float, pileup: float | None = None
+        self, benign: Benign, value: Floats, noise_factor: float | Floats, pileup: float | None = None
     ) -> tuple[Floats, Floats, Floats]:
         """Take one lumisection in.
 

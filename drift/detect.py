@@ -33,6 +33,8 @@ FAMILY_WEIGHTS = {
     "chi2": 0.08,
     "pc": 0.05,
     "t2": 0.0,
+    "score": 0.012,
+    "pass": 0.004,
 }
 UPWARD = (*ONE_SIDED, "mix")
 """Families that only speak upward: nothing makes missing momentum follow its recoil better than it did."""
@@ -41,6 +43,8 @@ RAMP_WEIGHT = 0.06
 LOG_CAP = 80.0
 RATIO_CAP = 1e30
 NEVER = -700.0
+UNMEASURED = 1e12
+"""Noise factor of a stream of which a lumisection says nothing: a measurement so bad that it moves nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +163,7 @@ class Evidence:
         self,
         benign: Benign,
         value: Floats,
-        noise_factor: float,
+        noise_factor: float | Floats,
         cell_factors: list[Floats],
         pileup: float | None = None,
     ) -> None:
@@ -168,7 +172,8 @@ class Evidence:
         Args:
             benign: Spreads of the streams.
             value: Standardised residual streams, scaled to the reference's events.
-            noise_factor: Reference events over this lumisection's events.
+            noise_factor: Reference events over this lumisection's events; `UNMEASURED` for streams that are silent,
+                whose evidence then stands still while their wander goes on.
             cell_factors: Log e-values of the cells by object type, shape ``(n_ratios, n_cells)``.
             pileup: Mean collisions per crossing, on which benign wander depends; None for its mean over the reference.
         """

@@ -16,6 +16,7 @@ from drift.boxes import Box, CellBox, box_gains, find_box, find_ring, physical
 from drift.cells import rectangle
 from drift.detect import Contributor
 from drift.profile import MapGrid
+from drift.score_rule import AGAINST, score_alone
 from drift.streams import StreamLabel
 
 Floats = NDArray[np.float64]
@@ -173,6 +174,8 @@ def diagnose(window: Window, contributors: tuple[Contributor, ...], raised: int)
             kind, box, text = seen
             against = "no part of the map stands out from its own ring" if box is None else "nothing measured"
             return Diagnosis(BROKEN, kind, onset, box, text, against, evidence)
+    if text := score_alone(window.labels, stream_means(window, since)[1].tolist(), contributors):
+        return Diagnosis(BROKEN, lead.object, onset, None, text, AGAINST, evidence)
     kind, text = _shift_text(window, since, lead)
     waited = int(window.clock[-1]) - raised + 1
     against = f"it was watched for only {waited} lumisections since the alarm; a slow fault may look smooth at first"
@@ -356,11 +359,8 @@ def _noise(window: Window, since: NDArray[np.bool_], contributors: tuple[Contrib
             else:
                 others = max(others, abs(float(score[place])))
     if met > CLEAR and others < QUIET:
-        return (
-            "MET",
-            None,
-            "missing momentum grew while jets, e/gamma and muons stayed, as noise in the sums would give",
-        )
+        words = "missing momentum grew while jets, e/gamma and muons stayed, as noise in the sums would give"
+        return "MET", None, words
     return None
 
 

@@ -18,20 +18,22 @@ from drift.diagnose import Diagnosis, Window, stream_means
 from drift.ratio_map import Inside, RatioMap, inside_box, ratio_maps
 from drift.reference import Reference
 from drift.ruled_out import Ruled, ruled_out
-from drift.streams import ONE_SIDED, StreamLabel
+from drift.streams import ONE_SIDED, SILENT, StreamLabel
 
 VERSION = 1
 MOST_CURVES = 8
 BAND = 2.0
 """Benign spreads within which one lumisection is nothing to look at."""
-SCORE = "score"
-"""Family of the trigger's own score; its curve is always shown where there is one."""
+SCORES = ("score", "pass")
+"""Families of the trigger's own score; its first three curves are shown where there are any."""
 OTHER_WORDS = {
     "phi": "{side} {name}, against its other parts",
     "eta": "{side} {name}, against its other parts",
     "chi2": "the spectrum of {name} has another shape",
     "noise": "{name}: as if a vector of random direction were added",
     "mix": "{name}: as if events were mixed up",
+    "score": "{name} {toward}",
+    "pass": "{side} {name}",
 }
 
 
@@ -211,8 +213,12 @@ def _curves(
         _, score = stream_means(window, since)
     one_sided = np.array([label.family in ONE_SIDED for label in window.labels])
     loud = np.where(sound, np.where(one_sided, np.maximum(score, 0.0), np.abs(score)), 0.0)
-    first = [place for place, label in enumerate(window.labels) if label.family == SCORE]
-    first += [one.index for one in contributors if one.kind != "cell"]
+    silent = (window.streams == SILENT).all(axis=0)
+    scores = [i for i, label in enumerate(window.labels) if label.family in SCORES and not silent[i]][:3]
+    first = [one.index for one in contributors if one.kind != "cell"]
+    first = [*(one for one in first if one not in scores)][: MOST_CURVES - len(scores)] + scores
+    lead = contributors[0].index if contributors and contributors[0].kind != "cell" else -1
+    first.sort(key=lambda place: place != lead)
     order = [*first, *(int(place) for place in np.argsort(-loud, kind="stable"))]
     spread = np.sqrt(window.noise + window.drifting)
     return tuple(
@@ -232,7 +238,7 @@ def _curve(
     pulls = values / spread
     shown: list[float | None] = [None] * len(kept)
     for row, place in enumerate(np.flatnonzero(kept)):
-        shown[place] = round(float(pulls[row]), 2)
+        shown[place] = round(float(pulls[row]), 2) if values[row] != SILENT else None
     mean = float(pulls[since].mean()) if since.any() else 0.0
     return Curve(
         label.name, label.object, label.family, round(spread, 4), tuple(shown), round(mean, 2), round(score, 2)
@@ -249,10 +255,12 @@ def _words(window: Window, since: NDArray[np.bool_], one: Contributor) -> str:
     label = window.labels[one.index]
     mean = float(window.streams[since][:, one.index].mean()) if since.any() else 0.0
     toward = {1: "up", -1: "down"}.get(one.sign, "changed")
-    if label.family == "scale":
+    if label.family == "scale" or (label.family, label.index) == ("score", 0):
         return f"{label.name} {toward}, {mean * window.effect.get(label.object, 0.0):+.1%} since the onset"
     if label.family == "rate" and since.any():
         seen, want = window.maps[label.object][since].sum(), window.rates[label.object][since].sum()
         return f"{label.name} {toward}, {seen / max(float(want), 1.0) - 1:+.1%} since the onset"
     side = "more" if one.sign > 0 else "fewer"
-    return OTHER_WORDS.get(label.family, "{name}: a combination of many inputs").format(name=label.name, side=side)
+    return OTHER_WORDS.get(label.family, "{name}: a combination of many inputs").format(
+        name=label.name, side=side, toward=toward
+    )

@@ -16,6 +16,7 @@ from drift.conditions import Conditions
 from drift.errors import ReferenceUnfitError
 from drift.profile import LumisectionSummary, layout_of
 from drift.schema import FeatureSchema
+from drift.score_fit import ScoreSample, fit_scores, told
 from drift.streams import (
     DIRECTED,
     ETA_RINGS,
@@ -28,6 +29,7 @@ from drift.streams import (
     azimuths,
     equal_rings,
     label_streams,
+    matched,
     merge_bins,
     mixing_direction,
     noise_direction,
@@ -38,7 +40,6 @@ LEAST_SECTOR_COUNT = 15.0
 LEAST_EVENTS = 50
 MOST_FOLDS = 8
 COMPONENTS = 12
-SHRINKAGE = 0.5
 
 
 @dataclass(eq=False)
@@ -55,6 +56,7 @@ class Sample:
         pooled: Object maps, summed over all, shape ``(n_eta, n_phi)``.
         sparse: Places and values of each flat table.
         refused: How many lumisections were not taken, by reason.
+        scores: Their scores, when they have any.
     """
 
     fill: Ints
@@ -66,6 +68,7 @@ class Sample:
     pooled: dict[str, NDArray[np.int64]]
     sparse: list[tuple[NDArray[np.int32], NDArray[np.int64]]]
     refused: Counter[str]
+    scores: ScoreSample | None = None
 
     @property
     def size(self) -> int:
@@ -86,7 +89,8 @@ class Sample:
         """Take the usable and certified lumisections.
 
         Raises:
-            ReferenceUnfitError: A summary was counted under another schema, or the schema has no features.
+            ReferenceUnfitError: A summary was counted under another schema, the schema has no features, or scores are
+                not of one model.
         """
         if not schema.features:
             raise ReferenceUnfitError(f"schema {schema.name} reads no features, so nothing can be watched with it")
@@ -122,6 +126,7 @@ class Sample:
                         places,
                         summary.counts[places],
                         sums,
+                        summary.scores,
                     )
                 )
         rows.sort(key=lambda row: row[:3])
@@ -135,6 +140,7 @@ class Sample:
             pooled,
             [(row[5], row[6]) for row in rows],
             refused,
+            ScoreSample.of([row[8] for row in rows]),
         )
 
     def merged(self, merged: Ints, bins: int) -> Floats:
@@ -262,6 +268,8 @@ def fit_streams(sample: Sample, schema: FeatureSchema) -> tuple[StreamModel, Hel
     )
     labels = label_streams(layout, objects, model.scale_objects, model.extras, owner, len(model.variances))
     kept = _kept(labels, raw, totals.mean(axis=0), sectors.mean(axis=0), objects)
+    if sample.scores is not None:
+        model, raw, labels, kept = _with_scores(model, sample, places, raw, labels, kept)
     mean = np.array([0.0 if labels[k].family in (*DIRECTED, "pc") else raw[:, k].mean() for k in kept])
     fill = sample.fill[places]
     within = np.concatenate(
@@ -311,7 +319,7 @@ def _with_directions(model: StreamModel, sample: Sample, schema: FeatureSchema, 
     for label, owners, slope in wanted:
         inside = np.isin(model.owner, owners)
         if inside.any():
-            line, strength = _matched(slope / root, inside, residual)
+            line, strength = matched(slope / root, inside, residual)
             lines.append(line)
             response.append(strength)
             labels.append(label)
@@ -320,22 +328,23 @@ def _with_directions(model: StreamModel, sample: Sample, schema: FeatureSchema, 
     return replace(model, directions=np.stack(lines), response=np.array(response), scale_objects=scales, extras=extras)
 
 
-def _matched(wanted: Floats, inside: NDArray[np.bool_], residual: Floats) -> tuple[Floats, float]:
-    """Return the combination of bins that sees a change best against their held-out covariance, and its response."""
-    part = residual[:, inside]
-    covariance = np.cov(part.T) * (1 - SHRINKAGE) + np.eye(int(inside.sum())) * SHRINKAGE
-    best = np.linalg.solve(covariance, wanted[inside])
-    norm = max(float(np.sqrt(best @ covariance @ best)), 1e-12)
-    line = np.zeros(len(inside))
-    line[inside] = best / norm
-    return line, float(wanted[inside] @ best / norm)
-
-
 def _with_components(model: StreamModel, residual: Floats) -> StreamModel:
     count = int(min(COMPONENTS, len(residual) // 20))
     _, sizes, axes = np.linalg.svd(residual - residual.mean(axis=0), full_matrices=False)
     pivot = np.sign(axes[:count][np.arange(count), np.abs(axes[:count]).argmax(axis=1)])
     return replace(model, components=axes[:count] * pivot[:, None], variances=sizes[:count] ** 2 / len(residual))
+
+
+def _with_scores(
+    model: StreamModel, sample: Sample, places: list[int], raw: Floats, labels: tuple[StreamLabel, ...], kept: Ints
+) -> tuple[StreamModel, Floats, tuple[StreamLabel, ...], Ints]:
+    """Add the score's streams after all others."""
+    assert sample.scores is not None
+    held = [np.isin(sample.fill, out) for out in sample.folds()]
+    score, more = fit_scores(sample.scores, sample.events, sample.pileup, sample.degree, held, places, (labels, raw))
+    good = told(score, sample.mean_events, LEAST_SECTOR_COUNT) & (more.std(axis=0) > 1e-6)
+    kept = np.concatenate([kept, raw.shape[1] + np.flatnonzero(good)])
+    return replace(model, score=score), np.concatenate([raw, more], axis=1), labels + score.labels, kept
 
 
 def _kept(

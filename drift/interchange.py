@@ -70,6 +70,7 @@ def to_boost(summary: Counted, schema: FeatureSchema | None = None) -> dict[str,
         "schema": summary.schema_digest,
         "lumisections": summary.lumisections,
         "thresholds": thresholds,
+        "scorer": summary.scores.scorer if summary.scores is not None else "",
         "weight_scale": summary.weighted.scale.hex() if summary.weighted is not None else None,
     }
     out: dict[str, bh.Histogram[Any]] = {}
@@ -121,7 +122,7 @@ def parts_of(histograms: Histograms, schema: FeatureSchema | None = None) -> dic
     end = 1 + layout.size
     scores = None
     if thresholds is not None:
-        scores = ScoreCounts(thresholds, flat[end : end + SCORE_CELLS], flat[end + SCORE_CELLS :])
+        scores = ScoreCounts(thresholds, flat[end : end + SCORE_CELLS], flat[end + SCORE_CELLS :], about["scorer"])
     return {
         "schema_digest": about["schema"],
         "lumisections": tuple((int(run), int(lumisection)) for run, lumisection in about["lumisections"]),
@@ -214,7 +215,8 @@ def _about(histograms: Histograms) -> dict[str, Any]:
         raise SummaryError("there is no histogram 'events' with retrigger's metadata; give all that to_boost returned")
     try:
         about = json.loads(text)
-        return {key: about[key] for key in ("schema", "lumisections", "thresholds", "weight_scale")}
+        keys = ("schema", "lumisections", "thresholds", "weight_scale")
+        return {key: about[key] for key in keys} | {"scorer": str(about.get("scorer", ""))}
     except (ValueError, KeyError, TypeError) as cause:
         raise SummaryError(
             f"the metadata of histogram 'events' are damaged ({cause!r}); export the summary again"

@@ -19,6 +19,7 @@ from drift.errors import StateError
 from drift.profile import layout_of
 from drift.ramps import Ramps
 from drift.reference import Reference
+from drift.score_streams import SCORE, ScoreModel
 
 MAGIC = b"RTWS"
 VERSION = 2
@@ -119,6 +120,9 @@ def window_of(reference: Reference, memory: Memory) -> Window:
         )
         for k in scales
     }
+    for spread, label in zip(reference.streams.spread, reference.streams.labels, strict=True):
+        if (label.family, label.index) == ("score", 0) and isinstance(reference.streams.score, ScoreModel):
+            effect[SCORE] = reference.streams.score.effect(float(spread), reference.events)
     benign = reference.benign
     return Window(
         np.array([one.clock for one in seen]),

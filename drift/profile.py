@@ -17,6 +17,7 @@ from drift.kernels import count_map, count_rows, sum_rows
 from drift.layout import ABSENT, CALO_PHI, HARD_MET, HT_BINS, HT_STEP, RECOIL_ETA, Histogram, Layout, MapGrid, layout_of
 from drift.schema import FeatureSchema
 from drift.score_bins import SCORE_BINS, SCORE_CELLS, ScoreCounts, Threshold, bins_of, checked_thresholds
+from drift.scorer import Scorer
 from drift.summary import LumisectionSummary
 from drift.weights import Weighted, checked_scale, rounded
 
@@ -43,6 +44,7 @@ class Summariser:
     Args:
         schema: What is counted.
         thresholds: Named working points; pass counts at each are exact.  With any, scores must be given.
+        scorer: The model that scores events whose scores are not given; its thresholds are counted too.
         weight_scale: A power of two near the typical weight; see `drift.weights`.
         compiled: Use the compiled loops.
 
@@ -55,12 +57,14 @@ class Summariser:
         schema: FeatureSchema,
         *,
         thresholds: Iterable[tuple[str, int]] = (),
+        scorer: Scorer | None = None,
         weight_scale: float = 1.0,
         compiled: bool = True,
     ) -> None:
         self.schema = schema
         self.layout = layout_of(schema)
-        self.thresholds = checked_thresholds(thresholds)
+        self.scorer = scorer
+        self.thresholds = checked_thresholds((*thresholds, *(scorer.thresholds if scorer is not None else ())))
         self._scale = checked_scale(weight_scale)
         self._compiled = compiled
         histograms = self.layout.histograms
@@ -78,7 +82,7 @@ class Summariser:
 
         Args:
             events: Its events.
-            scores: The trigger's integer score of each event, shape ``(n_events,)``.
+            scores: The trigger's integer score of each event, shape ``(n_events,)``; left out, the scorer's, if any.
             weights: Weight of each event, shape ``(n_events,)``.
 
         Raises:
@@ -91,6 +95,8 @@ class Summariser:
                 f"{where} has {events.features.shape[0]} features, schema "
                 f"{self.schema.name} has {rows}; read the file under this schema"
             )
+        if scores is None and self.scorer is not None:
+            scores = self.scorer.scores(events.features)
         whole = self._scores(scores, events, where)
         lines, size = [events.features, self._pairs(events.features)], self.layout.size
         if whole is not None:
@@ -104,7 +110,8 @@ class Summariser:
         counted = weighted = None
         if whole is not None:
             passing = whole >= np.array([[one.score] for one in self.thresholds], dtype=np.int64).reshape(-1, 1)
-            counted = ScoreCounts(self.thresholds, table[self.layout.size :], passing.sum(axis=1))
+            named = self.scorer.digest if self.scorer is not None else ""
+            counted = ScoreCounts(self.thresholds, table[self.layout.size :], passing.sum(axis=1), named)
         if weights is not None:
             pair = rounded(_one_each(weights, "weights", events, where).astype(np.float64), self._scale, where)
             sums = sum_rows(values, *bins, pair, compiled=self._compiled)

@@ -22,9 +22,10 @@ from drift.breach import Promises
 from drift.cells import CellModel
 from drift.conditions import Conditions
 from drift.errors import ReferenceUnfitError
-from drift.fit import Sample, fit_cells, fit_streams
+from drift.fit import LEAST_SECTOR_COUNT, Sample, fit_cells, fit_streams
 from drift.profile import LumisectionSummary, layout_of
 from drift.schema import FeatureSchema, schema_named
+from drift.score_streams import SCORE, ScoreModel
 from drift.streams import StreamModel
 
 LEAST_FILLS = 3
@@ -32,7 +33,7 @@ LEAST_LUMISECTIONS = 60
 GOOD_FILLS = 15
 GOOD_LUMISECTIONS = 5000
 SUPPORT = (0.01, 0.99)
-VERSION = 4
+VERSION = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +95,11 @@ class Reference:
         streams, held = fit_streams(sample, schema)
         values = held.standard(streams)
         groups = [
-            f"{one.family}:{one.object}" if one.family in {"phi", "eta", "scale", "rate"} else one.family
+            one.name
+            if one.object == SCORE
+            else f"{one.family}:{one.object}"
+            if one.family in {"phi", "eta", "scale", "rate"}
+            else one.family
             for one in streams.labels
         ]
         benign = fit_benign(values, held.fill, held.pileup, groups, sample.degree)
@@ -103,6 +108,8 @@ class Reference:
         promises = Promises.fit(layout_of(schema), sample.counts, sample.sparse, sample.events, sample.pileup)
         off = [label.name for label, good in zip(streams.labels, check.sound, strict=True) if not good]
         advice = _advice(len(fills), sample.size, low, high, off)
+        if isinstance(streams.score, ScoreModel):
+            advice += streams.score.advice(sample.mean_events, LEAST_SECTOR_COUNT)
         body = cls(
             schema,
             streams,
@@ -120,6 +127,11 @@ class Reference:
             "",
         )
         return cls._digested(body)
+
+    @property
+    def scorer(self) -> str:
+        """Digest of the model whose scores are watched; empty when none are."""
+        return self.streams.score.scorer if isinstance(self.streams.score, ScoreModel) else ""
 
     @classmethod
     def _digested(cls, body: "Reference") -> "Reference":
@@ -140,6 +152,7 @@ class Reference:
             "fills": list(self.fills),
             "lumisections": self.lumisections,
             "advice": list(self.advice),
+            "scorer": self.scorer,
         }
         arrays: dict[str, np.ndarray] = {"counts": self.counts}
         head["streams"] = pack("streams", self.streams, arrays)

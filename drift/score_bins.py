@@ -80,16 +80,18 @@ class ScoreCounts:
         thresholds: In rising order.
         counts: Events by score bin, shape ``(SCORE_CELLS,)``: one below, `SCORE_BINS`, one above.
         passed: Events at or above each threshold, exact.
+        scorer: Digest of the model whose scores they are; empty when nobody said.
     """
 
     thresholds: tuple[Threshold, ...]
     counts: Counts
     passed: Counts
+    scorer: str = ""
 
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, ScoreCounts)
-            and self.thresholds == other.thresholds
+            and (self.thresholds, self.scorer) == (other.thresholds, other.scorer)
             and np.array_equal(self.counts, other.counts)
             and np.array_equal(self.passed, other.passed)
         )
@@ -101,14 +103,19 @@ class ScoreCounts:
         """Add exactly.
 
         Raises:
-            SummaryError: They were counted at other thresholds.
+            SummaryError: They are scores of another model, or were counted at other thresholds.
         """
+        if self.scorer != other.scorer:
+            raise SummaryError(
+                f"scores of model {self.scorer[:12] or '(unnamed)'} and of {other.scorer[:12] or '(unnamed)'} cannot "
+                "be added; count both with one model"
+            )
         if self.thresholds != other.thresholds:
             raise SummaryError(
                 f"summaries with thresholds {_words(self.thresholds)} and {_words(other.thresholds)} cannot be added; "
                 "count both at the same thresholds"
             )
-        return ScoreCounts(self.thresholds, self.counts + other.counts, self.passed + other.passed)
+        return ScoreCounts(self.thresholds, self.counts + other.counts, self.passed + other.passed, self.scorer)
 
     def quantile(self, share: float) -> tuple[int, int]:
         """Return the smallest and largest score that the quantile can be; the same number below 1 024.

@@ -8,12 +8,12 @@ memory is `drift.detect`'s, and what spread is benign is `drift.benign`'s.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drift.profile import Histogram, Layout, LumisectionSummary
+from drift.profile import Histogram, Layout, LumisectionSummary, ScoreCounts
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -29,8 +29,12 @@ NOISE_ANGLES = 16
 LEAST_EXPECTED = 4.0
 """Below this expectation a bin counts with the spread of this one, so that rare bins have no heavy tail."""
 NEWTON_STEPS = 30
-DIRECTED = ("scale", "noise", "mix", "rate", "phi", "eta")
+SHRINKAGE = 0.5
+"""Of the covariance of held-out bin residuals, towards one."""
+DIRECTED = ("scale", "noise", "mix", "rate", "phi", "eta", "score", "pass")
 ONE_SIDED = ("chi2", "t2")
+SILENT = 0.0
+"""A stream of which a lumisection says nothing; a measured one is never exactly this."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,8 @@ class StreamLabel:
     """What one residual stream watches.
 
     Attributes:
-        family: ``scale``, ``noise``, ``mix``, ``rate``, ``phi``, ``eta``, ``chi2``, ``pc`` or ``t2``.
+        family: ``scale``, ``noise``, ``mix``, ``rate``, ``phi``, ``eta``, ``chi2``, ``pc``, ``t2``; of the trigger's
+            own score ``score`` and ``pass``.
         object: Object type, empty when it is about all of them.
         index: Sector, ring, histogram or component.
         name: As people read it, e.g. ``JET pt scale``.
@@ -209,6 +214,16 @@ def wilson_hilferty(chi2: float | Floats, freedom: float | NDArray[Any]) -> Floa
     return np.asarray((np.cbrt(np.asarray(chi2) / freedom) - (1 - spread)) / np.sqrt(spread))
 
 
+class ScorePart(Protocol):
+    """Streams of the trigger's own score, after those of its inputs; see `drift.score_streams`."""
+
+    def silence(self, scores: ScoreCounts | None) -> str:
+        """Say why these scores say nothing; empty when they do."""
+
+    def raw(self, summary: LumisectionSummary, pileup: float, inputs: Floats) -> Floats:
+        """Return its streams before centring and scaling; not a number where it is silent."""
+
+
 @dataclass(frozen=True, eq=False)
 class StreamModel:
     """Everything needed to turn a summary and a pileup into residual streams.
@@ -231,6 +246,7 @@ class StreamModel:
         labels: Of the streams in use.
         mean: Subtracted from each stream in use.
         spread: Divided by.
+        score: Streams of the score, when the reference was fitted with scores.
     """
 
     objects: tuple[str, ...]
@@ -250,6 +266,7 @@ class StreamModel:
     labels: tuple[StreamLabel, ...]
     mean: Floats
     spread: Floats
+    score: ScorePart | None = None
 
     def bin_residuals(self, observed: Floats, events: float, pileup: float) -> Floats:
         """Return (observed - expected) / sqrt(expected) in every merged bin, see `LEAST_EXPECTED`."""
@@ -288,13 +305,31 @@ class StreamModel:
         )
 
     def standard(self, summary: LumisectionSummary, pileup: float) -> Floats:
-        """Return the streams in use, centred and in units of their benign spread at the reference's events."""
+        """Return the streams in use, centred and in units of their benign spread; `SILENT` where nothing is said."""
         observed = merged_counts(summary.counts, self.merged, self.owner.size)
         residual = self.bin_residuals(observed, summary.events, pileup)
         totals = np.array([float(summary.maps[kind].sum()) for kind in self.objects])
         sectors = sector_counts(summary.maps, self.objects, self.rings)
         raw = self.raw_from(residual, summary.events, totals, sectors, pileup)
-        return np.asarray((raw[self.kept] - self.mean) / self.spread)
+        if self.score is not None:
+            raw = np.concatenate([raw, self.score.raw(summary, pileup, raw)])
+        value = (raw[self.kept] - self.mean) / self.spread
+        return np.where(np.isnan(value), SILENT, value)
+
+    def silence(self, summary: LumisectionSummary) -> str:
+        """Say why the score's streams say nothing of a lumisection; empty when they do, or when there are none."""
+        return "" if self.score is None else self.score.silence(summary.scores)
+
+
+def matched(wanted: Floats, inside: NDArray[np.bool_], residual: Floats) -> tuple[Floats, float]:
+    """Return the combination of bins that sees a change best against their held-out covariance, and its response."""
+    part = residual[:, inside]
+    covariance = np.atleast_2d(np.cov(part.T)) * (1 - SHRINKAGE) + np.eye(int(inside.sum())) * SHRINKAGE
+    best = np.linalg.solve(covariance, wanted[inside])
+    norm = max(float(np.sqrt(best @ covariance @ best)), 1e-12)
+    line = np.zeros(len(inside))
+    line[inside] = best / norm
+    return line, float(wanted[inside] @ best / norm)
 
 
 def sector_counts(

@@ -105,7 +105,7 @@ class LumisectionSummary:
         head = {"schema": self.schema_digest, "lumisections": self.lumisections, "events": self.events}
         tables = {"counts": self.counts, **{f"map:{kind}": one for kind, one in self.maps.items()}}
         if self.scores is not None:
-            head["thresholds"] = self.scores.thresholds
+            head |= {"thresholds": self.scores.thresholds, "scorer": self.scores.scorer}
             tables |= {"scores": self.scores.counts, "passed": self.scores.passed}
         if self.weighted is not None:
             notes, tables["weighted"] = self.weighted.squeeze(self.flat)
@@ -122,7 +122,8 @@ class LumisectionSummary:
         head, tables = unseal(blob)
         scores = None
         if "thresholds" in head:
-            scores = ScoreCounts(checked_thresholds(head["thresholds"]), tables["scores"], tables["passed"])
+            named = checked_thresholds(head["thresholds"]), head.get("scorer", "")
+            scores = ScoreCounts(named[0], tables["scores"], tables["passed"], named[1])
         maps = {name.removeprefix("map:"): table for name, table in tables.items() if name.startswith("map:")}
         pairs = tuple((run, lumisection) for run, lumisection in head["lumisections"])
         plain = cls(head["schema"], pairs, head["events"], tables["counts"], maps, scores)

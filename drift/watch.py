@@ -6,19 +6,22 @@ somebody acknowledges it.  Saved and restored, a watch goes on bit for bit.  It 
 cannot: outside its pileup range, on too few events, on lumisections whose conditions say nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from drift.boxes import Box
 from drift.breach import Breach, Contract
 from drift.conditions import Conditions
-from drift.detect import Contributor, Evidence, Weights
+from drift.detect import UNMEASURED, Contributor, Evidence, Weights
 from drift.diagnose import BROKEN, CONTRACT, SHIFT, TRANSIENT, Diagnosis, diagnose
 from drift.explain import Explanation, Moment, explain
 from drift.memory import Latched, Memory, Pending, Seen, load, save, window_of
 from drift.profile import LumisectionSummary, layout_of
 from drift.reference import Reference
+from drift.score_rule import ACTION as SCORE_ACTION
+from drift.score_streams import SCORE, score_note
+from drift.streams import SILENT
 from drift.support import unfit
 
 ACTIONS = {
@@ -101,12 +104,14 @@ class Decision:
         reason: Why, in words; empty when quiet.
         log_evidence: Natural log of the evidence after it.
         alarm: The alarm, at the one lumisection at which it is told.
+        note: Why the score's streams fell silent, or that they speak again, at the one lumisection at which they do.
     """
 
     state: str
     reason: str
     log_evidence: float
     alarm: Alarm | None = None
+    note: str = ""
 
 
 class Watch:
@@ -184,9 +189,10 @@ class Watch:
             self._evidence.new_fill(self.reference.benign, conditions.pileup)
             self._memory.fill = fill
         broken = self._kept.breaches(summary, conditions.pileup)
+        note = score_note(self.reference.streams, summary, [one.streams for one in self._memory.seen[-1:]])
         self._gather(summary, conditions.pileup, fill, broken)
         self._age()
-        return self._decide(summary)
+        return replace(self._decide(summary), note=note)
 
     def conclude(self) -> Alarm | None:
         """Tell a pending alarm without waiting further; call it when no more lumisections will come."""
@@ -201,7 +207,8 @@ class Watch:
         clock = self._evidence.clock
         if not broken:
             factors = [one.log_factors(summary.maps[one.name], pileup) for one in self.reference.cells]
-            self._evidence.update(self.reference.benign, value, factor, factors, pileup)
+            noise = np.where(value == SILENT, UNMEASURED, factor)
+            self._evidence.update(self.reference.benign, value, noise, factors, pileup)
         else:
             self._evidence.clock += 1
         maps = {kind: np.minimum(one, 65535).astype(np.uint16) for kind, one in summary.maps.items()}
@@ -318,7 +325,7 @@ class Watch:
             level,
             parts,
             found.box,
-            ACTIONS[found.verdict],
+            SCORE_ACTION if (found.verdict, found.object) == (BROKEN, SCORE) else ACTIONS[found.verdict],
             text,
             found.against,
             explanation,

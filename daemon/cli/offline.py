@@ -137,6 +137,9 @@ def reference_fit(
     *,
     config_file: ConfigFile = Path("retrigger.toml"),
     output: Annotated[Path, typer.Option("--output", help="Where the reference is written.")],
+    bundle: Annotated[
+        Path | None, typer.Option(metavar="BUNDLE", help="Bundle folder: its model's scores are part of the reference.")
+    ] = None,
     conditions: Annotated[
         Path | None, typer.Option(help="Conditions folder, when it is not the configured one.")
     ] = None,
@@ -146,7 +149,7 @@ def reference_fit(
     from daemon import scan as scanning  # noqa: PLC0415 each verb pays for its own libraries
 
     settings = config.load(config_file)
-    report = scanning.fit_reference(paths, settings, output, conditions=conditions)
+    report = scanning.fit_reference(paths, settings, output, conditions=conditions, bundle=bundle)
     if json:
         say.machine({"type": "reference", **report})
         return
@@ -240,6 +243,9 @@ def scan(
     second_opinion: Annotated[
         bool, typer.Option("--second-opinion", help="On alarm, also compare the events with earlier ones.")
     ] = False,
+    bundle: Annotated[
+        Path | None, typer.Option(metavar="BUNDLE", help="Bundle folder: watch the scores of its model too.")
+    ] = None,
     explain: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write why each alarm was raised there, as JSON and as a page.")
     ] = None,
@@ -258,6 +264,7 @@ def scan(
         detector=detector,
         second_opinion=second_opinion,
         explain=explain,
+        bundle=bundle,
     )
     for line in lines:
         if "explanation" in line:
@@ -294,6 +301,8 @@ def _scan_words(line: Mapping[str, object]) -> None:
         f"{line['watched']} of {line['lumisections']} lumisections watched, {line['excluded']} excluded, "
         f"{line['alarms']} alarm(s), {line['events']} events in {line['seconds']:.1f} s"
     )
+    if line.get("scores", "watched") != "watched":
+        say.words(f"  scores {line['scores']}")
     quarantined = line["quarantined"]
     assert isinstance(quarantined, list)
     for one in quarantined:

@@ -22,6 +22,9 @@ def summarise(
     merge: Annotated[
         bool, typer.Option("--merge", help="Add summaries exactly instead of counting run files.")
     ] = False,
+    bundle: Annotated[
+        Path | None, typer.Option(metavar="BUNDLE", help="Bundle folder: also count the scores of its model.")
+    ] = None,
     uhi: Annotated[bool, typer.Option("--uhi", help="Write UHI JSON for hist and mplhep instead of .rtls.")] = False,
     json: Json = False,
 ) -> None:
@@ -32,7 +35,7 @@ def summarise(
         report = summaries.merge(paths, output, uhi=uhi)
         done = f"Added {report['lumisections']} lumisections"
     else:
-        report = summaries.summarise(paths, config.load(config_file), output, uhi=uhi)
+        report = summaries.summarise(paths, config.load(config_file), output, uhi=uhi, bundle=bundle)
         done = f"Counted {report['lumisections']} lumisections"
     quarantined = report.get("quarantined", [])
     if json:

@@ -92,6 +92,14 @@ def test_the_figures_are_those_of_the_record(world):
     assert value(scraped, "retrain_duration_seconds_count", slot=SLOT, result="built") == 1
 
 
+@pytest.mark.parametrize(("silent", "shown"), [({}, None), ({STREAM: ""}, 1), ({STREAM: "the board runs no model"}, 0)])
+def test_scores_are_shown_as_watched_as_silent_or_not_at_all(world, silent, shown):
+    world.ledger.put_status("loop", LoopView(started=NOON, silent_scores=silent).to_json(), NOON)
+    figures = scrape(world).get(f"{PREFIX}drift_scores_watched", {})
+
+    assert figures.get((("stream", STREAM),)) == shown
+
+
 def test_a_verdict_that_never_came_stands_at_zero_so_that_its_first_increase_is_seen(world):
     assert value(scrape(world), "alarms_total", stream=STREAM, verdict="transient") == 0
 
