@@ -8,10 +8,12 @@ import numpy as np
 from drift.benign import Benign, Check, Swell
 from drift.breach import Promises
 from drift.cells import CellModel
+from drift.fill_means import FillModel
 from drift.streams import StreamLabel, StreamModel, Template
 
 _KINDS = {
-    kind.__name__: kind for kind in (Benign, CellModel, Check, Promises, StreamLabel, StreamModel, Swell, Template)
+    kind.__name__: kind
+    for kind in (Benign, CellModel, Check, FillModel, Promises, StreamLabel, StreamModel, Swell, Template)
 }
 
 T = TypeVar("T")
