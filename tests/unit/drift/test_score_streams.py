@@ -188,7 +188,7 @@ def test_a_filter_that_saw_nothing_knows_less_but_never_less_than_at_the_start(r
     place = ours(reference)
     decide(watch, healthy[:40] + without_scores(healthy[40:50]))
     decide(told, healthy[:50])
-    later, known = (one._evidence.filter.covariance[0, place] for one in (watch, told))
+    later, known = (one._evidence.filter.covariance[0, 0, place] for one in (watch, told))
     fresh = (reference.benign.wander * reference.benign.swell.at(healthy[49][1].pileup)[0])[place]
 
     assert (later > known).all()
