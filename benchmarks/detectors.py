@@ -56,7 +56,8 @@ RIVER_DEFAULTS: dict[str, dict[str, float]] = {
 """What river's classes take when nothing is said."""
 TURNED = {"ADWIN": "delta", "Page-Hinkley": "threshold", "KSWIN": "alpha"}
 """The parameter that is turned to match a false-alarm rate."""
-DETECTORS = (OURS, f"{OURS}, peers' rule", *SCORED, RANDOM, *RIVER)
+DUMMIES = ("always", "never", RANDOM)
+DETECTORS = (OURS, f"{OURS}, peers' rule", *(name for name in SCORED if name not in DUMMIES), *RIVER, *DUMMIES)
 
 
 def certified_of(reference: Reference, path: Path) -> Iterator[Kept]:

@@ -38,6 +38,7 @@ from benchmarks.drift_store import (
     RAMPED,
     WATCHED,
     StreamPlan,
+    draw,
     draw_all,
     each,
     fault_plan,
@@ -73,7 +74,7 @@ def reference_for(plan: StreamPlan) -> Reference:
     """Return the reference fitted from a stored stream, fitted once for each state of the code."""
     path = BUILD / f"reference-{plan.path.stem}-{_code()}.npz"
     if not path.exists():
-        Reference.fit(((one.summary, one.conditions) for one in read(plan.path)), AXOL1TL_57).save(path)
+        Reference.fit(((one.summary, one.conditions) for one in read(draw(plan))), AXOL1TL_57).save(path)
     return Reference.load(path)
 
 
