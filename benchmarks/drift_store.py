@@ -8,7 +8,7 @@ random features, and for peers in environments of their own a sample of events. 
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -36,11 +36,13 @@ from benchmarks.drift_draw import (
 )
 from benchmarks.embedding import Embedding
 from drift.conditions import Conditions
+from drift.events import LumisectionEvents
 from drift.profile import LumisectionSummary, Summariser
 from drift.schema import AXOL1TL_57
 
 FORMAT = 1
 """Goes up when a file holds something else for the same plan."""
+Drawn = tuple[LumisectionEvents, Conditions, int]
 LEAD, WATCHED = 120, 90
 """Healthy lumisections before a fault, and faulty ones in which it should be seen."""
 ONSETS = (150, 300)
@@ -140,20 +142,35 @@ def draw(plan: StreamPlan) -> Path:
     made = drawn(
         plan.seed, plan.fills, plan.first_fill, scenario, fault, plan.events, plan.length, habits, plan.kept
     )  # fmt: skip
+    write(plan.path, asdict(plan), made, sample=plan.sample)
+    return plan.path
+
+
+def write(path: Path, head: dict[str, Any], made: Iterable[Drawn], *, sample: int = 0, embed: bool = True) -> None:
+    """Write a stream; the file appears whole or not at all.
+
+    Args:
+        path: Where.
+        head: What it is, kept beside it with the CPU time a lumisection took.
+        made: Events, conditions and index of each lumisection.
+        sample: Events kept of each.
+        embed: Whether mean random features are kept.
+    """
     summariser, blobs, notes, means, samples = Summariser(AXOL1TL_57), [], [], [], []
     begun = time.process_time()
     for events, conditions, index in made:
         blobs.append(summariser.fill(events).to_bytes())
         notes.append([index, *asdict(conditions).values()])
-        means.append(embedding().of(events.features))
-        samples.append(events.features[:, : plan.sample].T)
+        means.append(embedding().of(events.features) if embed else np.zeros(0, dtype=np.float32))
+        samples.append(events.features[:, :sample].T)
     spent = (time.process_time() - begun) / max(len(blobs), 1) * 1e3
-    plan.path.parent.mkdir(parents=True, exist_ok=True)
-    writing = plan.path.with_name(f"{plan.path.stem}.{os.getpid()}.partial")
+    known = [Conditions(*note[1:]) for note in notes]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writing = path.with_name(f"{path.stem}.{os.getpid()}.partial")
     with writing.open("wb") as out:
         np.savez(
             out,
-            plan=np.frombuffer(json.dumps(asdict(plan) | {"ms": round(spent, 2)}).encode(), dtype=np.uint8),
+            plan=np.frombuffer(json.dumps(head | {"ms": round(spent, 2)}).encode(), dtype=np.uint8),
             blobs=np.frombuffer(b"".join(blobs), dtype=np.uint8),
             ends=np.cumsum([len(one) for one in blobs]),
             notes=np.frombuffer(json.dumps(notes).encode(), dtype=np.uint8),
@@ -161,12 +178,10 @@ def draw(plan: StreamPlan) -> Path:
             features=np.concatenate(samples),
             feature_ends=np.cumsum([len(one) for one in samples]),
             index=np.array([note[0] for note in notes]),
-            pileup=np.array([one.pileup for one in (Conditions(*note[1:]) for note in notes)], dtype=np.float64),
-            usable=np.array([Conditions(*note[1:]).usable for note in notes]),
-            onset=np.array(plan.onset),
+            pileup=np.array([one.pileup for one in known], dtype=np.float64),
+            usable=np.array([one.usable for one in known]),
         )
-    writing.rename(plan.path)
-    return plan.path
+    writing.rename(path)
 
 
 def read(path: Path) -> Iterator[Kept]:
