@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from river.drift import KSWIN
 
-from benchmarks.drift_store import Kept, StreamPlan, read
+from benchmarks.drift_store import Kept, read
 from benchmarks.peers_fair import (
     Always,
     BetaBinomial,
@@ -127,14 +127,14 @@ class Trace:
             return cls(found["index"], found["spoke"], scores, told)
 
 
-def trace(plan: StreamPlan, reference: Reference, peers: Mapping[str, Peer]) -> Trace:
-    """Let retrigger and every memoryless peer watch a stored stream; what alarms is acknowledged and watched on."""
-    watch = Watch(reference, false_alarms_per_lumisection=BUDGET, stream=plan.point)
-    dice = Random(reference, np.random.default_rng([plan.seed, 15]), 0.0)
+def trace(stream: Iterable[Kept], seed: int, reference: Reference, peers: Mapping[str, Peer]) -> Trace:
+    """Let retrigger and every memoryless peer watch a stream; what alarms is acknowledged and watched on."""
+    watch = Watch(reference, false_alarms_per_lumisection=BUDGET, stream="bench")
+    dice = Random(reference, np.random.default_rng([seed, 15]), 0.0)
     scores: dict[str, list[float]] = {name: [] for name in (OURS, RANDOM, *peers)}
     index, spoke = [], []
     told: list[tuple[int, str, str, str]] = []
-    for place, one in enumerate(read(plan.path)):
+    for place, one in enumerate(stream):
         decision = watch.take(one.summary, one.conditions)
         index.append(one.index)
         spoke.append(decision.state not in {"excluded", "data_gap", "out_of_support"})

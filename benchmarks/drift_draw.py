@@ -166,6 +166,7 @@ def drawn(
     length: int | None = FILL,
     habits: Habits = USUAL,
     kept: tuple[int, int] = (0, 2**31),
+    source: CrossingPool | None = None,
 ) -> Iterator[tuple[LumisectionEvents, Conditions, int]]:
     """Yield events, conditions and the lumisection's index, by which the fault in force is asked for.
 
@@ -179,7 +180,9 @@ def drawn(
         length: Lumisections in a fill; None for the natural length.
         habits: What is irregular.
         kept: First index asked for, and the one after the last.
+        source: Crossings to draw from; the pool of all campaigns when none is given.
     """
+    crossings = source or pool()
     index, timeline = 0, make_timeline(fills, seed, first_fill, length)
     for fill in scenarios.apply(timeline, scenarios.place(scenario, timeline, seed)):
         wander = Wander.of(seed, fill.number)
@@ -190,7 +193,7 @@ def drawn(
             rng = np.random.default_rng([seed, one.run, one.number, 12])
             n = int(events * max(0.3, 1 + 0.15 * rng.normal()))
             n = int(n * rng.uniform(0.1, 0.5)) if rng.random() < habits.short else n
-            recorded = pool().draw(one.pileup, n, rng, state)
+            recorded = crossings.draw(one.pileup, n, rng, state)
             now = fault(place)
             recorded = now.apply(recorded, rng) if now is not None else recorded
             if rng.random() < habits.missing:

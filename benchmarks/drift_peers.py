@@ -87,7 +87,7 @@ def traced(plan: StreamPlan) -> Trace:
     """Return what retrigger and the memoryless peers say of a stream, watching it unless that was done."""
     path = _folder / f"{plan.path.stem}.npz"
     if not path.exists():
-        trace(plan, _reference, _peers).save(path)
+        trace(read(plan.path), plan.seed, _reference, _peers).save(path)
         print(f"watched {plan.path.stem}", flush=True)
     return Trace.load(path)
 
