@@ -46,12 +46,11 @@ def information(fault: object) -> float | None:
         return found
     if isinstance(fault, Hot):
         one = sample().objects[fault.kind]
-        tower = (np.abs(one.eta - fault.eta) <= 1) & (np.abs(one.phi - fault.phi) <= 1)
+        ring = np.abs(one.eta - fault.eta) <= 1
         best = 0.0
         for pt_low in HARDER:
-            # what the tower holds in other azimuths too: one tower alone has few counts
-            ring = float(((np.abs(one.eta - fault.eta) <= 1) & (one.pt > max(pt_low - 1, 0))).sum()) / MANY / 72
-            usual = max(ring, float((tower & (one.pt >= max(pt_low, 1))).sum()) / MANY, 1 / MANY / 72)
+            # crossings are turned at random, so a tower holds what any other of its ring does
+            usual = max(float((ring & (one.pt >= max(pt_low, 1))).sum()), 1.0) / MANY / 72
             best = max(best, poisson_information(usual, usual + fault.rate * EVENTS))
         return best
     return None
