@@ -12,8 +12,11 @@ DEBIAN_DEMO := g++
 DEBIAN_TEST := g++ prometheus prometheus-alertmanager chromium xrootd-server postgresql
 SERVE ?= 0
 KILLS ?= 200
+SEED ?= 9000
+PEERS ?= frouros nannyml alibi-detect evidently
+PEER_PYTHON ?= $(PYTHON)
 
-.PHONY: help setup demo test lint bench bench-drift kills damaged week pools pictures dashboards lock debian-demo debian-test clean
+.PHONY: help setup demo test lint bench bench-drift bench-peers bench-month kills damaged week pools pictures dashboards lock debian-demo debian-test clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -60,8 +63,20 @@ damaged: setup ## 2 000 damaged variants of real files: each accepted, waiting o
 week: setup ## a simulated week of full-length fills for each scenario: alarms, delays, verdicts
 	@$(PY) benchmarks/drift_week.py
 
-bench-drift: setup ## delay of every failure mode at 4 000 events a lumisection, and 100 000 healthy ones (about an hour)
-	@$(PY) benchmarks/drift_faults.py --null-streams 10 --null-fills 26 --out docs/benchmarks/drift.md
+bench-drift: setup ## delay of every failure mode, 100 000 healthy lumisections, every peer at one rate (about three hours)
+	@$(PY) -m benchmarks.drift_faults --first-seed $(SEED) --replicates 7 --null-streams 10
+	@$(PY) -m benchmarks.drift_peers --first-seed $(SEED)
+	@$(PY) -m benchmarks.detector_cost --first-seed $(SEED)
+	@$(PY) -m benchmarks.drift_page
+
+bench-peers: setup ## evidently, nannyml, alibi-detect and frouros on the same streams, each in an environment of its own
+	@$(PY) -m benchmarks.peer_streams --first-seed $(SEED)
+	@PEER_PYTHON="$(PEER_PYTHON)" benchmarks/peers/each $(PEERS)
+	@$(PY) -m benchmarks.drift_page
+
+bench-month: setup ## the physics simulator's scenarios at 1 000 events over a month (hours; goes on where it was stopped)
+	@$(PY) -m benchmarks.drift_month
+	@$(PY) -m benchmarks.drift_page
 
 pools: ## regenerate the particle pools with Pythia (for whoever wants to)
 	@$(PYTHON) -m venv .venv-pythia

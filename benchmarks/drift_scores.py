@@ -14,9 +14,9 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import drift_faults
 import numpy as np
 
+from benchmarks import drift_faults
 from daemon.scorer import BundleScorer
 from drift.faults import Gain
 from drift.profile import Summariser
@@ -24,6 +24,7 @@ from drift.reference import Reference
 from drift.schema import AXOL1TL_57
 from drift.watch import Watch
 
+HEALTHY, FAULTY = 20, 90
 POINTS = ("score:1.01", "score:1.03", "score:0.97", "gain:1.01", "gain:1.02", "gain:0.98")
 
 
@@ -73,9 +74,9 @@ def fault_run(given: tuple[str, str, str, int]) -> dict[str, Any]:
     reference = Reference.load(Path(reference_path))
     scorer = Scaled(model_of(bundle))
     rng = np.random.default_rng([seed, 13])
-    length = drift_faults.HEALTHY + drift_faults.FAULTY
+    length = HEALTHY + FAULTY
     begin = int(rng.integers(30, drift_faults.FILL - length - 10))
-    onset = begin + drift_faults.HEALTHY
+    onset = begin + HEALTHY
     watch = Watch(reference, false_alarms_per_lumisection=drift_faults.BUDGET, stream=point)
 
     def fault(index: int) -> Gain | None:
@@ -98,7 +99,7 @@ def fault_run(given: tuple[str, str, str, int]) -> dict[str, Any]:
                 "verdict": alarm.verdict, "lead": alarm.contributors[0].name, "text": alarm.text,
             }  # fmt: skip
             break
-        if count >= drift_faults.FAULTY:
+        if count >= FAULTY:
             break
     return {"point": point, "seed": seed, **(told or {"delay": None})}
 

@@ -136,7 +136,7 @@ def watched(reference_path: Path, plan: Plan) -> dict[str, Any]:
     boxes = [kind.box(one.parameters) for _, kind, one in truth if kind.box is not None]
     overlap = None
     if boxes and alarms and alarms[0].box is not None:
-        overlap = round(alarms[0].box.overlap(_true_box(boxes[0])), 2)
+        overlap = overlap_of(alarms[0].box, boxes[0])
     return {
         "scenario": plan.scenario,
         "seed": plan.seed,
@@ -154,8 +154,10 @@ def watched(reference_path: Path, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _true_box(said: dict[str, Any]) -> Box:
-    return Box(said["object"], (said["eta"][0], said["eta"][1]), (said["phi"][0], said["phi"][1]))
+def overlap_of(found: Box, said: dict[str, Any]) -> float:
+    """Return how well a box agrees with the one the truth names: intersection over union."""
+    eta, phi = said["eta"], said["phi"]
+    return round(found.overlap(Box(said["object"], (eta[0], eta[1]), (phi[0], phi[1]))), 2)
 
 
 def main() -> None:

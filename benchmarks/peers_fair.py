@@ -7,18 +7,15 @@ River's sequential detectors are in `drift.alternatives`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import kolmogorov
 from scipy.stats import betabinom
 
-from drift.conditions import Conditions
-from drift.events import LumisectionEvents
-from drift.fourier import RandomFeatures, columns_of, inputs
-from drift.profile import LumisectionSummary, layout_of
+from benchmarks.drift_store import Kept
+from drift.profile import layout_of
 from drift.reference import Reference
 from drift.streams import merged_counts
 from drift.support import unfit
@@ -31,27 +28,6 @@ SATURATED = 15.0
 LEAST_DISPERSION = 1e-6
 
 
-@dataclass(frozen=True, eq=False)
-class Lumisection:
-    """What a peer may look at.
-
-    Attributes:
-        summary: Its counts.
-        conditions: What is known of it.
-        events: Its events; only `RandomFeatureMmd` asks for them.
-    """
-
-    summary: LumisectionSummary
-    conditions: Conditions
-    events: LumisectionEvents | None = None
-
-    @property
-    def pileup(self) -> float:
-        """Mean collisions per crossing; a peer only sees lumisections that have one."""
-        assert self.conditions.pileup is not None
-        return self.conditions.pileup
-
-
 class Peer(ABC):
     """One score a lumisection; see the module."""
 
@@ -59,26 +35,26 @@ class Peer(ABC):
         self.reference = reference
         self.threshold = threshold
 
-    def score(self, one: Lumisection) -> float:
+    def score(self, one: Kept) -> float:
         """Return how odd a lumisection is; minus infinity when it says nothing."""
         if unfit(self.reference, one.summary, one.conditions) is not None:
             return -np.inf
         return self.odd(one)
 
-    def alarms(self, one: Lumisection) -> bool:
+    def alarms(self, one: Kept) -> bool:
         """Whether its score reaches the threshold; a lumisection that says nothing never alarms."""
         score = self.score(one)
         return score > -np.inf and score >= self.threshold
 
     @abstractmethod
-    def odd(self, one: Lumisection) -> float:
+    def odd(self, one: Kept) -> float:
         """Return how odd a lumisection is that the reference may speak of."""
 
 
 class Always(Peer):
     """Alarms on everything."""
 
-    def odd(self, one: Lumisection) -> float:
+    def odd(self, one: Kept) -> float:
         """Return infinity."""
         del one
         return np.inf
@@ -87,7 +63,7 @@ class Always(Peer):
 class Never(Peer):
     """Alarms on nothing."""
 
-    def odd(self, one: Lumisection) -> float:
+    def odd(self, one: Kept) -> float:
         """Return minus infinity."""
         del one
         return -np.inf
@@ -100,7 +76,7 @@ class Random(Peer):
         super().__init__(reference, 1.0 - rate)
         self._rng = rng
 
-    def odd(self, one: Lumisection) -> float:
+    def odd(self, one: Kept) -> float:
         """Return a uniform number."""
         del one
         return float(self._rng.random())
@@ -109,7 +85,7 @@ class Random(Peer):
 class Shewhart(Peer):
     """The largest residual stream of one lumisection, by size (W. Shewhart, 1931): our streams without memory."""
 
-    def odd(self, one: Lumisection) -> float:
+    def odd(self, one: Kept) -> float:
         """Return the largest absolute standardised residual."""
         return float(np.abs(self.reference.streams.standard(one.summary, one.pileup)).max())
 
@@ -127,21 +103,22 @@ class KolmogorovSmirnov(Peer):
     """
 
     def __init__(
-        self, reference: Reference, certified: Sequence[Lumisection], *, pileup: bool, threshold: float = np.inf
+        self, reference: Reference, certified: Iterable[Kept], *, pileup: bool, threshold: float = np.inf
     ) -> None:
         super().__init__(reference, threshold)
         self._layout = layout_of(reference.schema)
         self._centre = (reference.pileup_low + reference.pileup_high) / 2
         terms = DEGREE + 1 if pileup else 1
-        square, target = np.zeros((terms, terms)), np.zeros((terms, self._layout.size))
+        square, target, events = np.zeros((terms, terms)), np.zeros((terms, self._layout.size)), 0
         for one in certified:
+            events += one.summary.events
             powers = _powers(one.pileup, self._centre)[:terms]
             square += one.summary.events * np.outer(powers, powers)
             target += np.outer(powers, one.summary.counts)
         self._shares = np.linalg.solve(square, target)
-        self._events = float(sum(one.summary.events for one in certified))
+        self._events = float(events)
 
-    def odd(self, one: Lumisection) -> float:
+    def odd(self, one: Kept) -> float:
         """Return the largest -log10 p of all histograms."""
         expected = _powers(one.pileup, self._centre)[: len(self._shares)] @ self._shares
         root = np.sqrt(one.summary.events * self._events / (one.summary.events + self._events))
@@ -160,7 +137,7 @@ class BetaBinomial(Peer):
     """
 
     def __init__(
-        self, reference: Reference, certified: Sequence[Lumisection], *, chi2: bool = False, threshold: float = np.inf
+        self, reference: Reference, certified: Iterable[Kept], *, chi2: bool = False, threshold: float = np.inf
     ) -> None:
         super().__init__(reference, threshold)
         self._chi2 = chi2
@@ -172,14 +149,14 @@ class BetaBinomial(Peer):
             scale = scale + n * (n - 1) * spread
         self.dispersion = np.maximum(excess / np.maximum(scale, 1e-9), LEAST_DISPERSION)
 
-    def _seen(self, one: Lumisection) -> tuple[int, Floats, Floats]:
+    def _seen(self, one: Kept) -> tuple[int, Floats, Floats]:
         streams = self.reference.streams
         seen = merged_counts(one.summary.counts, streams.merged, streams.owner.size)
         share = streams.shares.at(one.pileup)
         share = share / np.bincount(streams.owner, weights=share)[streams.owner]
         return one.summary.events, seen, np.clip(share, 1e-9, 1 - 1e-9)
 
-    def pulls(self, one: Lumisection) -> Floats:
+    def pulls(self, one: Kept) -> Floats:
         """Return the pull of every merged bin."""
         n, seen, share = self._seen(one)
         size = 1 / self.dispersion - 1
@@ -187,7 +164,7 @@ class BetaBinomial(Peer):
         far = [betabinom.logpmf(count, n, share * size, (1 - share) * size) for count in (likeliest, seen)]
         return np.asarray(np.sign(seen - n * share) * np.sqrt(2 * np.maximum(far[0] - far[1], 0.0)))
 
-    def odd(self, one: Lumisection) -> float:
+    def odd(self, one: Kept) -> float:
         """Return the largest absolute pull, or the largest mean square of a histogram's pulls."""
         pulls = self.pulls(one)
         if not self._chi2:
@@ -205,33 +182,18 @@ class RandomFeatureMmd(Peer):
     """
 
     def __init__(
-        self,
-        reference: Reference,
-        certified: Sequence[Lumisection],
-        rng: np.random.Generator,
-        *,
-        pileup: bool,
-        threshold: float = np.inf,
+        self, reference: Reference, certified: Iterable[Kept], *, pileup: bool, threshold: float = np.inf
     ) -> None:
         super().__init__(reference, threshold)
         self._centre = (reference.pileup_low + reference.pileup_high) / 2
         self._terms = DEGREE + 1 if pileup else 1
-        columns = columns_of(reference.schema)
-        sample = [inputs(columns, self._events(one)) for one in certified[:: max(1, len(certified) // 100)]]
-        self._features = RandomFeatures.draw(reference.schema, np.concatenate(sample).std(axis=0), rng)
-        powers = np.stack([_powers(one.pileup, self._centre)[: self._terms] for one in certified])
-        means = np.stack([self._features.of(self._events(one)).mean(axis=0) for one in certified])
-        root = np.sqrt([one.summary.events for one in certified])[:, None]
+        small = [(one.pileup, one.summary.events, one.means) for one in certified]  # counts would fill the memory
+        powers = np.stack([_powers(pileup, self._centre)[: self._terms] for pileup, _, _ in small])
+        means = np.stack([means for _, _, means in small]).astype(np.float64)
+        root = np.sqrt([events for _, events, _ in small])[:, None]
         self._expected = np.linalg.lstsq(powers * root, means * root, rcond=None)[0]
 
-    @staticmethod
-    def _events(one: Lumisection) -> NDArray[np.int16]:
-        if one.events is None:
-            raise ValueError(f"run {one.summary.run} lumisection {one.summary.lumisection} came without its events")
-        return one.events.features
-
-    def odd(self, one: Lumisection) -> float:
+    def odd(self, one: Kept) -> float:
         """Return the squared distance times the events, per feature."""
-        away = self._features.of(self._events(one)).mean(axis=0)
-        away = away - _powers(one.pileup, self._centre)[: self._terms] @ self._expected
+        away = one.means - _powers(one.pileup, self._centre)[: self._terms] @ self._expected
         return float(one.summary.events * (away**2).mean())

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from drift_faults import BUDGET, healthy, stream
 
+from benchmarks.drift_faults import BUDGET, healthy, stream
 from drift.conditions import Conditions
 from drift.faults import Fault, Gain
 from drift.profile import LumisectionSummary

@@ -155,6 +155,9 @@ def _place(
     full, step, highest = hardware
     gain, loss, depth, phase = state
     muon = full > 144
+    chances = np.empty(full)
+    for phi in range(full):
+        chances[phi] = loss + 0.5 * depth * (1.0 + np.cos(phi * (2.0 * np.pi / full) - phase))
     for i in range(len(chosen)):
         row, n = chosen[i], 0
         for k in range(pts.shape[1]):
@@ -162,7 +165,7 @@ def _place(
             if pt == 0:
                 break
             phi = (int(phis[row, k]) + step * turns[i]) % full
-            chance = loss + 0.5 * depth * (1.0 + np.cos(phi * (2.0 * np.pi / full) - phase))
+            chance = chances[phi]
             if chance > 0.0 and rng.random() < chance:
                 continue
             if not muon and gain != 1.0:
