@@ -45,17 +45,19 @@ class SourceSettings(_Section):
 
 
 class ConditionsSettings(_Section):
-    """Where conditions and the beam mode are published, and how long a lumisection waits for its own."""
+    """Where conditions, seed counters and the beam mode appear, and how long a lumisection waits for its own."""
 
     folder: Path = Path("conditions")
+    counters: Path = Path("counters")
     grace_s: float = Field(default=900.0, ge=0)
     beam_mode_stale_s: Positive = 900.0
 
 
 class DriftSettings(_Section):
-    """The reference in force, what compares with it, and the false alarms we accept."""
+    """The references in force, what compares with them, and the false alarms we accept."""
 
     reference: Path = Path("reference.npz")
+    rate_reference: Path | None = None
     detector: Literal["retrigger", "adwin", "page_hinkley", "kswin"] = "retrigger"
     days_between_false_alarms: Positive = 30.0
     lumisection_s: Positive = 23.3104
@@ -217,11 +219,14 @@ def _absolute(settings: Settings, home: Path) -> Settings:
     url = settings.ledger.url
     if url.startswith("sqlite:///") and not url.startswith("sqlite:////"):
         url = "sqlite:///" + str(resolve(Path(url.removeprefix("sqlite:///"))))
+    conditions, drift = settings.conditions, settings.drift
+    rates = None if drift.rate_reference is None else resolve(drift.rate_reference)
+    heard = {"folder": resolve(conditions.folder), "counters": resolve(conditions.counters)}
     return settings.model_copy(
         update={
             "source": source.model_copy(update={"quarantine": resolve(source.quarantine)}),
-            "conditions": settings.conditions.model_copy(update={"folder": resolve(settings.conditions.folder)}),
-            "drift": settings.drift.model_copy(update={"reference": resolve(settings.drift.reference)}),
+            "conditions": conditions.model_copy(update=heard),
+            "drift": drift.model_copy(update={"reference": resolve(drift.reference), "rate_reference": rates}),
             "deploy": settings.deploy.model_copy(update={"folder": resolve(settings.deploy.folder)}),
             "ledger": settings.ledger.model_copy(update={"url": url}),
             "state": resolve(settings.state),

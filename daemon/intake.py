@@ -19,6 +19,7 @@ from daemon.ledger import FileTaken, Ledger, Outcome
 from daemon.lifecycle import Fact
 from daemon.lifecycle import facts as f
 from daemon.scorer import ChampionSummariser
+from daemon.seed_counts import SeedCounts
 from drift.conditions import Conditions, ConditionsTable
 from drift.events import LumisectionEvents
 from drift.profile import Summariser
@@ -39,6 +40,7 @@ class IntakeView:
     pileup: float | None = None
     fill: int | None = None
     log_evidence: float | None = None
+    rates: tuple[float, float, float] | None = None
     lumisection: tuple[int, int] | None = None
     owed: dict[str, int] = field(default_factory=dict)
     newest: datetime | None = None
@@ -56,6 +58,7 @@ class Intake:
         read: Callable[[Delivered], Accepted | Waiting | Quarantined],
         summarise: ChampionSummariser,
         restore: Callable[[bytes | None], Watch],
+        counters: SeedCounts | None = None,
     ) -> None:
         self._settings = settings
         self._ledger = ledger
@@ -63,6 +66,7 @@ class Intake:
         self._read = read
         self._summarise = summarise
         self._restore = restore
+        self._counters = counters
         self._stream = settings.stream.name
         self._watch = restore(ledger.watch_state(self._stream))
         self._held_since: dict[str, datetime] = {}
@@ -75,6 +79,7 @@ class Intake:
         self.view.waiting.clear()
         due = sorted(self._source.poll(now), key=_place)
         self.view.owed = {delivered.name: _lumisections_named(delivered.name) for delivered in due}
+        self._await_counters([delivered.name for delivered in due], now)
         for delivered in due:
             if taken >= FILES_PER_CYCLE:
                 break
@@ -125,6 +130,25 @@ class Intake:
             return found, ""
         return found, f"no conditions yet for {len(lacking)} lumisections, first {lacking[0]}"
 
+    def _await_counters(self, names: Sequence[str], now: datetime) -> None:
+        """Start the grace for counters of every file that is there, so that files in a row wait for them only once."""
+        if self._counters is None:
+            return
+        self._counters.look()
+        mark = "counters:"
+        gone = [what for what in self._held_since if what.startswith(mark) and what.removeprefix(mark) not in names]
+        for what in gone:
+            del self._held_since[what]
+        for name in names:
+            self._held_since.setdefault(mark + name, now)
+
+    def _lacks_counters(self, name: str, conditions: Sequence[Conditions | None], now: datetime) -> str:
+        """Say which seed counters may still come; empty when none, or when the grace of conditions is over."""
+        lacking = [] if self._counters is None else self._counters.lacking(conditions)
+        if not lacking or self._grace_over(f"counters:{name}", now, self._settings.conditions.grace_s):
+            return ""
+        return f"no seed counters yet for {len(lacking)} lumisections, first {lacking[0]}"
+
     # --- one file -------------------------------------------------------------------------------------------------
 
     def _take(self, delivered: Delivered, table: ConditionsTable, now: datetime) -> str:
@@ -144,6 +168,7 @@ class Intake:
             contents = answer.contents
             self._contents = (delivered, contents)
         conditions, reason = self._conditions(contents, table, now)
+        reason = reason or self._lacks_counters(delivered.name, conditions, now)
         if reason:
             return reason
         self._record(delivered, contents, conditions, now)
@@ -264,9 +289,12 @@ class Intake:
     def _watch_one(self, events: LumisectionEvents, at: Conditions | None, summariser: Summariser) -> Decision:
         if at is None:
             at = Conditions(events.run, events.lumisection)
-        decision = self._watch.take(summariser.fill(events), at)
+        counts = None if self._counters is None else self._counters.at(at.run, at.lumisection)
+        decision = self._watch.take(summariser.fill(events), at, counts)
         if decision.note:
             log.warning("run %d lumisection %d: %s", events.run, events.lumisection, decision.note)
+        if self._watch.rates is not None and (now := self._watch.rates.now) is not None:
+            self.view.rates = (self._watch.rates.log, *now)
         self.view.pileup, self.view.fill = at.pileup, at.fill
         self.view.lumisection, self.view.log_evidence = (events.run, events.lumisection), decision.log_evidence
         return decision

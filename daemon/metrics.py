@@ -53,6 +53,9 @@ DECLARED: tuple[Declared, ...] = (
     Declared("drift_log_evidence", GAUGE, ("stream",), "Natural log of the evidence for a change, now."),
     Declared("drift_log_evidence_budget", GAUGE, ("stream",), "Log-evidence at which an alarm is raised."),
     Declared("drift_scores_watched", GAUGE, ("stream",), "1 while scores are watched, 0 while silent, else absent."),
+    Declared("rates_log_evidence", GAUGE, ("stream",), "Natural log of the part that seed rates have in it."),
+    Declared("rates_deviation_median_sigma", GAUGE, ("stream",), "Median deviation of seed rates, now."),
+    Declared("rates_deviation_farthest_sigma", GAUGE, ("stream",), "Deviation of the farthest seed rate, now."),
     Declared("alarms_total", COUNTER, ("stream", "verdict"), "Alarms raised, by verdict."),
     Declared("fault_open", GAUGE, ("stream",), "1 while the detector counts as broken and nothing is retrained."),
     Declared("retrain_duration_seconds", HISTOGRAM, ("slot", "result"), "Ended trainings, by result."),
@@ -157,6 +160,11 @@ def _of_the_streams(snapshot: Snapshot) -> Iterator[Metric]:
     yield _family("drift_log_evidence", [((stream,), now) for stream, (now, _) in loop.evidence.items()])
     yield _family("drift_log_evidence_budget", [((stream,), budget) for stream, (_, budget) in loop.evidence.items()])
     yield _family("drift_scores_watched", [((stream,), not why) for stream, why in loop.silent_scores.items()])
+    yield _family("rates_log_evidence", [((stream,), log) for stream, (log, _, _) in loop.rates.items()])
+    yield _family(
+        "rates_deviation_median_sigma", [((stream,), middle) for stream, (_, middle, _) in loop.rates.items()]
+    )
+    yield _family("rates_deviation_farthest_sigma", [((stream,), far) for stream, (_, _, far) in loop.rates.items()])
     yield _family("alarms_total", each_of(lambda figures: figures.alarms.items()))
     yield _family("fault_open", each(lambda figures: figures.fault_open))
 

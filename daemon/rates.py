@@ -14,8 +14,9 @@ from drift.conditions import Conditions, ConditionsTable
 from drift.counter_forms import LUMISECTION_S
 from drift.counters import CounterTable, SeedCount
 from drift.lifetime import fill_means, lifetime
+from drift.rate_evidence import SeedDeviation
 from drift.rate_reference import REVOLUTION_HZ, RateReference, exposure, fill_of
-from drift.rate_watch import RateDecision, RateWatch, SeedDeviation
+from drift.rate_watch import RateDecision, RateWatch
 from drift.tails import TailRate, counted_rate, sampled_rate
 
 CROSS_SECTION_CM2 = 8.0e-26
@@ -43,6 +44,28 @@ class _Seen:
             return counted_rate(self.counts, self.live_s, least_counts=least_counts)
         hz = float(np.mean(self.bunches)) * REVOLUTION_HZ
         return sampled_rate(self.counts, round(self.looked_at), hz, least_counts=least_counts)
+
+
+def fit_rates(counts: list[Path], conditions: Path, output: Path, *, least_counts: int) -> dict[str, Any]:
+    """Fit and save a rate reference from certified lumisections; return what it rests on.
+
+    Raises:
+        CountersError: A counter file cannot be used.
+        ConditionsError: The conditions folder cannot be listed.
+        RatesUnfitError: The fills do not suffice.
+    """
+    table = CounterTable.load(counts)
+    reference = RateReference.fit(_pairs(table, conditions), least_counts=least_counts)
+    reference.save(output)
+    return {
+        "path": str(output),
+        "digest": reference.digest,
+        "lumisections": reference.lumisections,
+        "fills": reference.fills,
+        "seeds": {one.seed: one.family for one in reference.models},
+        "inconclusive": dict(reference.inconclusive),
+        "faults": list(table.faults),
+    }
 
 
 def watch_rates(

@@ -23,12 +23,14 @@ from daemon.ledger import Lead
 from daemon.metrics import serve_metrics
 from daemon.notify import notify, status
 from daemon.scorer import ChampionSummariser
+from daemon.seed_counts import SeedCounts
 from daemon.shelf import bundle_path, whole_bundle
 from daemon.snapshot import LoopView, Snapshot, snapshot_from
 from daemon.training import SubprocessRunner
 from daemon.triggers import Triggers, job_of
 from drift.conditions import ConditionsTable
 from drift.errors import DriftError, StateError
+from drift.rate_reference import RateReference
 from drift.reference import Reference
 from drift.schema import schema_named
 from drift.source import Accepted, Delivered, Limits, Quarantined, Reader, RunSource, Waiting
@@ -55,13 +57,15 @@ class Loop:
                 "retrigger reference fit"
             )
 
+        rates = _rate_reference(settings)
+
         def restore(state: bytes | None) -> Watch:
-            budget = settings.drift.false_alarms_per_lumisection
+            budget, stream = settings.drift.false_alarms_per_lumisection, settings.stream.name
             try:
-                return Watch(reference, false_alarms_per_lumisection=budget, stream=settings.stream.name, state=state)
+                return Watch(reference, false_alarms_per_lumisection=budget, stream=stream, rates=rates, state=state)
             except StateError as error:
                 log.warning("the watch starts anew under reference %s: %s", reference.digest[:12], error)
-                return Watch(reference, false_alarms_per_lumisection=budget, stream=settings.stream.name)
+                return Watch(reference, false_alarms_per_lumisection=budget, stream=stream, rates=rates)
 
         def read(delivered: Delivered) -> Accepted | Waiting | Quarantined:
             return reader.read(delivered.path)
@@ -71,7 +75,8 @@ class Loop:
         summarise = ChampionSummariser(
             schema, reference.scorer, parts.sight.running, lambda digest: whole_bundle(parts.ledger, digest)
         )
-        self._intake = Intake(settings, parts.ledger, source, read, summarise, restore)
+        counters = None if rates is None else SeedCounts(rates, [settings.conditions.counters])
+        self._intake = Intake(settings, parts.ledger, source, read, summarise, restore, counters)
         self._runner = SubprocessRunner(stalled_s=settings.retrain.stalled_s)
         self.triggers = Triggers(settings, parts.ledger, parts.sight, parts.policy, owner=owner())
         self._candidates = Candidates(
@@ -142,6 +147,7 @@ class Loop:
             fill=beam.fill if beam else seen.fill,
             pileup={} if seen.pileup is None else {stream: seen.pileup},
             evidence={stream: (seen.log_evidence if seen.log_evidence is not None else 0.0, self._budget)},
+            rates={} if seen.rates is None else {stream: seen.rates},
             owed={stream: sum(seen.owed.values())},
             waiting_files={stream: len(seen.waiting)},
             newest={} if seen.newest is None else {stream: seen.newest},
@@ -241,6 +247,15 @@ def _reference(parts: Parts) -> Reference:
     if not path.exists():
         raise SetupError(f"there is no reference at {path}; make one with: retrigger reference fit --output {path} …")
     return Reference.load(path)
+
+
+def _rate_reference(settings: Settings) -> RateReference | None:
+    path = settings.drift.rate_reference
+    if path is not None and not path.exists():
+        raise SetupError(
+            f"there is no rate reference at {path}; make one with: retrigger reference rates --output {path}"
+        )
+    return None if path is None else RateReference.load(path)
 
 
 def _certifications(table: ConditionsTable) -> Iterator[tuple[int, int, bool]]:

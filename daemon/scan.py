@@ -13,14 +13,16 @@ from daemon.config import Settings
 from daemon.errors import SetupError
 from daemon.scorer import summariser_for
 from drift.conditions import Conditions, ConditionsTable
+from drift.counter_folder import CounterFolder
 from drift.diagnose import TRANSIENT
 from drift.events import LumisectionEvents
 from drift.profile import LumisectionSummary
+from drift.rate_reference import RateReference
 from drift.reference import Reference
 from drift.reservoir import Reservoir
 from drift.schema import schema_named
 from drift.second_opinion import second_opinion as ask_events
-from drift.sequential import SequentialDetector, Told
+from drift.sequential import SequentialDetector, Taken, Told
 from drift.source import Accepted, FileContents, Limits, Quarantined, Reader, Waiting
 from drift.watch import Alarm, Watch
 
@@ -168,6 +170,8 @@ def scan(
     second_opinion: bool = False,
     explain: Path | None = None,
     bundle: Path | None = None,
+    counts: list[Path] | None = None,
+    rate_reference: Path | None = None,
 ) -> Iterator[Mapping[str, Any]]:
     """Yield the public JSON lines of a scan: every alarm as it comes, the summary last.
 
@@ -180,20 +184,25 @@ def scan(
         second_opinion: Whether every alarm also says what a test on the events themselves finds.
         explain: Folder into which the explanation of every alarm is written; the line names its file.
         bundle: Of the model whose scores are watched too, where the reference was fitted with its scores.
+        counts: Files of seed counters, or folders of them, whose rates enter the same evidence.
+        rate_reference: File of the rate reference, when it is not the configured one.
 
     Raises:
-        SetupError: There is no reference, no run file, or a detector that explains nothing is asked to.
+        SetupError: There is no reference, no run file, counters without a rate reference, or a detector is asked for
+            what it does not do.
+        DriftError: Counters or their reference cannot be read.
     """
     started = time.perf_counter()
     if not reference.exists():
         raise SetupError(f"there is no reference at {reference}; make one with: retrigger reference fit")
-    schema = schema_named(settings.stream.schema_name)
     name = detector or settings.drift.detector
     if explain is not None:
         _explainable(name, explain)
+    counters, rates = _counters(name, counts, rate_reference or settings.drift.rate_reference)
     expected = Reference.load(reference)
-    watch = _detector(name, expected, settings)
-    summariser, table = summariser_for(schema, bundle), conditions_for(settings, conditions)
+    watch = _detector(name, expected, settings, rates)
+    summariser = summariser_for(schema_named(settings.stream.schema_name), bundle)
+    table = conditions_for(settings, conditions)
     scores: dict[str, str] = {}
     kept = Reservoir(np.random.default_rng(0)) if second_opinion else None
     counted = {"lumisections": 0, "watched": 0, "excluded": 0, "alarms": 0, "events": 0}
@@ -208,7 +217,7 @@ def scan(
                 seen.add(pair)
                 at = _at(table, events)
                 summary = summariser.fill(events)
-                decision = watch.take(summary, at)
+                decision = _take(watch, summary, at, counters)
                 if expected.scorer or bundle is not None:
                     scores = {"scores": _scores_words(expected, summary)}
                 counted["lumisections"] += 1
@@ -258,10 +267,33 @@ def _explainable(detector: str, folder: Path) -> None:
         ) from cause
 
 
-def _detector(name: str, reference: Reference, settings: Settings) -> SequentialDetector:
+def _counters(
+    name: str, counts: list[Path] | None, rate_reference: Path | None
+) -> tuple[CounterFolder | None, RateReference | None]:
+    """Return the counters that are to be heard, and what rates are expected; nothing when none are named."""
+    if not counts:
+        return None, None
+    if name != "retrigger":
+        raise SetupError(f"{name} takes no seed counters; use --detector retrigger, or leave --counts out")
+    if rate_reference is None:
+        raise SetupError(
+            "--counts needs a rate reference; name one with --rate-reference, made by: retrigger reference rates"
+        )
+    return CounterFolder.load(counts), RateReference.load(rate_reference)
+
+
+def _take(
+    watch: SequentialDetector, summary: LumisectionSummary, at: Conditions, counters: CounterFolder | None
+) -> Taken:
+    if counters is not None and isinstance(watch, Watch):
+        return watch.take(summary, at, counters.at(at.run, at.lumisection))
+    return watch.take(summary, at)
+
+
+def _detector(name: str, reference: Reference, settings: Settings, rates: RateReference | None) -> SequentialDetector:
     budget, stream = settings.drift.false_alarms_per_lumisection, settings.stream.name
     if name == "retrigger":
-        return Watch(reference, false_alarms_per_lumisection=budget, stream=stream)
+        return Watch(reference, false_alarms_per_lumisection=budget, stream=stream, rates=rates)
     from drift.alternatives import RiverDetector  # noqa: PLC0415 river is paid for by those who choose it
 
     return RiverDetector(reference, detector=name, false_alarms_per_lumisection=budget, stream=stream)

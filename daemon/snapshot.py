@@ -39,6 +39,8 @@ class LoopView:
         fill: LHC fill number, when known.
         pileup: Mean pileup of the last lumisection with conditions, by stream.
         evidence: Log-evidence now and the value at which an alarm is raised, by stream; natural logarithms.
+        rates: Log-evidence of seed rates in the newest lumisection with counters, and their median and farthest
+            deviation in standard deviations, by stream.
         owed: Lumisections delivered whose outcome is still owed, by stream.
         waiting_files: Files that are there but not yet whole, by stream.
         newest: When the newest data taken in were written, by stream.
@@ -54,6 +56,7 @@ class LoopView:
     fill: int | None = None
     pileup: Mapping[str, float] = field(default_factory=dict)
     evidence: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    rates: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     owed: Mapping[str, int] = field(default_factory=dict)
     waiting_files: Mapping[str, int] = field(default_factory=dict)
     newest: Mapping[str, datetime] = field(default_factory=dict)
@@ -65,7 +68,8 @@ class LoopView:
         times = {"started": self.started.isoformat(), "last_turn": self.last_turn and self.last_turn.isoformat()}
         newest = {stream: at.isoformat() for stream, at in self.newest.items()}
         evidence = {stream: list(pair) for stream, pair in self.evidence.items()}
-        return {**vars(self), **times, "newest": newest, "evidence": evidence}
+        rates = {stream: list(three) for stream, three in self.rates.items()}
+        return {**vars(self), **times, "newest": newest, "evidence": evidence, "rates": rates}
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> "LoopView":
@@ -78,6 +82,7 @@ class LoopView:
                 "last_turn": None if last is None else datetime.fromisoformat(last),
                 "newest": {stream: datetime.fromisoformat(at) for stream, at in body["newest"].items()},
                 "evidence": {stream: (now, budget) for stream, (now, budget) in body["evidence"].items()},
+                "rates": {stream: (log, middle, far) for stream, (log, middle, far) in body.get("rates", {}).items()},
             }
         )
 

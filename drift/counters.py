@@ -7,6 +7,7 @@ file in which nothing can be understood is refused.  What a count means as a rat
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
@@ -93,6 +94,15 @@ class CounterTable:
         """Yield run, lumisection and the counts by seed, in order."""
         for place, (run, lumisection) in enumerate(self.places):
             yield run, lumisection, self.at(place)
+
+    @cached_property
+    def _row(self) -> dict[tuple[int, int], int]:
+        return {pair: row for row, pair in enumerate(self.places)}
+
+    def of(self, run: int, lumisection: int) -> dict[str, SeedCount]:
+        """Return the counts of one lumisection by seed; empty when it is not among the rows."""
+        row = self._row.get((run, lumisection))
+        return {} if row is None else self.at(row)
 
     def at(self, place: int) -> dict[str, SeedCount]:
         """Return the counts of one row of the tables by seed."""

@@ -93,7 +93,7 @@ class Contributor:
     Attributes:
         name: Stream, or region in words.
         object: Object type, empty when it is about all.
-        kind: Family of the stream, or ``cell``.
+        kind: Family of the stream, ``cell``, or ``seed`` (`drift.rate_evidence`).
         index: Place of the stream among those in use, or of the cell in its flat pyramid.
         sign: 1 for more, -1 for less, 0 when the stream has no direction.
         log_evidence: Natural log of its part of the mixture.

@@ -18,6 +18,7 @@ from drift.diagnose import FineMap, Window
 from drift.errors import StateError
 from drift.profile import layout_of
 from drift.ramps import Ramps
+from drift.rate_evidence import RateEvidence
 from drift.reference import Reference
 from drift.score_streams import SCORE, ScoreModel
 from drift.slow import SlowEvidence
@@ -164,10 +165,21 @@ def _arrays(evidence: Evidence, memory: Memory, slow: SlowEvidence) -> list[tupl
     return out
 
 
-def save(reference: Reference, stream: str, evidence: Evidence, memory: Memory, slow: SlowEvidence) -> bytes:
+def save(
+    reference: Reference,
+    stream: str,
+    evidence: Evidence,
+    memory: Memory,
+    slow: SlowEvidence,
+    rates: RateEvidence | None = None,
+) -> bytes:
     """Return everything as checksummed, compressed bytes."""
     arrays = _arrays(evidence, memory, slow)
-    head = {
+    of_rates: dict[str, Any] = {}
+    if rates is not None:
+        of_rates["rates"], kept = rates.pack()
+        arrays += [(f"rates:{name}", one) for name, one in kept.items()]
+    head = of_rates | {
         "reference": reference.digest,
         "stream": stream,
         "clock": evidence.clock,
@@ -189,12 +201,18 @@ def save(reference: Reference, stream: str, evidence: Evidence, memory: Memory, 
 
 
 def load(
-    blob: bytes, reference: Reference, stream: str, evidence: Evidence, memory: Memory, slow: SlowEvidence
+    blob: bytes,
+    reference: Reference,
+    stream: str,
+    evidence: Evidence,
+    memory: Memory,
+    slow: SlowEvidence,
+    rates: RateEvidence | None = None,
 ) -> None:
-    """Put a saved state into fresh evidence, memory and slow evidence.
+    """Put a saved state into fresh evidence, memory and slow evidence; rates that it does not know yet stay fresh.
 
     Raises:
-        StateError: The bytes are damaged, of another version, reference or stream.
+        StateError: The bytes are damaged, of another version, reference, rate reference or stream.
     """
     head, place, body = _opened(blob)
     if (head["reference"], head["stream"]) != (reference.digest, stream):
@@ -207,6 +225,7 @@ def load(
         count = int(np.prod(shape))
         arrays[name] = np.frombuffer(body, dtype=kind, count=count, offset=place).reshape(shape).copy()
         place += arrays[name].nbytes
+    _load_rates(head.get("rates"), arrays, rates)
     evidence.clock = head["clock"]
     evidence.filter = FillFilter(arrays["state"], arrays["covariance"])
     evidence.ratio, evidence.response, evidence.start = arrays["ratio"], arrays["response"], arrays["start"]
@@ -227,6 +246,18 @@ def load(
         met = arrays["met_phi"][i]
         pu = float.fromhex(pileup)
         memory.seen.append(Seen(clock, run, lumisection, fill, pu, events, arrays["streams"][i], maps, met, bad))
+
+
+def _load_rates(head: Any, arrays: dict[str, NDArray[Any]], rates: RateEvidence | None) -> None:
+    if head is None:
+        return
+    if rates is None or head["digest"] != rates.reference.digest:
+        now = "none is given" if rates is None else f"{rates.reference.digest[:12]} is"
+        raise StateError(
+            f"the state was saved under rate reference {head['digest'][:12]}, and now {now}; start the watch anew"
+        )
+    mark = "rates:"
+    rates.unpack(head, {name.removeprefix(mark): one for name, one in arrays.items() if name.startswith(mark)})
 
 
 def _opened(blob: bytes) -> tuple[dict[str, Any], int, bytes]:

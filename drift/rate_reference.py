@@ -1,14 +1,16 @@
 """What rate every seed has in health, learnt from certified lumisections of several fills, and how it wanders.
 
 A seed's deviation in a lumisection is a residual stream of family ``rate``, like those of `drift.streams`, and its
-benign spreads come from fills that had no part in its fit.  Frozen, with a digest; a seed with too few counts is listed
-as inconclusive.  Nothing here reads files or remembers what was watched.
+benign spreads come from fills that had no part in its fit, at pileups where two fills have been: beyond, a held-out
+curve only extrapolates.  Frozen, with a digest; a seed with too few counts is listed as inconclusive.  Saved as JSON,
+whole or not at all.  Nothing here remembers what was watched.
 """
 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -101,7 +103,9 @@ class RateReference:
         if not models:
             raise RatesUnfitError(f"no seed can be watched; {' is '.join(inconclusive[0])}; give more lumisections")
         groups = [f"rate:{one.seed}" for one in models]
-        benign = fit_benign(np.stack(residuals, axis=1), sample.fill, sample.pileup, groups, DEGREE)
+        spoken = np.stack([(one.pileup_low <= sample.pileup) & (sample.pileup <= one.pileup_high) for one in models], 1)
+        streams, at = np.where(spoken, np.stack(residuals, axis=1), 0.0), spoken.any(axis=1)
+        benign = fit_benign(streams[at], sample.fill[at], sample.pileup[at], groups, DEGREE)
         benign = _with_luminosity(benign, models)
         body = cls(tuple(models), benign, tuple(inconclusive), len(sample.fill), fills, "")
         return replace(body, digest=_digest(body.to_json()))
@@ -140,6 +144,30 @@ class RateReference:
         models = tuple(RateModel.from_json(one) for one in tree["models"])
         inconclusive = tuple((seed, why) for seed, why in tree["inconclusive"])
         return cls(models, benign, inconclusive, tree["lumisections"], tree["fills"], tree["digest"])
+
+    def save(self, path: Path) -> None:
+        """Write it to a file in one step."""
+        partial = path.with_suffix(path.suffix + ".part")
+        partial.write_text(json.dumps(self.to_json(), sort_keys=True, indent=1) + "\n", encoding="utf-8")
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> "RateReference":
+        """Read what `save` wrote.
+
+        Raises:
+            RatesUnfitError: The file cannot be read, is of another version, or does not match its digest.
+        """
+        try:
+            tree = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as cause:
+            raise RatesUnfitError(
+                f"{path} cannot be read as a rate reference ({cause}); make one with: retrigger reference rates"
+            ) from cause
+        try:
+            return cls.from_json(tree)
+        except (RatesUnfitError, KeyError, TypeError, AttributeError, ValueError) as cause:
+            raise RatesUnfitError(f"{path}: {cause}; make one with: retrigger reference rates") from cause
 
 
 def _digest(tree: Mapping[str, Any]) -> str:

@@ -6,18 +6,23 @@ somebody acknowledges it.  Saved and restored, a watch goes on bit for bit.  It 
 cannot: outside its pileup range, on too few events, on lumisections whose conditions say nothing.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from drift.boxes import Box
+from drift.alarm import ACTIONS, Alarm, Decision
 from drift.breach import Breach, Contract
 from drift.conditions import Conditions
+from drift.counters import SeedCount
 from drift.detect import UNMEASURED, Contributor, Evidence, Weights
 from drift.diagnose import BROKEN, CONTRACT, SHIFT, TRANSIENT, Diagnosis, diagnose
-from drift.explain import Explanation, Moment, explain
+from drift.explain_rates import explained
 from drift.memory import Latched, Memory, Pending, Seen, load, save, window_of
 from drift.profile import LumisectionSummary, layout_of
+from drift.rate_evidence import SEED, RateEvidence
+from drift.rate_reference import RateReference
+from drift.rate_rule import Ruling, rule, support
 from drift.reference import Reference
 from drift.score_rule import ACTION as SCORE_ACTION
 from drift.score_streams import SCORE, score_note
@@ -25,94 +30,14 @@ from drift.slow import SHARE, SlowEvidence
 from drift.streams import SILENT
 from drift.support import unfit
 
-ACTIONS = {
-    BROKEN: "call the detector expert; do not retrain",
-    SHIFT: "retrain candidate: weights",
-    TRANSIENT: "keep these lumisections out of training; call nobody",
-    CONTRACT: "stop trusting this stream's scores; mend the input, do not retrain",
-}
+__all__ = ["ACTIONS", "Alarm", "Decision", "Watch"]
+
 WAIT = 2
 PATIENCE = 12
 """Lumisections of any kind after which a pending alarm is told with what is known."""
 WARN = 1000.0
 RELOOK = 16
 CONTRACT_EVIDENCE = 80.0
-
-
-@dataclass(frozen=True)
-class Alarm:
-    """What the people on shift are told, once per cause.
-
-    Attributes:
-        stream: Name of the watched stream.
-        run: Run of the lumisection at which it is told.
-        lumisection: That lumisection.
-        onset: Run and lumisection at which the cause is thought to have begun.
-        verdict: ``broken_detector``, ``real_shift``, ``transient`` or ``contract``.
-        log_evidence: Natural log of the evidence when it was told.
-        contributors: The strongest parts of it.
-        box: Region, when there is one.
-        action: What to do.
-        text: One sentence an expert would write.
-        against: What speaks against the verdict.
-        explanation: What was seen, to be drawn; no part of the public form.  None when it could not be made.
-    """
-
-    stream: str
-    run: int
-    lumisection: int
-    onset: tuple[int, int]
-    verdict: str
-    log_evidence: float
-    contributors: tuple[Contributor, ...]
-    box: Box | None
-    action: str
-    text: str
-    against: str
-    explanation: Explanation | None = None
-
-    def to_json(self) -> dict[str, object]:
-        """Return the public form of an alarm, one object a line of ``retrigger scan --json``."""
-        named = []
-        for one in self.contributors:
-            key = "region" if one.kind in {"cell", "phi", "eta"} else "feature"
-            boxed = one.kind == "cell" and self.box is not None and self.box.object == one.object
-            name = self.box.words() if boxed and self.box is not None else one.name
-            named.append({key: name, "object": one.object, "log_evidence": round(one.log_evidence, 2)})
-        return {
-            "type": "alarm",
-            "stream": self.stream,
-            "run": self.run,
-            "lumisection": self.lumisection,
-            "onset": {"run": self.onset[0], "lumisection": self.onset[1]},
-            "verdict": self.verdict,
-            "log_evidence": round(self.log_evidence, 2),
-            "contributors": named,
-            "action": self.action,
-            "box": self.box.to_json() if self.box is not None else None,
-            "text": self.text,
-            "against": self.against,
-        }
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What one lumisection amounts to.
-
-    Attributes:
-        state: ``quiet``, ``warn``, ``alarm``, ``out_of_support``, ``data_gap``, ``excluded``, or ``contract`` when
-            input columns break their promises behind an alarm that was told before.
-        reason: Why, in words; empty when quiet.
-        log_evidence: Natural log of the evidence after it.
-        alarm: The alarm, at the one lumisection at which it is told.
-        note: Why the score's streams fell silent, or that they speak again, at the one lumisection at which they do.
-    """
-
-    state: str
-    reason: str
-    log_evidence: float
-    alarm: Alarm | None = None
-    note: str = ""
 
 
 class Watch:
@@ -124,6 +49,7 @@ class Watch:
         *,
         false_alarms_per_lumisection: float,
         stream: str,
+        rates: RateReference | None = None,
         state: bytes | None = None,
     ) -> None:
         """Start, or go on from a saved state.
@@ -132,10 +58,11 @@ class Watch:
             reference: What is expected.
             false_alarms_per_lumisection: The budget; one in 30 days of lumisections of 23.3 s is 9e-6.
             stream: Name told in alarms.
-            state: From `save`; must have been saved under the same reference.
+            rates: What rate every seed is expected to have, when counters are watched too.
+            state: From `save`; must have been saved under the same references.
 
         Raises:
-            StateError: The state is damaged, or belongs to another reference or stream.
+            StateError: The state is damaged, or belongs to another reference, rate reference or stream.
             ValueError: The budget is not a rate between 0 and 1.
         """
         if not 0 < false_alarms_per_lumisection < 1:
@@ -149,12 +76,13 @@ class Watch:
         self._evidence = Evidence.fresh(reference.benign, reference.cells, reference.streams.labels)
         self._memory = Memory.fresh()
         self._slow = SlowEvidence.fresh(reference.slow, reference.benign)
+        self.rates = None if rates is None else RateEvidence(rates)
         if state is not None:
-            load(state, reference, stream, self._evidence, self._memory, self._slow)
+            load(state, reference, stream, self._evidence, self._memory, self._slow, self.rates)
 
     def save(self) -> bytes:
         """Return the whole state; a watch restored from it decides bit for bit alike."""
-        return save(self.reference, self.stream, self._evidence, self._memory, self._slow)
+        return save(self.reference, self.stream, self._evidence, self._memory, self._slow, self.rates)
 
     @property
     def told(self) -> tuple[int, int, str] | None:
@@ -173,20 +101,30 @@ class Watch:
         self._memory.pending = None
         self._memory.seen.clear()
         self._evidence.forget()
+        if self.rates is not None:
+            self.rates.told = None
+            self.rates.forget()
 
-    def take(self, summary: LumisectionSummary, conditions: Conditions) -> Decision:
-        """Take one lumisection in.
+    def take(
+        self, summary: LumisectionSummary, conditions: Conditions, counts: Mapping[str, SeedCount] | None = None
+    ) -> Decision:
+        """Take one lumisection in; counters are heard also where the inputs say nothing, and the reverse.
 
         Args:
             summary: Its counts.
             conditions: What is known of it.
+            counts: What hardware counted of each seed; None where it has not come.
 
         Raises:
             ReferenceUnfitError: The summary was counted under another schema than the reference.
         """
         why = unfit(self.reference, summary, conditions)
+        if self.rates is not None and counts is not None:
+            self.rates.take(conditions, counts)
         if why is not None:
             self._age()
+            if self._memory.latched is None:
+                self._note(self._log())
             alarm = self._tell(summary)
             told = ("alarm", alarm.text) if alarm is not None else (why.state, why.reason)
             return Decision(*told, self._log(), alarm)
@@ -209,16 +147,17 @@ class Watch:
 
     def conclude(self) -> Alarm | None:
         """Tell a pending alarm without waiting further, or of ageing; call it when no more lumisections will come."""
-        pending, seen = self._memory.pending, self._memory.seen
         self._close_fill(shut=True)
-        if not seen:
+        ends = [(one.run, one.lumisection) for one in self._memory.seen[-1:]]
+        ends += [] if self.rates is None or self.rates.last is None else [self.rates.last]
+        if not ends:
             return None
-        run, lumisection = seen[-1].run, seen[-1].lumisection
-        return self._tell_ageing(run, lumisection) if pending is None else self._publish(run, lumisection)
+        return self._tell_ageing(*max(ends)) if self._memory.pending is None else self._publish(*max(ends))
 
     @property
     def _listens(self) -> bool:
-        return self._memory.pending is None and self._memory.latched is None
+        held = self._memory.latched is not None and (self.rates is None or self.rates.told is None)
+        return self._memory.pending is None and not held
 
     def _close_fill(self, *, shut: bool) -> None:
         """Count the fill that ends, unless an alarm waits that may be about it."""
@@ -232,7 +171,7 @@ class Watch:
         told = self._slow.told(self.reference, self._limit - np.log(SHARE)) if self._listens else None
         if told is None:
             return None
-        return self._raise(run, lumisection, told.found, told.log_evidence, told.parts, told.onset)
+        return self._raise(run, lumisection, told.found, told.log_evidence, told.parts, aged=told.onset)
 
     def _gather(self, summary: LumisectionSummary, pileup: float, fill: int, broken: tuple[Breach, ...]) -> None:
         factor = self.reference.events / summary.events
@@ -258,10 +197,20 @@ class Watch:
                 return np.asarray(summary.counts[one.regular].reshape(12, -1).sum(axis=1))
         return np.zeros(12, dtype=np.int64)
 
-    def _log(self) -> float:
-        if any(one.broken for one in self._memory.seen[-1:]):
+    def _breaks(self) -> bool:
+        return any(one.broken for one in self._memory.seen[-1:])
+
+    def _log(self, *, rates: bool = True) -> float:
+        """Return the natural log of the evidence, or of the part in it that the inputs have."""
+        if self._breaks():
             return CONTRACT_EVIDENCE
-        return self._evidence.log_total(self._weights)
+        inputs = self._evidence.log_total(self._weights)
+        if self.rates is None:
+            return inputs
+        return self.rates.together(inputs) if rates else self.rates.of_inputs(inputs)
+
+    def _of_inputs(self) -> tuple[Contributor, ...]:
+        return self._evidence.contributors(self._weights, self.reference.streams.labels, self.reference.cells)
 
     def _age(self) -> None:
         if self._memory.pending is not None:
@@ -275,14 +224,10 @@ class Watch:
             words = (
                 f"told at run {told.run} lumisection {told.lumisection} ({told.verdict}); acknowledge to listen anew"
             )
-            if alarm is None and memory.seen and memory.seen[-1].broken:
+            if alarm is None and self._breaks():
                 return Decision("contract", f"input columns break their promises; {words}", level)
             return Decision("alarm", alarm.text if alarm is not None else words, level, alarm)
-        if memory.pending is None and level >= self._limit:
-            parts = self._evidence.contributors(self._weights, self.reference.streams.labels, self.reference.cells)
-            memory.pending = Pending(self._evidence.clock - 1, 0, level, parts)
-        elif memory.pending is not None:
-            memory.pending.level = max(memory.pending.level, level)
+        self._note(level)
         alarm = self._tell(summary)
         if alarm is not None:
             return Decision("alarm", alarm.text, level, alarm)
@@ -290,25 +235,43 @@ class Watch:
             return Decision("warn", "evidence passed its limit; waiting to tell a glitch from a fault", level)
         return Decision("warn", "evidence is rising", level) if level >= np.log(WARN) else Decision("quiet", "", level)
 
+    def _note(self, level: float) -> None:
+        """Raise an alarm that waits when the evidence passes its limit, or note how high it has come meanwhile."""
+        memory = self._memory
+        if memory.pending is not None:
+            memory.pending.level = max(memory.pending.level, level)
+        elif level >= self._limit:
+            parts = self._of_inputs()
+            if self.rates is not None and not self._breaks():
+                self.rates.note(self._evidence.log_total(self._weights))
+                parts = self.rates.among(parts)
+            memory.pending = Pending(self._evidence.clock - 1, 0, level, parts)
+
     def _tell(self, summary: LumisectionSummary) -> Alarm | None:
-        pending = self._memory.pending
+        pending, rates = self._memory.pending, self.rates
         if pending is None:
             return None
         waited = self._evidence.clock - 1 - pending.clock
+        if rates is not None and rates.raised is not None:  # inputs that begin to move are waited for
+            rising = np.log(WARN) <= self._log(rates=False) < self._limit
+            waited = 0 if rising else rates.clock - 1 - rates.raised
         if waited < WAIT and pending.age < PATIENCE:
             return None
         return self._publish(summary.run, summary.lumisection)
 
     def _escalate(self, summary: LumisectionSummary, level: float) -> Alarm | None:
-        """Tell of a broken detector behind a real shift that was told before; nothing else speaks while latched."""
+        """Tell of a broken detector behind a real shift that was told before, or of inputs behind rates; no more."""
         memory = self._memory
         assert memory.latched is not None
+        if self.rates is not None and self.rates.told is not None:
+            self._note(self._log(rates=False))
+            return self._tell(summary)
         if memory.latched.verdict != SHIFT or self._evidence.clock - memory.latched.looked < RELOOK:
             return None
         if level < self._limit:
             return None
         memory.latched.looked = self._evidence.clock
-        parts = self._evidence.contributors(self._weights, self.reference.streams.labels, self.reference.cells)
+        parts = self._of_inputs()
         found = diagnose(window_of(self.reference, memory), parts, self._evidence.clock - 1)
         if found.verdict != BROKEN or found.box is None or found.box_evidence < 2 * self._limit:
             return None
@@ -317,10 +280,16 @@ class Watch:
     def _publish(self, run: int, lumisection: int) -> Alarm:
         pending = self._memory.pending
         assert pending is not None
-        found = self._contract(pending)
+        found, parts = self._contract(pending), pending.contributors
         if found is None:
-            found = diagnose(window_of(self.reference, self._memory), pending.contributors, pending.clock)
-        return self._raise(run, lumisection, found, pending.level, pending.contributors)
+            named = [(one.clock, one.run, one.lumisection) for one in self._memory.seen]
+            ruling = rule(self.rates, parts, named, moved=self._log(rates=False) >= self._limit)
+            if ruling is not None:
+                return self._raise(run, lumisection, ruling.found, pending.level, parts, ruling=ruling)
+            led = self.rates is not None and self.rates.raised is not None
+            inputs = self._of_inputs() if led else tuple(one for one in parts if one.kind != SEED)
+            found = diagnose(window_of(self.reference, self._memory), inputs, pending.clock)
+        return self._raise(run, lumisection, found, pending.level, parts)
 
     def _contract(self, pending: Pending) -> Diagnosis | None:
         """Return the verdict when columns broke their contract since the alarm was raised."""
@@ -343,41 +312,39 @@ class Watch:
         found: Diagnosis,
         level: float,
         parts: tuple[Contributor, ...],
+        *,
         aged: tuple[int, int] | None = None,
+        ruling: Ruling | None = None,
     ) -> Alarm:
         memory = self._memory
         start = next((one for one in memory.trail if one[0] >= found.onset), (0, run, lumisection))
-        onset = aged or (start[1], start[2])
-        text = f"{found.text}, since run {onset[0]} lumisection {onset[1]}"
-        explanation = self._explained(found, parts)
+        onset = aged or ((start[1], start[2]) if ruling is None else ruling.onset)
+        more = support(self.rates, onset) if ruling is None else ""
+        text = f"{found.text}{more}, since run {onset[0]} lumisection {onset[1]}"
+        inputs = tuple(one for one in parts if one.kind != SEED) or self._of_inputs()
+        why = explained(self.reference, memory, self.rates, found, parts, inputs, onset)
         memory.pending = None
-        self._evidence.forget()
-        self._slow.forget(self.reference, None if aged or found.verdict == SHIFT else found.onset)
-        if found.verdict == TRANSIENT:
-            memory.seen.clear()
-            self._evidence.new_fill(self.reference.benign)  # the filter has taken the glitch for wander
-        else:
+        if ruling is None:
+            self._slow.forget(self.reference, None if aged or found.verdict == SHIFT else found.onset)
+        if found.verdict != TRANSIENT:
             memory.latched = Latched(found.verdict, run, lumisection, self._evidence.clock)
+        if ruling is None:
+            self._forget(found.verdict)
+        elif self.rates is not None:
+            self.rates.settle(None if found.verdict == TRANSIENT else (run, lumisection))
+        action, told = ACTIONS[found.verdict] if ruling is None else ruling.action, (run, lumisection)
+        action = SCORE_ACTION if (found.verdict, found.object) == (BROKEN, SCORE) else action
         return Alarm(
-            self.stream,
-            run,
-            lumisection,
-            onset,
-            found.verdict,
-            level,
-            parts,
-            found.box,
-            SCORE_ACTION if (found.verdict, found.object) == (BROKEN, SCORE) else ACTIONS[found.verdict],
-            text,
-            found.against,
-            explanation,
+            self.stream, *told, onset, found.verdict, level, parts, found.box, action, text, found.against, why
         )
 
-    def _explained(self, found: Diagnosis, parts: tuple[Contributor, ...]) -> Explanation | None:
-        """Return what was seen; an alarm is told even where a picture of it cannot be made."""
-        seen = self._memory.seen
-        moments = [Moment(s.clock, s.run, s.lumisection, s.fill, s.pileup, s.events, bool(s.broken)) for s in seen]
-        try:
-            return explain(window_of(self.reference, self._memory), moments, parts, found, self.reference)
-        except (ArithmeticError, LookupError, ValueError):
-            return None
+    def _forget(self, verdict: str) -> None:
+        """Forget the evidence of a cause in the inputs, and what a filter has taken of a glitch for wander."""
+        self._evidence.forget()
+        told = None
+        if verdict == TRANSIENT:
+            self._memory.seen.clear()
+            self._evidence.new_fill(self.reference.benign)
+            told = None if self.rates is None else self.rates.told
+        if self.rates is not None:
+            self.rates.settle(told)

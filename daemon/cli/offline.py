@@ -249,6 +249,12 @@ def scan(
     explain: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write why each alarm was raised there, as JSON and as a page.")
     ] = None,
+    counts: Annotated[
+        list[Path] | None, typer.Option(metavar="PATH", help="Seed counters to hear too, files or folders; repeatable.")
+    ] = None,
+    rate_reference: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Of these, when it is not drift.rate_reference.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Watch files once, without daemon or ledger; exit 1 when there is an alarm or a quarantined file."""
@@ -265,6 +271,8 @@ def scan(
         second_opinion=second_opinion,
         explain=explain,
         bundle=bundle,
+        counts=counts,
+        rate_reference=rate_reference,
     )
     for line in lines:
         if "explanation" in line:

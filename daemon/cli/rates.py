@@ -1,4 +1,4 @@
-"""The verb that compares hardware counters with the rates that pileup makes expected."""
+"""The verbs that fit the rates which pileup makes expected, and compare hardware counters with them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +8,7 @@ import typer
 
 from daemon.cli import say
 from daemon.cli.app import app
+from daemon.cli.offline import reference_app
 
 LUMISECTIONS_A_DAY = 86_400 / 23.3104
 
@@ -57,6 +58,34 @@ def rates(
         raise typer.Exit(say.BAD_VERDICT)
 
 
+@reference_app.command("rates")
+def reference_rates(
+    *,
+    counts: Annotated[
+        list[Path], typer.Option(metavar="FILE", help="Seed counts of healthy fills (CSV or OMS JSON); repeatable.")
+    ],
+    conditions: Annotated[Path, typer.Option(metavar="DIR", help="Conditions folder of these fills.")],
+    output: Annotated[Path, typer.Option("--output", help="Where the rate reference is written.")],
+    least_counts: Annotated[int, typer.Option(min=1, help="Below it a rate is inconclusive.")] = 400,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
+) -> None:
+    """Fit every seed's rate given pileup from certified lumisections, for scan and daemon."""
+    from daemon.rates import fit_rates  # noqa: PLC0415 each verb pays for its own libraries
+
+    report = fit_rates(counts, conditions, output, least_counts=least_counts)
+    if json:
+        say.machine({"type": "rate_reference", **report})
+        return
+    say.words(
+        f"Fitted {output} (digest {str(report['digest'])[:12]}): {len(report['seeds'])} seeds from "
+        f"{report['lumisections']} certified lumisections of {report['fills']} fills."
+    )
+    for seed, why in report["inconclusive"].items():
+        say.words(f"  {seed}: {why}")
+    for fault in report["faults"]:
+        say.words(f"  note: {fault}")
+
+
 def _report(seeds: list[Mapping[str, Any]], summary: Mapping[str, Any]) -> None:
     for one in seeds:
         if not one["lumisections"]:
@@ -75,4 +104,4 @@ def _report(seeds: list[Mapping[str, Any]], summary: Mapping[str, Any]) -> None:
         say.words(f"  note: {fault}")
 
 
-__all__ = ["rates"]
+__all__ = ["rates", "reference_rates"]

@@ -1,7 +1,7 @@
 """Named changes of the detector, the machine and the menu, and where on a timeline each begins.
 
 A scenario is written ``name`` or ``name:key=value:key=value``; several are joined by commas.  Each says what an
-observer of the trigger objects alone should conclude.
+observer of the trigger objects, and for the last two of seed counters beside them, should conclude.
 """
 
 import difflib
@@ -182,6 +182,12 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             box=_sector_box,
         ),
         "beamspot_shift": Kind("the collision point moves", "quiet", {"z_cm": 3.0, "x_mm": 3.0}, detector=_beam_spot),
+        "seed_rate": Kind(
+            "one seed counts by a factor more than its prescale says", "broken_detector", {"factor": 1.3}
+        ),
+        "luminosity": Kind(
+            "luminosity is published too high: all counters fall behind it", "broken_detector", {"factor": 0.9}
+        ),
     }
 )
 

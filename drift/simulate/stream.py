@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from drift.simulate import columns, conditions, menu, scenarios, writer
+from drift.simulate import columns, conditions, menu, scenarios, seed_counters, writer
 from drift.simulate.kernels import Optics, cross, optics
 from drift.simulate.pools import MINIMUM_BIAS, SLICES, load_pool
 from drift.simulate.timeline import Fill, Lumisection, make_timeline
@@ -82,7 +82,7 @@ def simulate(
     progress: Callable[[int, int, str], None] | None = None,
     workers: int = 1,
 ) -> SimulatedStream:
-    """Write fills as a detector would deliver them, with conditions, counts by bit and, apart, the truth.
+    """Write fills as a detector would deliver them, with conditions, seed counters and, apart, the truth.
 
     Args:
         scenario: ``name``, ``name:key=value`` or several by commas; see `scenarios.KINDS`.
@@ -125,6 +125,7 @@ def simulate(
         Block(incoming, part, parameters, seed, events_per_lumisection, storage)
         for part in _parts(timeline, lumisections_per_file)
     ]
+    seed_counters.write(out / "counters" / "seeds.csv", timeline, parameters, seed)
     conditions.write_counters(out / "counters" / "zero_bias.csv", _make_all(blocks, workers, progress))
     return SimulatedStream(tuple(incoming / block.name for block in blocks), said, truth)
 

@@ -104,6 +104,17 @@ def test_a_verdict_that_never_came_stands_at_zero_so_that_its_first_increase_is_
     assert value(scrape(world), "alarms_total", stream=STREAM, verdict="transient") == 0
 
 
+def test_seed_rates_are_shown_by_three_figures_however_many_seeds_there_are_and_absent_without_them(world):
+    world.turn_loop(rates={STREAM: (-0.5, 0.2, -3.5)})
+    shown = scrape(world)
+    world.turn_loop()
+
+    assert value(shown, "rates_log_evidence", stream=STREAM) == -0.5
+    assert value(shown, "rates_deviation_median_sigma", stream=STREAM) == 0.2
+    assert value(shown, "rates_deviation_farthest_sigma", stream=STREAM) == -3.5
+    assert not any(name.startswith(f"{PREFIX}rates") for name in scrape(world))
+
+
 def test_a_request_that_is_not_open_has_no_age(world):
     scraped = scrape(world)
 
@@ -153,7 +164,13 @@ def test_an_empty_ledger_can_be_scraped(tmp_path):
 
 
 def test_what_the_loop_says_of_itself_comes_back_whole(world):
-    view = LoopView(started=NOON, evidence={STREAM: (1.5, 11.0)}, newest={STREAM: NOON}, running={SLOT: "ab"})
+    view = LoopView(
+        started=NOON,
+        evidence={STREAM: (1.5, 11.0)},
+        rates={STREAM: (-0.5, 0.2, -3.5)},
+        newest={STREAM: NOON},
+        running={SLOT: "ab"},
+    )
     world.ledger.put_status("loop", view.to_json(), NOON)
     other = replace(view, last_turn=NOON)
 

@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -139,6 +140,20 @@ def test_a_reference_comes_back_from_json_with_its_digest_and_notices_a_change(r
         RateReference.from_json(tree)
 
 
+def test_a_reference_comes_back_from_its_file_and_a_damaged_one_says_what_to_do(reference, tmp_path):
+    path = tmp_path / "rates.json"
+    reference.save(path)
+
+    assert RateReference.load(path).to_json() == reference.to_json()
+    assert [one.name for one in tmp_path.iterdir()] == ["rates.json"]
+    for damaged in (path.read_text()[:-40], path.read_text().replace("linear", "sinh"), "[]", '{"version": 1}'):
+        path.write_text(damaged)
+        with pytest.raises(RatesUnfitError, match=r"rates.json.* make one with: retrigger reference rates"):
+            RateReference.load(path)
+    with pytest.raises(RatesUnfitError, match="No such file"):
+        RateReference.load(tmp_path / "absent.json")
+
+
 def test_rates_are_not_fitted_from_two_fills():
     with pytest.raises(RatesUnfitError, match=r"3 fills and 60 .* found 2 fills and 80"):
         RateReference.fit(shifts(1, 2, 40))
@@ -152,6 +167,16 @@ def test_a_seed_without_known_dead_time_is_inconclusive_and_says_so():
 
     with pytest.raises(RatesUnfitError, match="dead time is unknown"):
         RateReference.fit(pairs)
+
+
+def test_a_fill_that_leaves_the_pileups_of_all_others_makes_nothing_benign_that_is_not():
+    """Its held-out curve is extrapolated to where no other fill was; what that misses is no wander."""
+    near = [pair for pair in shifts(1, 4, 80) if pair[0].pileup > 52]
+    far = [(replace(at, run=at.run + 50, fill=at.fill + 50), counts) for at, counts in shifts(2, 1, 80, start=55.0)]
+    reference, without = RateReference.fit([*near, *far]), RateReference.fit(near)
+    spread = [np.sqrt(one.benign.wander + one.benign.offset).max() for one in (reference, without)]
+
+    assert spread[0] < 1.5 * spread[1]
 
 
 def test_dead_time_and_prescale_are_corrected_before_a_rate_is_told(reference):

@@ -137,8 +137,9 @@ def test_the_same_seed_gives_the_same_bytes_whoever_makes_the_file(tmp_path):
     for one, other in zip(alone.files, together.files, strict=True):
         assert one.read_bytes() == other.read_bytes()
     assert alone.truth.read_bytes() == together.truth.read_bytes()
-    counters = [tmp_path / one / "counters" / "zero_bias.csv" for one in ("alone", "together")]
-    assert counters[0].read_bytes() == counters[1].read_bytes()
+    for name in ("zero_bias.csv", "seeds.csv"):
+        counters = [tmp_path / one / "counters" / name for one in ("alone", "together")]
+        assert counters[0].read_bytes() == counters[1].read_bytes()
 
 
 def test_counters_count_the_bits_of_the_files_and_claim_no_more_crossings_than_there_are_events(simulated_fills):
@@ -153,6 +154,44 @@ def test_counters_count_the_bits_of_the_files_and_claim_no_more_crossings_than_t
             assert {one.crossings for one in counts.values()} == {60.0}
             assert all(one.counts == ak.sum(here[bit]) for bit, one in counts.items())
     assert counters.tally == type(counters.tally)()
+
+
+def test_hardware_counters_follow_luminosity_and_say_prescale_and_dead_time(simulated_fills):
+    counters = CounterTable.load([simulated_fills.conditions.parent / "counters" / "seeds.csv"])
+    table = ConditionsTable.load(simulated_fills.conditions)
+    rates = []
+    for run, number, counts in counters:
+        at, muon = table.at(run, number), counts["L1_SingleMu7"]
+        live = 23.3104 * (1 - muon.dead_time) * at.bunches
+        rates.append(muon.counts * muon.prescale / live / at.pileup)
+
+    assert counters.tally == type(counters.tally)()
+    assert counters.faults == ()
+    assert len(rates) == 24
+    assert {one["L1_SingleMu7"].prescale for _, _, one in counters} > {22.0}
+    assert np.std(rates) / np.mean(rates) < 0.01
+    assert np.mean(rates) == pytest.approx(0.5, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "factor", "others"),
+    [("seed_rate:factor=1.5", 1.5, 1.0), ("luminosity:factor=0.8", 0.8, 0.8), ("csc_sector", 1.0, 1.0)],
+)
+def test_a_scenario_shows_in_the_counters_from_its_onset(tmp_path, scenario, factor, others):
+    small = {"lumisections_per_fill": 30, "events_per_lumisection": 1, "lumisections_per_file": 30}
+    found = []
+    for name in ("none", scenario):
+        made = simulate(name, 1, 5, tmp_path / name[:4], **small)
+        found.append({(r, n): c for r, n, c in CounterTable.load([made.truth.parents[1] / "counters" / "seeds.csv"])})
+    onset = json.loads(made.truth.read_text())["changes"][0]["onset"]
+    before = [pair for pair in found[0] if pair < (onset["run"], onset["lumisection"])]
+    since = [pair for pair in found[0] if pair >= (onset["run"], onset["lumisection"])]
+
+    assert before
+    assert all(found[0][pair] == found[1][pair] for pair in before)
+    for seed, expected in (("L1_AXO_Nominal", factor), ("L1_SingleEG36er2p5", others)):
+        counted = [sum(one[pair][seed].counts for pair in since) for one in found]
+        assert counted[1] / counted[0] == pytest.approx(expected, rel=0.02)
 
 
 def test_another_seed_gives_other_events(tmp_path):

@@ -1,0 +1,150 @@
+"""Seed counters from simulated files to a verdict: by scan, and by a daemon, killed or waiting for late counters."""
+
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from drift.simulate import simulate
+from tests.e2e.test_run import FAST, deliver, outcomes, retrigger, run_once, watch_state
+
+SMALL = {"events_per_lumisection": 100, "lumisections_per_file": 6}
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A folder with both references, and beside it a live fill in which one seed counts 1.3 times too much."""
+    base = tmp_path_factory.mktemp("counters")
+    simulate("none", 4, 7, base / "healthy", lumisections_per_fill=24, **SMALL)
+    live = simulate("seed_rate", 1, 8, base / "live", lumisections_per_fill=36, first_fill=10_200, **SMALL)
+    home = base / "home"
+    retrigger("init", home)
+    config = home / "retrigger.toml"
+    text = config.read_text()
+    for before, after in {**FAST, '# rate_reference = "rates.json"': 'rate_reference = "rates.json"'}.items():
+        assert before in text
+        text = text.replace(before, after)
+    config.write_text(text)
+    healthy = base / "healthy"
+    asked = ("--conditions", healthy / "conditions")
+    retrigger("reference", "fit", "--config", config, "--output", home / "reference.npz", *asked, healthy / "incoming")
+    counts = ("--counts", healthy / "counters" / "seeds.csv")
+    (report,) = retrigger("reference", "rates", *counts, *asked, "--output", home / "rates.json")
+    assert len(report["seeds"]) == 8
+    for source in live.conditions.iterdir():
+        shutil.copy(source, home / "conditions" / source.name)
+    return home, live
+
+
+@pytest.fixture
+def home(prepared, tmp_path):
+    return Path(shutil.copytree(prepared[0], tmp_path / "home"))
+
+
+@pytest.fixture
+def live(prepared):
+    return prepared[1]
+
+
+def counters_of(live):
+    return live.conditions.parent / "counters"
+
+
+def bring_counters(home, live):
+    shutil.copytree(counters_of(live), home / "counters", dirs_exist_ok=True)
+
+
+def alarms(home):
+    return [one["alarm"] for one in retrigger("alarms", "--config", home / "retrigger.toml")]
+
+
+def test_a_scan_with_counters_names_the_seed_and_one_without_is_silent(home, live):
+    asked = ("scan", "--config", home / "retrigger.toml", "--reference", home / "reference.npz", live.files[0].parent)
+    quiet = retrigger(*asked)
+    told, summary = retrigger(*asked, "--counts", counters_of(live), status=1)
+
+    assert [one["type"] for one in quiet] == ["summary"]
+    assert (told["verdict"], summary["alarms"]) == ("broken_detector", 1)
+    assert "the rate of L1_AXO_Nominal is 1.3" in told["text"]
+    assert told["action"].endswith("do not retrain")
+    assert told["contributors"][0]["object"] == "L1_AXO_Nominal"
+
+
+def test_counters_without_a_rate_reference_or_for_river_are_refused_in_one_line(home, live):
+    config = home / "retrigger.toml"
+    asked = ["scan", "--config", config, "--reference", home / "reference.npz", live.files[0].parent]
+
+    def refused(*words):
+        answer = subprocess.run(
+            [sys.executable, "-m", "daemon", *map(str, [*asked, *words])], capture_output=True, text=True, check=False
+        )
+        assert answer.returncode == 2
+        return answer.stderr
+
+    assert "adwin takes no seed counters" in refused("--counts", counters_of(live), "--detector", "adwin")
+    assert "absent cannot be read as seed counts" in refused("--counts", home / "absent")
+    config.write_text(config.read_text().replace('rate_reference = "rates.json"', ""))
+    assert "retrigger reference rates" in refused("--counts", counters_of(live))
+
+
+def test_the_daemon_tells_of_the_seed_once_and_opens_a_fault(home, live):
+    bring_counters(home, live)
+    deliver(home, *live.files)
+    run_once(home)
+
+    (told,) = alarms(home)
+    assert "the rate of L1_AXO_Nominal is 1.3" in told["text"]
+    assert len(retrigger("faults", "--config", home / "retrigger.toml", status=None)) == 1
+
+
+def test_data_wait_for_their_counters_and_then_go_the_same_way(home, live, tmp_path):
+    straight = Path(shutil.copytree(home, tmp_path / "straight"))
+    bring_counters(straight, live)
+    deliver(straight, *live.files)
+    run_once(straight)
+    deliver(home, *live.files)
+    run_once(home)
+    before = outcomes(home)
+    waits = retrigger("status", "--config", home / "retrigger.toml", status=None)[0]["doing"]
+    bring_counters(home, live)
+    run_once(home)
+
+    assert before == []
+    assert "no seed counters yet for" in waits
+    assert outcomes(home) == outcomes(straight)
+    assert watch_state(home) == watch_state(straight)
+
+
+def test_counters_that_never_come_hold_nothing_beyond_the_grace_of_conditions(home, live):
+    config = home / "retrigger.toml"
+    config.write_text(config.read_text().replace("grace_s = 900.0 ", "grace_s = 0.0 "))
+    deliver(home, *live.files)
+    run_once(home)
+
+    assert len(outcomes(home)) == 36
+    assert alarms(home) == []
+
+
+def test_kill_9_while_counters_are_heard_changes_not_a_bit(home, live, tmp_path):
+    straight = Path(shutil.copytree(home, tmp_path / "straight"))
+    for one in (straight, home):
+        bring_counters(one, live)
+        deliver(one, *live.files)
+    run_once(straight)
+    rng = random.Random(6)
+    command = [sys.executable, "-m", "daemon", "run", "--config", str(home / "retrigger.toml"), "--no-page"]
+    for _ in range(4):
+        child = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        time.sleep(1.5 + 2.0 * rng.random())
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    run_once(home)
+
+    assert outcomes(home) == outcomes(straight)
+    assert watch_state(home) == watch_state(straight)
+    assert alarms(home) == alarms(straight)
