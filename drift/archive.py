@@ -8,12 +8,13 @@ import numpy as np
 from drift.benign import Benign, Check, Swell
 from drift.breach import Promises
 from drift.cells import CellModel
+from drift.fill_means import FillModel
 from drift.score_streams import ScoreModel
 from drift.streams import StreamLabel, StreamModel, Template
 
 _KINDS = {
     kind.__name__: kind
-    for kind in (Benign, CellModel, Check, Promises, ScoreModel, StreamLabel, StreamModel, Swell, Template)
+    for kind in (Benign, CellModel, Check, FillModel, Promises, ScoreModel, StreamLabel, StreamModel, Swell, Template)
 }
 
 T = TypeVar("T")

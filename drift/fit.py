@@ -205,11 +205,13 @@ class HeldOut:
         raw: Every stream, shape ``(n_held, n_all_streams)``.
         fill: Fill of each.
         pileup: Pileup of each.
+        events: Events in each.
     """
 
     raw: Floats
     fill: Ints
     pileup: Floats
+    events: Floats
 
     def standard(self, model: StreamModel) -> Floats:
         """Return the streams in use, centred and scaled as the model does."""
@@ -277,7 +279,7 @@ def fit_streams(sample: Sample, schema: FeatureSchema) -> tuple[StreamModel, Hel
     )
     spread = np.maximum(within.std(axis=0), 0.3)
     model = replace(model, kept=kept, labels=tuple(labels[k] for k in kept), mean=mean, spread=spread)
-    return model, HeldOut(raw, fill, sample.pileup[places])
+    return model, HeldOut(raw, fill, sample.pileup[places], sample.events[places])
 
 
 def _held_out(sample: Sample, counted: _Counted, model: StreamModel) -> tuple[list[int], list[StreamModel]]:

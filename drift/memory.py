@@ -20,9 +20,10 @@ from drift.profile import layout_of
 from drift.ramps import Ramps
 from drift.reference import Reference
 from drift.score_streams import SCORE, ScoreModel
+from drift.slow import SlowEvidence
 
 MAGIC = b"RTWS"
-VERSION = 2
+VERSION = 3
 LENGTH = 64
 COARSE = 36
 """Azimuthal cells beyond which a diagnosis looks at cells of two by two: a million rectangles are enough."""
@@ -142,7 +143,7 @@ def window_of(reference: Reference, memory: Memory) -> Window:
     )
 
 
-def _arrays(evidence: Evidence, memory: Memory) -> list[tuple[str, NDArray[np.generic]]]:
+def _arrays(evidence: Evidence, memory: Memory, slow: SlowEvidence) -> list[tuple[str, NDArray[np.generic]]]:
     out: list[tuple[str, NDArray[np.generic]]] = [
         ("state", evidence.filter.state),
         ("covariance", evidence.filter.covariance),
@@ -155,6 +156,7 @@ def _arrays(evidence: Evidence, memory: Memory) -> list[tuple[str, NDArray[np.ge
         ("ramp_start", evidence.ramps.start),
     ]
     out += [(f"cells{i}", one) for i, one in enumerate(evidence.cells)]
+    out += [(f"slow:{name}", one) for name, one in slow.state()[1].items()]
     if memory.seen:
         out.append(("streams", np.stack([one.streams for one in memory.seen])))
         out.append(("met_phi", np.stack([one.met_phi for one in memory.seen])))
@@ -162,13 +164,14 @@ def _arrays(evidence: Evidence, memory: Memory) -> list[tuple[str, NDArray[np.ge
     return out
 
 
-def save(reference: Reference, stream: str, evidence: Evidence, memory: Memory) -> bytes:
+def save(reference: Reference, stream: str, evidence: Evidence, memory: Memory, slow: SlowEvidence) -> bytes:
     """Return everything as checksummed, compressed bytes."""
-    arrays = _arrays(evidence, memory)
+    arrays = _arrays(evidence, memory, slow)
     head = {
         "reference": reference.digest,
         "stream": stream,
         "clock": evidence.clock,
+        "slow": slow.state()[0],
         "fill": memory.fill,
         "pending": asdict(memory.pending) if memory.pending is not None else None,
         "latched": asdict(memory.latched) if memory.latched is not None else None,
@@ -185,8 +188,10 @@ def save(reference: Reference, stream: str, evidence: Evidence, memory: Memory) 
     return MAGIC + struct.pack("<HQ", VERSION, len(body)) + hashlib.sha256(body).digest() + packed
 
 
-def load(blob: bytes, reference: Reference, stream: str, evidence: Evidence, memory: Memory) -> None:
-    """Put a saved state into fresh evidence and memory.
+def load(
+    blob: bytes, reference: Reference, stream: str, evidence: Evidence, memory: Memory, slow: SlowEvidence
+) -> None:
+    """Put a saved state into fresh evidence, memory and slow evidence.
 
     Raises:
         StateError: The bytes are damaged, of another version, reference or stream.
@@ -208,6 +213,7 @@ def load(blob: bytes, reference: Reference, stream: str, evidence: Evidence, mem
     evidence.cells = [arrays[f"cells{i}"] for i in range(len(evidence.cells))]
     lines = (arrays[f"ramp_{name}"] for name in ("ratio", "height", "response", "start"))
     evidence.ramps = Ramps(evidence.ramps.places, *lines)
+    slow.restore(head["slow"], {name[5:]: one for name, one in arrays.items() if name.startswith("slow:")})
     memory.fill = head["fill"]
     if head["pending"] is not None:
         parts = tuple(Contributor(**one) for one in head["pending"].pop("contributors"))

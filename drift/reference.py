@@ -22,6 +22,7 @@ from drift.breach import Promises
 from drift.cells import CellModel
 from drift.conditions import Conditions
 from drift.errors import ReferenceUnfitError
+from drift.fill_means import FillModel
 from drift.fit import LEAST_SECTOR_COUNT, Sample, fit_cells, fit_streams
 from drift.profile import LumisectionSummary, layout_of
 from drift.schema import FeatureSchema, schema_named
@@ -46,6 +47,7 @@ class Reference:
         cells: Expected maps by object type.
         benign: Benign spreads of the streams.
         check: How each stream did on held-out lumisections; those that failed take no part.
+        slow: How far the means of healthy fills lie apart.
         promises: What every column keeps at each pileup.
         counts: Counts of the whole reference added up, for contract checks.
         events: Mean events in a lumisection.
@@ -62,6 +64,7 @@ class Reference:
     cells: tuple[CellModel, ...]
     benign: Benign
     check: Check
+    slow: FillModel
     promises: Promises
     counts: np.ndarray
     events: float
@@ -104,10 +107,13 @@ class Reference:
         ]
         benign = fit_benign(values, held.fill, held.pileup, groups, sample.degree)
         check = check_streams(benign, values, held.fill, held.pileup)
+        factor = sample.mean_events / held.events
+        scaled = values * np.sqrt(factor)[:, None]
+        slow = FillModel.fit(benign, scaled, factor, held.fill, held.pileup, groups, streams.labels, check.sound)
         cells = fit_cells(sample)
         promises = Promises.fit(layout_of(schema), sample.counts, sample.sparse, sample.events, sample.pileup)
         off = [label.name for label, good in zip(streams.labels, check.sound, strict=True) if not good]
-        advice = _advice(len(fills), sample.size, low, high, off)
+        advice = _advice(len(fills), sample.size, low, high, off) + slow.advice(streams.labels)
         if isinstance(streams.score, ScoreModel):
             advice += streams.score.advice(sample.mean_events, LEAST_SECTOR_COUNT)
         body = cls(
@@ -116,6 +122,7 @@ class Reference:
             cells,
             benign,
             check,
+            slow,
             promises,
             sample.counts,
             sample.mean_events,
@@ -158,6 +165,7 @@ class Reference:
         head["streams"] = pack("streams", self.streams, arrays)
         head["benign"] = pack("benign", self.benign, arrays)
         head["check"] = pack("check", self.check, arrays)
+        head["slow"] = pack("slow", self.slow, arrays)
         head["promises"] = pack("promises", self.promises, arrays)
         head["cells"] = [pack(f"cells{i}", one, arrays) for i, one in enumerate(self.cells)]
         return head, arrays
@@ -209,6 +217,7 @@ class Reference:
             tuple(unpack(CellModel, one, arrays) for one in head["cells"]),
             unpack(Benign, head["benign"], arrays),
             unpack(Check, head["check"], arrays),
+            unpack(FillModel, head["slow"], arrays),
             unpack(Promises, head["promises"], arrays),
             arrays["counts"],
             head["events"],

@@ -21,6 +21,7 @@ from drift.profile import LumisectionSummary, layout_of
 from drift.reference import Reference
 from drift.score_rule import ACTION as SCORE_ACTION
 from drift.score_streams import SCORE, score_note
+from drift.slow import SHARE, SlowEvidence
 from drift.streams import SILENT
 from drift.support import unfit
 
@@ -147,12 +148,13 @@ class Watch:
         self._weights = Weights.of(reference.streams.labels, reference.cells, reference.check.sound)
         self._evidence = Evidence.fresh(reference.benign, reference.cells, reference.streams.labels)
         self._memory = Memory.fresh()
+        self._slow = SlowEvidence.fresh(reference.slow, reference.benign)
         if state is not None:
-            load(state, reference, stream, self._evidence, self._memory)
+            load(state, reference, stream, self._evidence, self._memory, self._slow)
 
     def save(self) -> bytes:
         """Return the whole state; a watch restored from it decides bit for bit alike."""
-        return save(self.reference, self.stream, self._evidence, self._memory)
+        return save(self.reference, self.stream, self._evidence, self._memory, self._slow)
 
     @property
     def told(self) -> tuple[int, int, str] | None:
@@ -161,7 +163,12 @@ class Watch:
         return None if latched is None else (latched.run, latched.lumisection, latched.verdict)
 
     def acknowledge(self) -> None:
-        """Say that the cause of the last alarm is known: forget its evidence and listen anew."""
+        """Say that the cause of the last alarm is known: forget its evidence and listen anew.
+
+        What was gathered of ageing before a broken detector stays; without an alarm that goes too.
+        """
+        if self._memory.latched is None:
+            self._slow.forget(self.reference)
         self._memory.latched = None
         self._memory.pending = None
         self._memory.seen.clear()
@@ -185,21 +192,45 @@ class Watch:
             return Decision(*told, self._log(), alarm)
         assert conditions.pileup is not None
         fill = conditions.fill if conditions.fill is not None else summary.run
-        if fill != self._memory.fill:
+        over = fill != self._memory.fill
+        if over:
+            self._close_fill(shut=False)
             self._evidence.new_fill(self.reference.benign, conditions.pileup)
             self._memory.fill = fill
         broken = self._kept.breaches(summary, conditions.pileup)
         note = score_note(self.reference.streams, summary, [one.streams for one in self._memory.seen[-1:]])
         self._gather(summary, conditions.pileup, fill, broken)
         self._age()
-        return replace(self._decide(summary), note=note)
+        decision = replace(self._decide(summary), note=note)
+        alarm = self._tell_ageing(summary.run, summary.lumisection) if over else None
+        return decision if alarm is None else replace(decision, state="alarm", reason=alarm.text, alarm=alarm)
 
     def conclude(self) -> Alarm | None:
-        """Tell a pending alarm without waiting further; call it when no more lumisections will come."""
+        """Tell a pending alarm without waiting further, or of ageing; call it when no more lumisections will come."""
         pending, seen = self._memory.pending, self._memory.seen
-        if pending is None or not seen:
+        self._close_fill(shut=True)
+        if not seen:
             return None
-        return self._publish(seen[-1].run, seen[-1].lumisection)
+        run, lumisection = seen[-1].run, seen[-1].lumisection
+        return self._tell_ageing(run, lumisection) if pending is None else self._publish(run, lumisection)
+
+    @property
+    def _listens(self) -> bool:
+        return self._memory.pending is None and self._memory.latched is None
+
+    def _close_fill(self, *, shut: bool) -> None:
+        """Count the fill that ends, unless an alarm waits that may be about it."""
+        if self._listens:
+            self._slow.close(self.reference, self._evidence.clock)
+        else:
+            self._slow.drop(self.reference.benign)
+        self._slow.shut = shut
+
+    def _tell_ageing(self, run: int, lumisection: int) -> Alarm | None:
+        told = self._slow.told(self.reference, self._limit - np.log(SHARE)) if self._listens else None
+        if told is None:
+            return None
+        return self._raise(run, lumisection, told.found, told.log_evidence, told.parts, told.onset)
 
     def _gather(self, summary: LumisectionSummary, pileup: float, fill: int, broken: tuple[Breach, ...]) -> None:
         factor = self.reference.events / summary.events
@@ -209,6 +240,8 @@ class Watch:
             factors = [one.log_factors(summary.maps[one.name], pileup) for one in self.reference.cells]
             noise = np.where(value == SILENT, UNMEASURED, factor)
             self._evidence.update(self.reference.benign, value, noise, factors, pileup)
+            if self._listens:
+                self._slow.add(self.reference, value, factor, pileup, (clock, summary.run, summary.lumisection))
         else:
             self._evidence.clock += 1
         maps = {kind: np.minimum(one, 65535).astype(np.uint16) for kind, one in summary.maps.items()}
@@ -302,15 +335,22 @@ class Watch:
         return Diagnosis(CONTRACT, kind, first.clock, None, text, "nothing measured", 0.0)
 
     def _raise(
-        self, run: int, lumisection: int, found: Diagnosis, level: float, parts: tuple[Contributor, ...]
+        self,
+        run: int,
+        lumisection: int,
+        found: Diagnosis,
+        level: float,
+        parts: tuple[Contributor, ...],
+        aged: tuple[int, int] | None = None,
     ) -> Alarm:
         memory = self._memory
         start = next((one for one in memory.trail if one[0] >= found.onset), (0, run, lumisection))
-        onset = (start[1], start[2])
+        onset = aged or (start[1], start[2])
         text = f"{found.text}, since run {onset[0]} lumisection {onset[1]}"
         explanation = self._explained(found, parts)
         memory.pending = None
         self._evidence.forget()
+        self._slow.forget(self.reference, None if aged or found.verdict == SHIFT else found.onset)
         if found.verdict == TRANSIENT:
             memory.seen.clear()
             self._evidence.new_fill(self.reference.benign)  # the filter has taken the glitch for wander
