@@ -258,7 +258,7 @@ def _shares(labels: tuple[StreamLabel, ...]) -> Floats:
     whole = sum(FAMILY_WEIGHTS[one] for one in FAMILIES)
     share = [FAMILY_WEIGHTS[one] / whole / families.count(one) if one in FAMILIES else 0.0 for one in families]
     up = np.array([1.0 if one in UPWARD else 0.5 for one in families])
-    return np.array(share) * np.stack([up, 1 - up])
+    return np.asarray(np.array(share) * np.stack([up, 1 - up]))
 
 
 def effects(reference: Reference) -> Floats:
