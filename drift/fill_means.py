@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from drift.benign import FORGETS, Benign, Swell
-from drift.streams import DIRECTED, StreamLabel
+from drift.streams import StreamLabel
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+FAMILIES = ("scale", "noise", "mix", "rate", "phi", "eta")
+"""Streams that take part: those with a direction, of the inputs; a score ages because they do."""
 LEAST_FILLS = 15
 """Fills whose means tell how far healthy ones lie apart; with fewer the slow path is off."""
 LEAST_LUMISECTIONS = 10
@@ -40,8 +42,8 @@ class FillMean:
     Attributes:
         count: Lumisections in it.
         total: Weighted sum of every stream, shape ``(n_streams,)``.
-        wander: Of each wander and of what stays: variance now, covariance with the sum, variance of the sum,
-            shape ``(3, 3, n_streams)``.
+        wander: Variance now, covariance with the sum and variance in the sum, each of the fast wander, the slow one and
+            what stays all fill, shape ``(3, 3, n_streams)``.
         powers: Weighted sums of the template's polynomial terms; the first is the weight itself.
     """
 
@@ -68,8 +70,7 @@ class FillMean:
             noise_factor: Reference events over this lumisection's events.
             pileup: Mean collisions per crossing.
         """
-        weight, rho = 1.0 / noise_factor, FORGETS[:, None]
-        stationary = benign.starts(pileup)
+        weight, rho, stationary = 1.0 / noise_factor, FORGETS[:, None], benign.starts(pileup)
         now, both, summed = self.wander
         now = stationary if self.count == 0 else now * rho**2 + stationary * (1 - rho**2)
         both = both * rho
@@ -90,7 +91,7 @@ class FillMean:
 
     @property
     def wandering(self) -> Floats:
-        """Variance that wander gives the mean."""
+        """Variance that the wanders and what stays give the mean."""
         return np.asarray(self.wander[2].sum(axis=0) / self.powers[0] ** 2)
 
     def doubt(self, benign: Benign) -> float:
@@ -153,7 +154,7 @@ class FillModel:
             fill: Fill of every lumisection.
             pileup: Of every lumisection.
             groups: Family of every stream; members are pooled.
-            labels: Of the streams; only directed ones take part, since a square does not average out.
+            labels: Of the streams; only `FAMILIES` take part: a square does not average out.
             sound: Which streams passed their check by lumisections.
         """
         fills = fill_means(benign, streams, noise_factor, fill, pileup)
@@ -171,7 +172,7 @@ class FillModel:
             extra[member] = max(0.0, upper * float((means[:, member] ** 2).mean()) - float(expected[:, member].mean()))
         e_value = _mean_e_values(means / np.sqrt(expected + extra))
         most = MOST_E_VALUE + 2 / np.sqrt(2 * len(fills))
-        used = np.array([one.family in DIRECTED for one in labels]) & sound & (e_value <= most)
+        used = np.array([one.family in FAMILIES for one in labels]) & sound & (e_value <= most)
         typical = np.sqrt(np.median(model, axis=0) + extra)
         return cls(len(fills), used, floor, extra, typical, float(np.median(doubt)), e_value)
 
@@ -187,7 +188,7 @@ class FillModel:
                 f"{self.fills} held-out fills of {LEAST_LUMISECTIONS} lumisections do not tell how far healthy ones lie"
             )
             return (f"ageing from fill to fill is not watched: {few} apart; {LEAST_FILLS} do",)
-        off = [one.name for one, on in zip(labels, self.used, strict=True) if one.family in DIRECTED and not on]
+        off = [one.name for one, on in zip(labels, self.used, strict=True) if one.family in FAMILIES and not on]
         if not off:
             return ()
         named = ", ".join(off[:4]) + (f" and {len(off) - 4} more" if len(off) > 4 else "")

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from drift.benign import Benign
 from drift.boxes import CellBox, physical
-from drift.detect import FAMILY_WEIGHTS, LOG_CAP, Contributor
+from drift.detect import FAMILY_WEIGHTS, LOG_CAP, UPWARD, Contributor
 from drift.diagnose import BROKEN, SHIFT, Diagnosis
-from drift.fill_means import CLIP, LEAST_LUMISECTIONS, RAMPS, STEPS, FillMean, FillModel
+from drift.fill_means import CLIP, FAMILIES, LEAST_LUMISECTIONS, RAMPS, STEPS, FillMean, FillModel
 from drift.profile import layout_of
 from drift.reference import Reference
-from drift.streams import DIRECTED, ETA_RINGS, PHI_SECTORS, StreamLabel
+from drift.streams import ETA_RINGS, PHI_SECTORS, StreamLabel
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -172,9 +172,8 @@ class SlowEvidence:
         """Return each stream's part of the mixture, in lumisections, shape ``(m,)``."""
         ratio = np.exp(np.minimum(self.alternatives(reference.slow), LOG_CAP))
         lumisections = self.start[:, 3].astype(np.float64)
-        each = np.einsum("k,kfsgm->m", lumisections, ratio) / (len(STEPS) + len(RAMPS)) / 2
-        labels = reference.streams.labels
-        return np.asarray(each * _shares(labels)[reference.slow.used])
+        each = np.einsum("k,kfsgm->gm", lumisections, ratio) / (len(STEPS) + len(RAMPS))
+        return np.asarray((each * _shares(reference.streams.labels)[:, reference.slow.used]).sum(axis=0))
 
     def log_total(self, reference: Reference) -> float:
         """Return the natural log of the mixture, in lumisections."""
@@ -254,10 +253,12 @@ def _open(model: FillModel) -> Floats:
 
 
 def _shares(labels: tuple[StreamLabel, ...]) -> Floats:
-    """Return each stream's share of the mixture: the directed families' of `drift.detect`, made one."""
+    """Return each stream's share, up and down, ``(2, n_streams)``: the families' of `drift.detect`, made one."""
     families = [one.family for one in labels]
-    whole = sum(FAMILY_WEIGHTS[one] for one in DIRECTED)
-    return np.array([FAMILY_WEIGHTS[one] / whole / families.count(one) if one in DIRECTED else 0.0 for one in families])
+    whole = sum(FAMILY_WEIGHTS[one] for one in FAMILIES)
+    share = [FAMILY_WEIGHTS[one] / whole / families.count(one) if one in FAMILIES else 0.0 for one in families]
+    up = np.array([1.0 if one in UPWARD else 0.5 for one in families])
+    return np.asarray(np.array(share) * np.stack([up, 1 - up]))
 
 
 def effects(reference: Reference) -> Floats:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from drift.benign import Benign, Swell
-from drift.fill_means import LEAST_FILLS, FillMean, FillModel, fill_means
+from drift.fill_means import FAMILIES, LEAST_FILLS, FillMean, FillModel, fill_means
 from drift.reference import Reference
 from drift.schema import AXOL1TL_57
 from drift.slow import SlowEvidence, effects
-from drift.streams import DIRECTED, StreamLabel
+from drift.streams import StreamLabel
 from drift.watch import Watch
 
 BUDGET = 9e-6
@@ -32,7 +32,7 @@ def known(toy_reference):
     """A reference whose fill means scatter by one, with what the template leaves open a twentieth of that."""
     labels, n = toy_reference.streams.labels, len(toy_reference.streams.labels)
     benign = replace(toy_reference.benign, swell=Swell.none(n), noise=np.full(n, 1.0 * LONG))
-    used = np.array([one.family in DIRECTED for one in labels])
+    used = np.array([one.family in FAMILIES for one in labels])
     model = FillModel(20, used, np.zeros(n), np.zeros(n), np.ones(n), 0.05, np.ones(n))
     return replace(toy_reference, benign=benign, slow=model)
 
@@ -42,7 +42,7 @@ def one_fill(reference, mean):
     n, terms = len(mean), len(reference.benign.swell.doubt)
     powers = np.zeros(terms)
     powers[0] = LONG
-    return FillMean(LONG, mean * LONG, np.zeros((3, 2, n)), powers)
+    return FillMean(LONG, mean * LONG, np.zeros((3, 3, n)), powers)
 
 
 def close(evidence, reference, mean, fill):
@@ -64,14 +64,16 @@ def healthy_means(reference, rng, fills):
 def test_the_variance_of_a_fill_mean_is_that_of_simulated_wanders():
     n, length, rng = 40_000, 50, np.random.default_rng(1)
     swell = Swell(50.0, 10.0, np.full(n, 0.8), np.ones(n), np.array([[0.1]]))
-    benign = Benign(np.full(n, 1.0), np.full(n, 0.5), np.full(n, 0.3), np.ones(n), swell, np.zeros(n))
+    benign = Benign(np.full(n, 1.0), np.full(n, 0.5), np.full(n, 0.4), np.ones(n), swell, np.full(n, 0.25))
     mean = FillMean.fresh(benign)
-    spread, rho = np.sqrt([[0.5], [0.3]]), np.array([[0.9], [0.99]])
-    wander = np.zeros((2, n))
+    rho, wander = np.array([[0.9], [0.99], [1.0]]), np.zeros((3, n))
+    spread = np.sqrt([[0.5], [0.3], [0.1]])
     for k in range(length):
         pileup, factor = 58.0 - 0.3 * k, 2.0 if k % 3 == 0 else 1.0
         step = 1.0 if k == 0 else np.sqrt(1 - rho**2)
-        wander = (rho if k else 0) * wander + step * spread * np.sqrt(swell.at(pileup)) * rng.normal(0, 1, (2, n))
+        wander = (rho if k else 0) * wander + step * spread * np.sqrt(swell.at(pileup)[[0, 1, 1]]) * rng.normal(
+            0, 1, (3, n)
+        )
         mean.add(benign, wander.sum(axis=0) + rng.normal(0, np.sqrt(factor), n), factor, pileup)
     expected = mean.noise(benign)[0] + mean.wandering[0]
 
