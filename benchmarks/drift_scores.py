@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from drift.schema import AXOL1TL_57
 from drift.watch import Watch
 
 HEALTHY, FAULTY = 20, 90
-POINTS = ("score:1.01", "score:1.03", "score:0.97", "gain:1.01", "gain:1.02", "gain:0.98")
+POINTS = ("score:1.01", "score:0.99", "score:1.03", "score:0.97", "gain:1.01", "gain:1.02", "gain:0.98")
 
 
 class Scaled:
@@ -36,8 +37,9 @@ class Scaled:
         self._model = model
 
     def scores(self, features: np.ndarray) -> np.ndarray:
-        """Return the scores, multiplied and truncated as the firmware's type truncates."""
-        return np.asarray(np.minimum(self._model.scores(features) * self.factor, 2**18 - 1), dtype=np.int64)
+        """Return the scores, multiplied before the firmware's type truncates: what it had cut off is drawn again."""
+        cut = np.random.default_rng(17).random(features.shape[1])
+        return np.asarray(np.minimum((self._model.scores(features) + cut) * self.factor, 2**18 - 1), dtype=np.int64)
 
 
 def model_of(bundle: str) -> BundleScorer:
@@ -51,12 +53,14 @@ def null_run(given: tuple[str, str, int, int]) -> dict[str, Any]:
     reference = Reference.load(Path(reference_path))
     summariser = Summariser(AXOL1TL_57, scorer=model_of(bundle))
     watch = Watch(reference, false_alarms_per_lumisection=drift_faults.BUDGET, stream="null")
-    alarms, highest, watched, loud = [], -np.inf, 0, Counter[str]()
+    deaf = Watch(reference, false_alarms_per_lumisection=drift_faults.BUDGET, stream="null")
+    alarms, highest, watched, loud, inputs_alone = [], -np.inf, 0, Counter[str](), -np.inf
     made = drift_faults.stream(
         seed, fills, 20_000 + 100 * seed, "pu_step,ps_column", drift_faults.healthy, summariser=summariser
     )
     for summary, conditions, _ in made:
         decision = watch.take(summary, conditions)
+        inputs_alone = max(inputs_alone, deaf.take(replace(summary, scores=None), conditions).log_evidence)
         watched += decision.state in {"quiet", "warn", "alarm"}
         if decision.state in {"quiet", "warn"}:
             highest = max(highest, decision.log_evidence)
@@ -64,7 +68,8 @@ def null_run(given: tuple[str, str, int, int]) -> dict[str, Any]:
         if decision.alarm is not None:
             alarms.append(decision.alarm.text)
             watch.acknowledge()
-    return {"null": seed, "watched": watched, "alarms": alarms, "highest": round(float(highest), 2), **loud}
+    levels = {"highest": round(float(highest), 2), "without_scores": round(float(inputs_alone), 2)}
+    return {"null": seed, "watched": watched, "alarms": alarms, **levels, **loud}
 
 
 def fault_run(given: tuple[str, str, str, int]) -> dict[str, Any]:
@@ -115,21 +120,23 @@ def main() -> None:
     ask.add_argument("--replicates", type=int, default=5)
     ask.add_argument("--points", default=" ".join(POINTS))
     ask.add_argument("--workers", type=int, default=1)
+    ask.add_argument("--reference", type=Path, help="a reference to use, or to keep the fitted one in")
     given = ask.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "reference.npz"
+        path = given.reference or Path(folder) / "reference.npz"
         scorer = model_of(given.bundle)
         sample = np.zeros((57, drift_faults.EVENTS), dtype=np.int16)
         begun = time.process_time()
         for _ in range(10):
             scorer.scores(sample)
         print(f"{(time.process_time() - begun) * 100:.1f} ms to score {drift_faults.EVENTS} events", flush=True)
-        made = drift_faults.stream(
-            given.first_seed, given.reference_fills, 10_000, "pu_step", drift_faults.healthy,
-            summariser=Summariser(AXOL1TL_57, scorer=scorer),
-        )  # fmt: skip
-        reference = Reference.fit(((summary, conditions) for summary, conditions, _ in made), AXOL1TL_57)
-        reference.save(path)
+        if not path.exists():
+            made = drift_faults.stream(
+                given.first_seed, given.reference_fills, 10_000, "pu_step", drift_faults.healthy,
+                summariser=Summariser(AXOL1TL_57, scorer=scorer),
+            )  # fmt: skip
+            Reference.fit(((summary, conditions) for summary, conditions, _ in made), AXOL1TL_57).save(path)
+        reference = Reference.load(path)
         print(json.dumps({"advice": reference.advice, "streams": _streams(reference)}), flush=True)
         nulls = [
             (given.bundle, str(path), given.first_seed + 1 + k, given.null_fills) for k in range(given.null_streams)

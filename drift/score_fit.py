@@ -93,7 +93,7 @@ def fit_scores(
         sample: Scores of the reference's lumisections.
         events: In each, shape ``(n,)``.
         pileup: Of each.
-        degree: Of the templates' polynomials.
+        degree: Of the inputs' polynomials; the score's shape takes one more where there are enough lumisections.
         held: The lumisections of each group of fills that is held out in turn, shape ``(n,)`` each.
         places: The lumisections whose held-out streams are asked for.
         inputs: Labels and held-out raw streams of the inputs, shape ``(len(places), n_input_streams)``.
@@ -108,12 +108,13 @@ def fit_scores(
     bins = owner.size
     above = np.cumsum(total[::-1])[::-1]
     tail = int(np.flatnonzero(above >= min(TAIL_COUNT * n, above[0]))[-1])
+    bent = degree + 1 if degree > 1 else degree  # a score follows pileup more steeply than any of its inputs
     counts = sample.merged(merged, bins)
     passed = np.concatenate([sample.beyond(tail)[:, None], sample.passed], axis=1).astype(np.float64)
 
     def templates(used: NDArray[np.bool_]) -> tuple[Template, Template]:
         seen = events[used], pileup[used]
-        return Template.fit(counts[used], *seen, degree), Template.fit(passed[used], *seen, min(degree, 2))
+        return Template.fit(counts[used], *seen, bent), Template.fit(passed[used], *seen, min(degree, 2))
 
     shares, passes = templates(np.ones(n, dtype=bool))
     model = ScoreModel(
