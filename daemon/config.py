@@ -56,6 +56,7 @@ class DriftSettings(_Section):
     """The reference in force, what compares with it, and the false alarms we accept."""
 
     reference: Path = Path("reference.npz")
+    strata: tuple[Literal["prescale_column", "filling_scheme"], ...] = ()
     detector: Literal["retrigger", "adwin", "page_hinkley", "kswin"] = "retrigger"
     days_between_false_alarms: Positive = 30.0
     lumisection_s: Positive = 23.3104
