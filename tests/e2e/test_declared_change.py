@@ -12,7 +12,7 @@ import pytest
 from drift.reference import Reference
 from drift.simulate import simulate
 
-FAST = {"poll_s = 5.0": "poll_s = 0.1", "stable_s = 5.0": "stable_s = 0.0", "127.0.0.1:9108": ""}
+FAST = {"poll_s = 5.0": "poll_s = 0.1", "stable_s = 5.0": "stable_s = 1.0", "127.0.0.1:9108": ""}
 
 
 def retrigger(*words: object, status: int = 0) -> list[dict]:

@@ -284,7 +284,7 @@ def test_a_reference_fitted_under_a_change_expects_it(toy):
     assert any("lut-1 holds in some of the lumisections" in one for one in part.advice)
 
 
-# --- changes of which nobody said what they touch ----------------------------------------------------------------------
+# --- changes of which nobody said what they touch --------------------------------------------------------------------
 
 
 def test_a_shift_that_begins_with_an_unscoped_change_is_expected(toy_reference, moved):

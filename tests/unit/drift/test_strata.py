@@ -228,6 +228,6 @@ def test_rivers_detectors_and_sensitivity_look_through_the_stratum(stratified, t
         for name, reference in (("plain", stratified), ("view", stratified.at(b[0][1])))
     }
 
-    assert [one.state for one in map(lambda pair: river.take(*pair), b[:40])].count("alarm") == 0
+    assert [one.state for one in (river.take(*pair) for pair in b[:40])].count("alarm") == 0
     assert asked["view"] is not None
     assert asked["view"] == pytest.approx(asked["plain"], rel=0.2)
