@@ -58,6 +58,7 @@ class DriftSettings(_Section):
 
     reference: Path = Path("reference.npz")
     rate_reference: Path | None = None
+    strata: tuple[Literal["prescale_column", "filling_scheme"], ...] = ()
     detector: Literal["retrigger", "adwin", "page_hinkley", "kswin"] = "retrigger"
     days_between_false_alarms: Positive = 30.0
     lumisection_s: Positive = 23.3104

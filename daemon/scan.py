@@ -105,10 +105,17 @@ def fit_reference(
     *,
     conditions: Path | None = None,
     bundle: Path | None = None,
+    strata: tuple[str, ...] | None = None,
 ) -> dict[str, Any]:
     """Fit and save a reference from the certified lumisections of these files; return what it rests on.
 
-    With a bundle the scores of its model are part of it.
+    Args:
+        paths: Run files, or folders of them.
+        settings: The configuration.
+        output: Where it goes.
+        conditions: Folder, when it is not the configured one.
+        bundle: The bundle whose model's scores are to be part of it.
+        strata: Columns that tell strata apart, when not those of ``drift.strata``.
 
     Raises:
         ReferenceUnfitError: Too little to fit from; the message says what is missing.
@@ -118,7 +125,7 @@ def fit_reference(
     schema = schema_named(settings.stream.schema_name)
     summariser = summariser_for(schema, bundle)
     joined = ((summariser.fill(events), at) for events, at in each_lumisection(paths, settings, table))
-    reference = Reference.fit(joined, schema)
+    reference = Reference.fit(joined, schema, strata=settings.drift.strata if strata is None else strata)
     reference.save(output)
     return {
         "path": str(output),
@@ -128,6 +135,7 @@ def fit_reference(
         "pileup_low": reference.pileup_low,
         "pileup_high": reference.pileup_high,
         "scorer": reference.scorer,
+        "strata": list(reference.strata.names),
         "advice": list(reference.advice),
     }
 

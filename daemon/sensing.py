@@ -10,6 +10,7 @@ from daemon.errors import SetupError
 from drift.events import LumisectionEvents
 from drift.reference import Reference
 from drift.sensitivity import Sensitivity, sensitivities
+from drift.standing import Standing
 
 NEAR = 3.0
 """Pileup to either side of the asked one that still counts as it."""
@@ -47,23 +48,25 @@ def sense(
             "name one inside with --pileup"
         )
     table = scan.conditions_for(settings, conditions)
-    chosen: list[LumisectionEvents] = []
-    places: list[float] = []
+    by_standing: dict[Standing, list[tuple[LumisectionEvents, float]]] = {}
     for events, at in scan.each_lumisection(paths, settings, table):
         near = at.pileup is not None and abs(at.pileup - asked) <= NEAR
-        if near and at.usable and at.certified and sum(one.events for one in chosen) < ENOUGH_EVENTS:
-            chosen.append(events)
-            places.append(at.pileup or 0.0)
-    if not chosen:
+        if not (near and at.usable and at.certified) or reference.strata.lacks(at):
+            continue
+        found = by_standing.setdefault(reference.standing(at), [])
+        if sum(one.events for one, _ in found) < ENOUGH_EVENTS:
+            found.append((events, at.pileup or 0.0))
+    if not by_standing:
         raise SetupError(
             f"no certified lumisection within {NEAR:g} of pileup {asked:.1f} in these files; name another with --pileup"
         )
-    mean = float(np.mean(places))
-    found = sensitivities(
-        reference,
-        chosen,
+    standing, chosen = max(by_standing.items(), key=lambda one: sum(events.events for events, _ in one[1]))
+    mean = float(np.mean([pileup for _, pileup in chosen]))
+    least = sensitivities(
+        reference.under(standing),
+        [events for events, _ in chosen],
         mean,
         false_alarms_per_lumisection=settings.drift.false_alarms_per_lumisection,
         rng=np.random.default_rng(seed),
     )
-    return mean, sum(one.events for one in chosen), found
+    return mean, sum(events.events for events, _ in chosen), least

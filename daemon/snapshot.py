@@ -22,7 +22,7 @@ from daemon.lifecycle.quorum import quorum
 WATCHED = ("watched", "quiet", "warn", "alarm")
 OUTCOMES = ("watched", "excluded", "out_of_support", "data_gap", "late")
 FILE_OUTCOMES = ("accepted", "quarantined", "duplicate")
-VERDICTS = ("broken_detector", "real_shift", "transient", "out_of_support", "data_gap", "contract")
+VERDICTS = ("broken_detector", "real_shift", "transient", "out_of_support", "data_gap", "contract", "expected_change")
 RESULTS = ("built", "failed")
 
 

@@ -27,7 +27,14 @@ from dashboards.panels import (
 STREAM = 'stream=~"$stream"'
 SLOT = 'slot=~"$slot"'
 MINUTE = 60.0
-VERDICTS = {"broken_detector": RED, "real_shift": BLUE, "transient": GREY, "data_gap": AMBER, "out_of_support": AMBER}
+VERDICTS = {
+    "broken_detector": RED,
+    "real_shift": BLUE,
+    "transient": GREY,
+    "expected_change": GREY,
+    "data_gap": AMBER,
+    "out_of_support": AMBER,
+}
 OUTCOMES = {"watched": GREEN, "excluded": GREY, "late": GREY, "data_gap": AMBER, "out_of_support": AMBER}
 FILES = {"accepted": GREEN, "quarantined": RED, "duplicate": GREY, "waiting": BLUE}
 
@@ -200,7 +207,7 @@ def _evidence() -> list[Panel]:
             Words(
                 "Alarms by verdict",
                 "broken_detector: call the subsystem, do not retrain. real_shift: a candidate is being made. "
-                "data_gap and out_of_support: the watch was blind.",
+                "expected_change: declared, re-baseline it. data_gap and out_of_support: the watch was blind.",
                 "none",
             ),
             over_time(

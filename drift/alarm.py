@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from drift.boxes import Box
 from drift.detect import Contributor
 from drift.diagnose import BROKEN, CONTRACT, SHIFT, TRANSIENT
+from drift.expected import ACTION, EXPECTED
 from drift.explain import Explanation
 
 ACTIONS = {
     BROKEN: "call the detector expert; do not retrain",
     SHIFT: "retrain candidate: weights",
+    EXPECTED: ACTION,
     TRANSIENT: "keep these lumisections out of training; call nobody",
     CONTRACT: "stop trusting this stream's scores; mend the input, do not retrain",
 }
@@ -27,7 +29,7 @@ class Alarm:
         run: Run of the lumisection at which it is told.
         lumisection: That lumisection.
         onset: Run and lumisection at which the cause is thought to have begun.
-        verdict: ``broken_detector``, ``real_shift``, ``transient`` or ``contract``.
+        verdict: ``broken_detector``, ``real_shift``, ``transient``, ``contract`` or ``expected_change``.
         log_evidence: Natural log of the evidence when it was told.
         contributors: The strongest parts of it.
         box: Region, when there is one.

@@ -165,7 +165,7 @@ class RiverDetector:
             told = self._told
             return Choice("alarm", f"told at run {told.run} lumisection {told.lumisection}; acknowledge to listen anew")
         assert conditions.pileup is not None
-        value = np.clip(self.reference.streams.standard(summary, conditions.pileup), -CLIP, CLIP)
+        value = np.clip(self.reference.at(conditions).residuals(summary, conditions.pileup), -CLIP, CLIP)
         self._remember(value, (summary.run, summary.lumisection))
         found = self._listeners.take(self._kept, self._clock)
         self._clock += 1

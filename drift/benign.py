@@ -9,7 +9,7 @@ symmetry, and widened when there are few fills.  Nothing here knows what a strea
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,7 @@ class Swell:
         tilt: Slope of the logarithm of the wander's variance over half the range, shape ``(n_streams,)``.
         mean: Mean of exp(tilt z) over the reference, by which variances are divided.
         doubt: Covariance of a template's coefficients per unit variance of fill offsets, shape ``(degree + 1,) * 2``.
+        strata: The same with one more coefficient a stratum, ``(degree + 1 + n_strata,) * 2``; empty without strata.
     """
 
     centre: float
@@ -62,6 +63,34 @@ class Swell:
     tilt: Floats
     mean: Floats
     doubt: Floats
+    strata: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+
+    def stratified(self, fill: Ints, pileup: Floats, members: Floats) -> "Swell":
+        """Return it with what is known of the constants of strata.
+
+        Args:
+            fill: Of every lumisection of the reference.
+            pileup: Of each.
+            members: One where a lumisection is of a stratum, shape ``(n_lumisections, n_strata)``.
+        """
+        z = (pileup - self.centre) / self.half
+        powers = np.stack([z**power for power in range(len(self.doubt))], axis=1)
+        return replace(self, strata=fill_doubt(np.concatenate([powers, members], axis=1), fill))
+
+    def shifted(self, row: int) -> "Swell":
+        """Return it for one stratum: the doubt of constant and stratum together."""
+        degree = len(self.doubt)
+        both = np.zeros((len(self.strata), degree))
+        both[:degree] = np.eye(degree)
+        both[degree + row, 0] = 1.0
+        return replace(self, doubt=both.T @ self.strata @ both)
+
+    def apart(self, one: int, other: int) -> float:
+        """Return the variance of the difference of two strata's constants, per unit variance of fill offsets."""
+        change = np.zeros(len(self.strata))
+        change[len(self.doubt) + one] += 1.0
+        change[len(self.doubt) + other] -= 1.0
+        return float(change @ self.strata @ change)
 
     @classmethod
     def none(cls, streams: int) -> "Swell":
@@ -322,6 +351,10 @@ class FillFilter:
     def variance(self) -> Floats:
         """Return the variance of the three together, shape ``(n_streams,)``."""
         return np.asarray(self.covariance.sum(axis=(0, 1)))
+
+    def loosen(self, variance: Floats) -> None:
+        """Allow what stays all fill to have stepped by so much since the lumisection before."""
+        self.covariance[2, 2] += variance
 
     def step(
         self, benign: Benign, value: Floats, noise_factor: float | Floats, pileup: float | None = None

@@ -64,7 +64,15 @@ class Promises:
     medians: Floats
 
     @classmethod
-    def fit(cls, layout: Layout, counts: Floats, sparse: Sparse, events: Floats, pileup: Floats) -> "Promises":
+    def fit(
+        cls,
+        layout: Layout,
+        counts: Floats,
+        sparse: Sparse,
+        events: Floats,
+        pileup: Floats,
+        members: Floats | None = None,
+    ) -> "Promises":
         """Learn them.
 
         Args:
@@ -73,6 +81,7 @@ class Promises:
             sparse: Places and values of each lumisection's flat table.
             events: Of each lumisection.
             pileup: Of each lumisection.
+            members: Of strata, see `Template.fit`.
         """
         columns, scales = _columns(layout), _scales(layout)
         usual = np.array([int(counts[one.bins].argmax()) for one in columns], dtype=np.int64)
@@ -84,12 +93,13 @@ class Promises:
         for row, (places, values) in enumerate(sparse):
             target = column_of[places]
             rest[row] = np.bincount(target[target >= 0], weights=values[target >= 0], minlength=len(columns))
-        elsewhere = Template.fit(rest, events, pileup, 2 if np.ptp(pileup) > 0.05 * pileup.mean() else 1)
+        degree = 2 if np.ptp(pileup) > 0.05 * pileup.mean() else 1
+        elsewhere = Template.fit(rest, events, pileup, degree, members)
         strata = np.array_split(np.argsort(pileup, kind="stable"), max(1, min(STRATA, len(sparse) // LEAST_IN_STRATUM)))
         medians = np.zeros((len(strata), len(scales)))
-        for row, members in enumerate(strata):
+        for row, chosen in enumerate(strata):
             table = np.zeros(layout.size)
-            for places, values in (sparse[member] for member in members):
+            for places, values in (sparse[member] for member in chosen):
                 table[places] += values
             medians[row] = [_median(_value(one), table[one.regular] * (_value(one) > 0)) for one in scales]
         return cls(usual, elsewhere, np.array([pileup[one].mean() for one in strata]), medians)
@@ -106,17 +116,20 @@ class Contract:
         self._odd = [_odd_share(one, counts) for one in self._scales]
         self._promises = promises
 
-    def breaches(self, summary: LumisectionSummary, pileup: float) -> tuple[Breach, ...]:
+    def breaches(
+        self, summary: LumisectionSummary, pileup: float, promises: Promises | None = None
+    ) -> tuple[Breach, ...]:
         """Return every breach of one lumisection; none when it has too few events to tell.
 
         Args:
             summary: Its counts.
             pileup: Mean collisions per crossing, inside the reference's range.
+            promises: Those of the lumisection's standing, when not the reference's own.
         """
         if summary.events < LEAST_EVENTS:
             return ()
         found = []
-        due = self._promises.elsewhere.at(pileup) * summary.events
+        due = (promises or self._promises).elsewhere.at(pileup) * summary.events
         for number, one in enumerate(self._columns):
             text = self._column(number, one, summary.counts[one.bins], summary.events, float(due[number]))
             if text:
@@ -166,6 +179,21 @@ def _odd_share(one: Histogram, counts: Floats) -> float:
     value = _value(one)
     seen = counts[one.regular] * (value > 0)
     return float(seen[value % 2 == 1].sum()) / max(float(seen.sum()), 1.0)
+
+
+def elsewhere(layout: Layout, usual: Ints, counts: NDArray[np.int64]) -> Floats:
+    """Return the entries of every feature column that are not at its usual value, in one flat table."""
+    return np.array(
+        [
+            float(counts[one.bins].sum() - counts[one.offset + place])
+            for one, place in zip(_columns(layout), usual, strict=True)
+        ]
+    )
+
+
+def column_objects(layout: Layout) -> tuple[str, ...]:
+    """Return the object type of every feature column."""
+    return tuple(one.object for one in _columns(layout))
 
 
 def _columns(layout: Layout) -> list[Histogram]:

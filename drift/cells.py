@@ -5,7 +5,8 @@ reference is too small to know better.  Evidence is only asked for beyond what t
 whose expectation is poorly known stays silent.  Nothing here remembers anything.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ class CellModel:
         modulation: Share of a row's objects in each φ column, shape ``(n_eta, n_phi)``, rows sum to one.
         error: Relative standard error of the cells, one array per pyramid level, flat.
         active: Cells that expect enough, one array per level, flat.
+        rows: Objects in every η row of each stratum, shape ``(n_strata, n_eta)``.
     """
 
     name: str
@@ -45,6 +47,7 @@ class CellModel:
     modulation: Floats
     error: tuple[Floats, ...]
     active: tuple[NDArray[np.bool_], ...]
+    rows: Floats = field(default_factory=lambda: np.zeros((0, 0)))
 
     @property
     def object(self) -> str:
@@ -55,6 +58,16 @@ class CellModel:
         """Return the expected map, scaled to a total."""
         rings = self.rings.at(pileup)
         return np.asarray((rings / rings.sum() * total)[:, None] * self.modulation)
+
+    def shifted(self, rows: Iterable[int]) -> "CellModel":
+        """Return the expectation of some strata, see `Template.shifted`; what they leave open in a ring is added."""
+        chosen, error = tuple(rows), self.error
+        for row in chosen:
+            if np.isfinite(self.rows[row]).all():  # where it is not, the row's constants are zero and known
+                around = np.repeat(self.rows[row][:, None], self.modulation.shape[1], axis=1)
+                parts = zip(error, pyramid(around), widths(self.modulation.shape[1]), strict=True)
+                error = tuple(np.sqrt(known**2 + 1 / (ring / width + 1.0)) for known, ring, width in parts)
+        return replace(self, rings=self.rings.shifted(chosen), error=error)
 
     def log_factors(self, observed: NDArray[Any], pileup: float) -> Floats:
         """Return the log e-value of every cell of every level under every ratio, shape ``(n_ratios, n_cells)``.
@@ -75,7 +88,13 @@ class CellModel:
 
     @classmethod
     def fit(
-        cls, name: str, rows: NDArray[np.integer[Any]], pooled: NDArray[np.integer[Any]], pileup: Floats, degree: int
+        cls,
+        name: str,
+        rows: NDArray[np.integer[Any]],
+        pooled: NDArray[np.integer[Any]],
+        pileup: Floats,
+        degree: int,
+        strata: Floats | None = None,
     ) -> "CellModel":
         """Fit from the reference's maps.
 
@@ -85,19 +104,21 @@ class CellModel:
             pooled: The reference's map, summed, shape ``(n_eta, n_phi)``.
             pileup: Shape ``(n_lumisections,)``.
             degree: Of the ring shares' polynomials.
+            strata: See `Template.fit`.
         """
         total = np.maximum(rows.sum(axis=1), 1).astype(np.float64)
-        rings = Template.fit(rows.astype(np.float64), total, pileup, degree)
+        rings = Template.fit(rows.astype(np.float64), total, pileup, degree, strata)
         counts = pooled.astype(np.float64)
         modulation, prior = shrunk_modulation(counts)
         around = np.repeat(counts.sum(axis=1, keepdims=True), counts.shape[1], axis=1)
-        widths = [2**level for level in range(LEVELS)] + [counts.shape[1] // STRIP_SHARE] * len(STRIPS)
-        parts = zip(pyramid(counts), pyramid(around), pyramid(np.ones_like(counts)), widths, strict=True)
+        columns = widths(counts.shape[1])
+        parts = zip(pyramid(counts), pyramid(around), pyramid(np.ones_like(counts)), columns, strict=True)
         error, active = [], []
         for inside, ring, cells, width in parts:
             error.append(np.sqrt(1 / (inside + prior * cells + 1.0) + 1 / (ring / width + 1.0)))
             active.append(inside / len(rows) >= LEAST_EXPECTED)
-        return cls(name, rings, modulation, tuple(error), tuple(active))
+        own = np.zeros((0, 0)) if strata is None else strata.T @ rows
+        return cls(name, rings, modulation, tuple(error), tuple(active), own)
 
 
 def shrunk_modulation(pooled: Floats) -> tuple[Floats, float]:
@@ -124,6 +145,11 @@ def pyramid(one: Floats) -> list[Floats]:
         level = halve(level)
         out.append(level.ravel())
     return out + [strips(one, parts).ravel() for parts in STRIPS]
+
+
+def widths(n_phi: int) -> list[int]:
+    """Return how many columns an entry of every level of `pyramid` has."""
+    return [2**level for level in range(LEVELS)] + [n_phi // STRIP_SHARE] * len(STRIPS)
 
 
 def strips(one: Floats, parts: int) -> Floats:

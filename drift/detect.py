@@ -153,6 +153,19 @@ class Evidence:
         for one in self.cells:
             one[:] = 0.0
 
+    def drop(self, streams: NDArray[np.bool_], benign: Benign, pileup: float | None = None) -> None:
+        """Drop all evidence of some streams, and what the filter knows of the fill in them: they start anew."""
+        if not streams.any():
+            return
+        fresh = FillFilter.fresh(benign, pileup)
+        self.ratio[..., streams] = NEVER
+        self.response[..., streams] = 0.0
+        self.ramps.drop(streams)
+        self.filter = FillFilter(
+            np.where(streams, fresh.state, self.filter.state),
+            np.where(streams, fresh.covariance, self.filter.covariance),
+        )
+
     def new_fill(self, benign: Benign, pileup: float | None = None) -> None:
         """Start a fill at a pileup: a fresh filter, and alternatives that begin to show anew."""
         self.filter = FillFilter.fresh(benign, pileup)

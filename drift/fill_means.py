@@ -6,7 +6,7 @@ watched, and never less than the held-out fills of the reference have shown.  No
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,6 +117,8 @@ class FillModel:
         typical: Spread of a typical fill mean, the unit of the alternatives.
         doubt: The template's own variance in a typical fill, per unit variance of fill means; common to all fills.
         e_value: Largest mean e-value of held-out fill means over the alternatives.
+        looser: What the constants of a stratum or interval leave open beyond that, per unit variance of fill means, by
+            stream; empty when nothing.
     """
 
     fills: int
@@ -126,6 +128,11 @@ class FillModel:
     typical: Floats
     doubt: float
     e_value: Floats
+    looser: Floats = field(default_factory=lambda: np.zeros(0))
+
+    def loosened(self, variance: Floats) -> "FillModel":
+        """Return it where an expectation leaves so much more open, per unit variance of fill means, by stream."""
+        return replace(self, looser=variance + self.looser if self.looser.size else variance)
 
     @classmethod
     def off(cls, fills: int, streams: int) -> "FillModel":

@@ -6,7 +6,7 @@ what the template does not know is then inside the spread.
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from drift.errors import ReferenceUnfitError
 from drift.profile import LumisectionSummary, layout_of
 from drift.schema import FeatureSchema
 from drift.score_fit import ScoreSample, fit_scores, told
+from drift.strata import Strata, Tally, members, stratum_of
 from drift.streams import (
     DIRECTED,
     ETA_RINGS,
@@ -57,6 +58,10 @@ class Sample:
         sparse: Places and values of each flat table.
         refused: How many lumisections were not taken, by reason.
         scores: Their scores, when they have any.
+        strata: The strata it has.
+        stratum: Which of them each is of, -1 without strata, shape ``(n,)``.
+        settled: Declared changes in force in all of it.
+        mixed: Those in force in some of it.
     """
 
     fill: Ints
@@ -69,6 +74,15 @@ class Sample:
     sparse: list[tuple[NDArray[np.int32], NDArray[np.int64]]]
     refused: Counter[str]
     scores: ScoreSample | None = None
+    strata: Strata = field(default_factory=Strata)
+    stratum: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    settled: tuple[str, ...] = ()
+    mixed: tuple[str, ...] = ()
+
+    @property
+    def members(self) -> Floats:
+        """One where a lumisection is of a stratum, shape ``(n, n_strata)``."""
+        return members(self.stratum, len(self.strata.names))
 
     @property
     def size(self) -> int:
@@ -85,8 +99,13 @@ class Sample:
         return ", ".join(f"{count} left out: {why}" for why, count in self.refused.most_common()) or "none left out"
 
     @classmethod
-    def gather(cls, pairs: Iterable[tuple[LumisectionSummary, Conditions]], schema: FeatureSchema) -> "Sample":
-        """Take the usable and certified lumisections.
+    def gather(
+        cls,
+        pairs: Iterable[tuple[LumisectionSummary, Conditions]],
+        schema: FeatureSchema,
+        columns: tuple[str, ...] = (),
+    ) -> "Sample":
+        """Take the usable and certified lumisections, of strata that two fills have; `columns` tell those apart.
 
         Raises:
             ReferenceUnfitError: A summary was counted under another schema, the schema has no features, or scores are
@@ -95,8 +114,7 @@ class Sample:
         if not schema.features:
             raise ReferenceUnfitError(f"schema {schema.name} reads no features, so nothing can be watched with it")
         rows, refused = [], Counter[str]()
-        total = np.zeros(layout_of(schema).size)
-        pooled = {grid.name: np.zeros(grid.shape, dtype=np.int64) for grid in layout_of(schema).maps}
+        tally = Tally(layout_of(schema), columns)
         for summary, conditions in pairs:
             if summary.schema_digest != schema.digest:
                 raise ReferenceUnfitError(
@@ -109,27 +127,18 @@ class Sample:
                 refused["not certified"] += 1
             elif summary.events < LEAST_EVENTS:
                 refused[f"below {LEAST_EVENTS} events"] += 1
+            elif (name := stratum_of(conditions, columns)) is None:
+                refused["stratum unknown"] += 1
             else:
-                total += summary.counts
                 places = np.flatnonzero(summary.counts).astype(np.int32)
-                for kind, one in summary.maps.items():
-                    pooled[kind] += one
                 sums = {kind: (one.sum(axis=1), azimuths(one)) for kind, one in summary.maps.items()}
                 fill = conditions.fill if conditions.fill is not None else summary.run
-                rows.append(
-                    (
-                        fill,
-                        summary.run,
-                        summary.lumisection,
-                        conditions.pileup,
-                        summary.events,
-                        places,
-                        summary.counts[places],
-                        sums,
-                        summary.scores,
-                    )
-                )
-        rows.sort(key=lambda row: row[:3])
+                tally.add(name, fill, summary, conditions.declared)
+                place = (fill, summary.run, summary.lumisection, conditions.pileup, summary.events)
+                rows.append((*place, places, summary.counts[places], sums, name, summary.scores))
+        strata, total, pooled = tally.result()
+        refused += Counter(f"only fill of {row[8]}" for row in rows if row[8] in strata.few)
+        rows = sorted((row for row in rows if row[8] not in strata.few), key=lambda row: row[:3])
         return cls(
             np.array([row[0] for row in rows], dtype=np.int64),
             np.array([row[3] for row in rows], dtype=np.float64),
@@ -140,7 +149,11 @@ class Sample:
             pooled,
             [(row[5], row[6]) for row in rows],
             refused,
-            ScoreSample.of([row[8] for row in rows]),
+            ScoreSample.of([row[9] for row in rows]),
+            strata,
+            np.array([strata.place(row[8]) if columns else -1 for row in rows], dtype=np.int64),
+            tally.settled,
+            tally.mixed,
         )
 
     def merged(self, merged: Ints, bins: int) -> Floats:
@@ -187,13 +200,13 @@ class _Counted:
     sectors: Floats
 
     def templates(self, sample: Sample, used: NDArray[np.bool_]) -> tuple[Template, Template, Template]:
-        pileup, events, degree = sample.pileup[used], sample.events[used], sample.degree
+        pileup, events, degree, strata = sample.pileup[used], sample.events[used], sample.degree, sample.members[used]
         size = PHI_SECTORS + ETA_RINGS
         per_type = np.maximum(np.repeat(self.totals[used], size, axis=1), 1.0)
         return (
-            Template.fit(self.bins[used], events, pileup, degree),
-            Template.fit(self.totals[used], events, pileup, degree),
-            Template.fit(self.sectors[used], per_type, pileup, min(degree, 2)),
+            Template.fit(self.bins[used], events, pileup, degree, strata),
+            Template.fit(self.totals[used], events, pileup, degree, strata),
+            Template.fit(self.sectors[used], per_type, pileup, min(degree, 2), strata),
         )
 
 
@@ -289,9 +302,11 @@ def _held_out(sample: Sample, counted: _Counted, model: StreamModel) -> tuple[li
         low, high = np.quantile(sample.pileup[~out], (0.01, 0.99))
         shares, rates, sectors = counted.templates(sample, ~out)
         fold = replace(model, shares=shares, rates=rates, sectors=sectors)
-        known = np.flatnonzero(out & (sample.pileup >= low) & (sample.pileup <= high))
-        places += known.tolist()
-        folds += [fold] * len(known)
+        known = out & (sample.pileup >= low) & (sample.pileup <= high)
+        for stratum in np.unique(sample.stratum[~out]):  # a stratum that the fold lacks has nothing to be held to
+            inside = np.flatnonzero(known & (sample.stratum == stratum))
+            places += inside.tolist()
+            folds += [fold.shifted([int(stratum)] if stratum >= 0 else [])] * len(inside)
     if len(places) < sample.size / 3:
         raise ReferenceUnfitError(
             f"only {len(places)} of {sample.size} lumisections have a pileup that other fills of the reference also "
@@ -343,7 +358,10 @@ def _with_scores(
     """Add the score's streams after all others."""
     assert sample.scores is not None
     held = [np.isin(sample.fill, out) for out in sample.folds()]
-    score, more = fit_scores(sample.scores, sample.events, sample.pileup, sample.degree, held, places, (labels, raw))
+    strata = sample.stratum, sample.members
+    score, more = fit_scores(
+        sample.scores, sample.events, sample.pileup, sample.degree, held, places, (labels, raw), strata
+    )
     good = told(score, sample.mean_events, LEAST_SECTOR_COUNT) & (more.std(axis=0) > 1e-6)
     kept = np.concatenate([kept, raw.shape[1] + np.flatnonzero(good)])
     return replace(model, score=score), np.concatenate([raw, more], axis=1), labels + score.labels, kept
@@ -370,5 +388,6 @@ def fit_cells(sample: Sample) -> tuple[CellModel, ...]:
     """Fit the cell expectations of every object type."""
     degree = min(sample.degree, 2)
     return tuple(
-        CellModel.fit(kind, rows, sample.pooled[kind], sample.pileup, degree) for kind, rows in sample.rows.items()
+        CellModel.fit(kind, rows, sample.pooled[kind], sample.pileup, degree, sample.members)
+        for kind, rows in sample.rows.items()
     )

@@ -13,18 +13,21 @@ from numpy.typing import NDArray
 from drift.benign import FillFilter
 from drift.breach import Breach
 from drift.cells import halve
+from drift.conditions import DeclaredChange
+from drift.conditions.declared import change_of
 from drift.detect import Contributor, Evidence
 from drift.diagnose import FineMap, Window
 from drift.errors import StateError
-from drift.profile import layout_of
+from drift.profile import LumisectionSummary, layout_of
 from drift.ramps import Ramps
 from drift.rate_evidence import RateEvidence
 from drift.reference import Reference
 from drift.score_streams import SCORE, ScoreModel
 from drift.slow import SlowEvidence
+from drift.standing import PLAIN, Standing
 
 MAGIC = b"RTWS"
-VERSION = 3
+VERSION = 4
 LENGTH = 64
 COARSE = 36
 """Azimuthal cells beyond which a diagnosis looks at cells of two by two: a million rectangles are enough."""
@@ -46,6 +49,35 @@ class Seen:
     maps: dict[str, NDArray[np.uint16]]
     met_phi: NDArray[np.int64]
     broken: tuple[Breach, ...]
+    standing: Standing = PLAIN
+
+
+def seen_of(
+    view: Reference,
+    summary: LumisectionSummary,
+    when: tuple[int, int, float],
+    streams: NDArray[np.float64],
+    broken: tuple[Breach, ...],
+    standing: Standing,
+) -> Seen:
+    """Return a lumisection as it is remembered.
+
+    Args:
+        view: What it was compared with.
+        summary: Its counts, where they were looked at.
+        when: The watch's count of it, its fill and its pileup.
+        streams: Its standardised residuals.
+        broken: Broken promises.
+        standing: What it was compared under.
+    """
+    maps = {kind: np.minimum(one, 65535).astype(np.uint16) for kind, one in summary.maps.items()}
+    met = np.zeros(12, dtype=np.int64)
+    for one in layout_of(view.schema).histograms:
+        if one.object == "MET" and one.quantity == "phi" and (view.quiet is None or "MET" not in view.quiet.objects):
+            met = np.asarray(summary.counts[one.regular].reshape(12, -1).sum(axis=1))
+    clock, fill, pileup = when
+    place = (clock, summary.run, summary.lumisection, fill, pileup, summary.events)
+    return Seen(*place, streams, maps, met, broken, standing)
 
 
 @dataclass
@@ -77,6 +109,8 @@ class Memory:
     latched: Latched | None
     seen: list[Seen] = field(default_factory=list)
     trail: list[tuple[int, int, int]] = field(default_factory=list)
+    standing: Standing = PLAIN
+    changes: list[DeclaredChange] = field(default_factory=list)
 
     @classmethod
     def fresh(cls) -> "Memory":
@@ -94,31 +128,38 @@ class Memory:
 def window_of(reference: Reference, memory: Memory) -> Window:
     """Return the remembered lumisections as a diagnosis reads them; those that broke a contract are left out."""
     seen = [one for one in memory.seen if not one.broken] or memory.seen
+    views = [reference.under(one.standing) for one in seen]
     layout = layout_of(reference.schema)
     grids = {grid.name: grid for grid in layout.maps}
     towers = dict(grids)
     fine: dict[str, FineMap] = {}
     maps: dict[str, NDArray[np.int64]] = {}
     expected: dict[str, NDArray[np.float64]] = {}
-    for model in reference.cells:
+    for place, model in enumerate(reference.cells):
         name = model.name
         seen_maps = np.stack([one.maps[name] for one in seen]).astype(np.int64)
-        wanted = np.stack([model.expected(float(one.maps[name].sum()), one.pileup) for one in seen])
+        totals = seen_maps.sum(axis=(1, 2)).tolist()
+        wanted = np.stack(
+            [
+                view.cells[place].expected(float(total), one.pileup)
+                for view, total, one in zip(views, totals, seen, strict=True)
+            ]
+        )
         fine[name] = FineMap(seen_maps, wanted, towers[name])
         maps[name], expected[name] = seen_maps, wanted
         if grids[name].shape[1] > COARSE:
             maps[name] = np.stack([halve(one.astype(np.float64)) for one in seen_maps]).astype(np.int64)
             expected[name] = np.stack([halve(one) for one in wanted])
             grids[name] = grids[name].halved()
-    rate = np.stack([reference.streams.rates.at(one.pileup) * one.events for one in seen])
+    rate = np.stack([view.rates(one.pileup) * one.events for view, one in zip(views, seen, strict=True)])
     met = next((h for h in layout.histograms if h.object == "MET" and h.quantity == "phi"), None)
     usual = np.ones(12) if met is None else reference.counts[met.regular].reshape(12, -1).sum(axis=1)
     scales = [label.index for label in reference.streams.labels if label.family == "scale"]
-    place = {label.index: i for i, label in enumerate(reference.streams.labels) if label.family == "scale"}
+    row = {label.index: i for i, label in enumerate(reference.streams.labels) if label.family == "scale"}
     root = np.sqrt(reference.events)
     effect = {
         reference.streams.scale_objects[k]: float(
-            reference.streams.spread[place[k]] / (reference.streams.response[k] * root)
+            reference.streams.spread[row[k]] / (reference.streams.response[k] * root)
         )
         for k in scales
     }
@@ -185,10 +226,15 @@ def save(
         "clock": evidence.clock,
         "slow": slow.state()[0],
         "fill": memory.fill,
+        "standing": memory.standing.to_json(),
+        "changes": [one.to_json() for one in memory.changes],
         "pending": asdict(memory.pending) if memory.pending is not None else None,
         "latched": asdict(memory.latched) if memory.latched is not None else None,
         "seen": [
-            (s.clock, s.run, s.lumisection, s.fill, s.pileup.hex(), s.events, [asdict(b) for b in s.broken])
+            (
+                *(s.clock, s.run, s.lumisection, s.fill, s.pileup.hex(), s.events),
+                *([asdict(b) for b in s.broken], s.standing.to_json()),
+            )
             for s in memory.seen
         ],
         "trail": memory.trail,
@@ -233,19 +279,21 @@ def load(
     lines = (arrays[f"ramp_{name}"] for name in ("ratio", "height", "response", "start"))
     evidence.ramps = Ramps(evidence.ramps.places, *lines)
     slow.restore(head["slow"], {name[5:]: one for name, one in arrays.items() if name.startswith("slow:")})
-    memory.fill = head["fill"]
+    memory.fill, memory.standing = head["fill"], Standing.from_json(head["standing"])
+    memory.changes = [change_of(one) for one in head["changes"]]
     if head["pending"] is not None:
         parts = tuple(Contributor(**one) for one in head["pending"].pop("contributors"))
         memory.pending = Pending(**head["pending"], contributors=parts)
     memory.latched = Latched(**head["latched"]) if head["latched"] is not None else None
     memory.trail = [(clock, run, lumisection) for clock, run, lumisection in head["trail"]]
     kinds = [name.split(":", 1)[1] for name in arrays if name.startswith("map:")]
-    for i, (clock, run, lumisection, fill, pileup, events, broken) in enumerate(head["seen"]):
+    for i, (clock, run, lumisection, fill, pileup, events, broken, standing) in enumerate(head["seen"]):
         maps = {kind: arrays[f"map:{kind}"][i] for kind in kinds}
         bad = tuple(Breach(**one) for one in broken)
         met = arrays["met_phi"][i]
         pu = float.fromhex(pileup)
-        memory.seen.append(Seen(clock, run, lumisection, fill, pu, events, arrays["streams"][i], maps, met, bad))
+        under, values = Standing.from_json(standing), arrays["streams"][i]
+        memory.seen.append(Seen(clock, run, lumisection, fill, pu, events, values, maps, met, bad, under))
 
 
 def _load_rates(head: Any, arrays: dict[str, NDArray[Any]], rates: RateEvidence | None) -> None:

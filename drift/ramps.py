@@ -70,6 +70,12 @@ class Ramps:
         """Drop all evidence."""
         self.ratio[:] = NEVER
 
+    def drop(self, streams: NDArray[np.bool_]) -> None:
+        """Drop all evidence of some streams, of which the filter starts anew."""
+        chosen = streams[self.places]
+        self.ratio[..., chosen] = NEVER
+        self.response[..., chosen] = 0.0
+
     def new_fill(self) -> None:
         """Start a fill: the filter is fresh and knows nothing of what has grown so far."""
         self.response[:] = 0.0

@@ -10,7 +10,8 @@ import json
 import zipfile
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,17 @@ from drift.archive import pack, unpack
 from drift.benign import Benign, Check, check_streams, fit_benign
 from drift.breach import Promises
 from drift.cells import CellModel
-from drift.conditions import Conditions
+from drift.conditions import Conditions, DeclaredChange
 from drift.errors import ReferenceUnfitError
 from drift.fill_means import FillModel
 from drift.fit import LEAST_SECTOR_COUNT, Sample, fit_cells, fit_streams
 from drift.profile import LumisectionSummary, layout_of
 from drift.schema import FeatureSchema, schema_named
 from drift.score_streams import SCORE, ScoreModel
-from drift.streams import StreamModel
+from drift.standing import PLAIN, Rebaselined, Standing
+from drift.strata import Strata, checked
+from drift.streams import Floats, StreamModel
+from drift.views import Quiet, View
 
 LEAST_FILLS = 3
 LEAST_LUMISECTIONS = 60
@@ -56,7 +60,12 @@ class Reference:
         fills: Fills in it.
         lumisections: Lumisections in it.
         advice: What would make it better, in sentences; empty when it is large enough.
-        digest: SHA-256 of all of the above.
+        digest: SHA-256 of all of this but itself.
+        strata: Kinds of running that it tells apart.
+        rebaselined: Declared changes whose intervals have constants of their own.
+        parent: Digest of the reference that it was re-baselined from; empty when it was fitted.
+        settled: Declared changes that all of it was taken under: they are what it expects.
+        quiet: What takes no part under the standing that this is the view of; not stored.
     """
 
     schema: FeatureSchema
@@ -74,19 +83,32 @@ class Reference:
     lumisections: int
     advice: tuple[str, ...]
     digest: str
+    strata: Strata = field(default_factory=Strata)
+    rebaselined: tuple[Rebaselined, ...] = ()
+    parent: str = ""
+    settled: tuple[str, ...] = ()
+    quiet: Quiet | None = None
 
     @classmethod
-    def fit(cls, pairs: Iterable[tuple[LumisectionSummary, Conditions]], schema: FeatureSchema) -> "Reference":
+    def fit(
+        cls,
+        pairs: Iterable[tuple[LumisectionSummary, Conditions]],
+        schema: FeatureSchema,
+        *,
+        strata: tuple[str, ...] = (),
+    ) -> "Reference":
         """Fit from summaries and their conditions; only usable and certified lumisections count.
 
         Args:
             pairs: One summary and its conditions a lumisection, in any order.
             schema: The schema the summaries were counted under.
+            strata: Columns of the conditions that tell strata apart, see `drift.strata`.
 
         Raises:
-            ReferenceUnfitError: Too few fills or lumisections remain, or a summary has another schema.
+            ReferenceUnfitError: Too few fills or lumisections remain, a summary has another schema, or a column is not
+                known.
         """
-        sample = Sample.gather(pairs, schema)
+        sample = Sample.gather(pairs, schema, checked(strata))
         fills = tuple(int(one) for one in np.unique(sample.fill))
         if len(fills) < LEAST_FILLS or sample.size < LEAST_LUMISECTIONS:
             raise ReferenceUnfitError(
@@ -110,12 +132,17 @@ class Reference:
         factor = sample.mean_events / held.events
         scaled = values * np.sqrt(factor)[:, None]
         slow = FillModel.fit(benign, scaled, factor, held.fill, held.pileup, groups, streams.labels, check.sound)
+        if strata:
+            benign = replace(benign, swell=benign.swell.stratified(sample.fill, sample.pileup, sample.members))
         cells = fit_cells(sample)
-        promises = Promises.fit(layout_of(schema), sample.counts, sample.sparse, sample.events, sample.pileup)
+        promises = Promises.fit(
+            layout_of(schema), sample.counts, sample.sparse, sample.events, sample.pileup, sample.members
+        )
         off = [label.name for label, good in zip(streams.labels, check.sound, strict=True) if not good]
         advice = _advice(len(fills), sample.size, low, high, off) + slow.advice(streams.labels)
         if isinstance(streams.score, ScoreModel):
             advice += streams.score.advice(sample.mean_events, LEAST_SECTOR_COUNT)
+        advice += sample.strata.advice + tuple(_mixed(one) for one in sample.mixed)
         body = cls(
             schema,
             streams,
@@ -132,21 +159,72 @@ class Reference:
             sample.size,
             advice,
             "",
+            sample.strata,
+            settled=sample.settled,
         )
-        return cls._digested(body)
+        return body.digested()
 
     @property
     def scorer(self) -> str:
         """Digest of the model whose scores are watched; empty when none are."""
         return self.streams.score.scorer if isinstance(self.streams.score, ScoreModel) else ""
 
-    @classmethod
-    def _digested(cls, body: "Reference") -> "Reference":
-        head, arrays = body.parts()
+    def at(self, conditions: Conditions) -> "Reference":
+        """Return what is expected under the standing of a lumisection; itself where nothing sets it apart."""
+        return self.under(self.standing(conditions))
+
+    def standing(self, conditions: Conditions) -> Standing:
+        """Return what a lumisection is compared under."""
+        return Standing.of(conditions, self.strata, self.rebaselined, self.settled)
+
+    def puzzles(self, change: DeclaredChange) -> bool:
+        """Whether a declared change may move anything and the reference does not know what."""
+        return change.unscoped and change.id not in {*self.settled, *(one.id for one in self.rebaselined)}
+
+    def under(self, standing: Standing) -> "Reference":
+        """Return what is expected under a standing; made once for each.  It keeps the digest of the whole."""
+        if standing == PLAIN:
+            return self
+        if standing not in self._views:
+            nothing = Quiet(np.zeros(len(self.streams.labels), dtype=bool))
+            whole = View(self.streams, self.cells, self.benign, self.promises, self.slow, nothing)
+            middle = (self.pileup_low + self.pileup_high) / 2
+            view = whole.under(standing, self.strata, self.rebaselined, layout_of(self.schema), middle)
+            parts = {one.name: getattr(view, one.name) for one in fields(view)}
+            self._views[standing] = replace(self, **parts)
+        return self._views[standing]
+
+    @cached_property
+    def _views(self) -> dict[Standing, "Reference"]:
+        return {}
+
+    @property
+    def speaking(self) -> np.ndarray:
+        """Which streams take part in the evidence, shape ``(n_streams,)``."""
+        return self.check.sound if self.quiet is None else self.check.sound & ~self.quiet.streams
+
+    def looked_at(self, summary: LumisectionSummary) -> LumisectionSummary:
+        """Return a summary with nothing in its maps where nothing is looked at."""
+        return summary if self.quiet is None else replace(summary, maps=self.quiet.maps(summary.maps))
+
+    def rates(self, pileup: float) -> Floats:
+        """Return the expected objects per event by object type, none of those that are not looked at."""
+        rates = self.streams.rates.at(pileup)
+        off = frozenset[str]() if self.quiet is None else self.quiet.objects
+        return np.asarray(rates * np.array([kind not in off for kind in self.streams.objects]))
+
+    def residuals(self, summary: LumisectionSummary, pileup: float) -> Floats:
+        """Return the streams in use, see `StreamModel.standard`; zero where they take no part."""
+        value = self.streams.standard(self.looked_at(summary), pileup)
+        return value if self.quiet is None else np.where(self.quiet.streams, 0.0, value)
+
+    def digested(self) -> "Reference":
+        """Return it with the digest of what it holds."""
+        head, arrays = self.parts()
         digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
         for name in sorted(arrays):
             digest.update(name.encode() + np.ascontiguousarray(arrays[name]).tobytes())
-        return replace(body, digest=digest.hexdigest())
+        return replace(self, digest=digest.hexdigest())
 
     def parts(self) -> tuple[dict[str, object], dict[str, np.ndarray]]:
         """Return what is stored: a JSON header and arrays by name."""
@@ -160,8 +238,12 @@ class Reference:
             "lumisections": self.lumisections,
             "advice": list(self.advice),
             "scorer": self.scorer,
+            "parent": self.parent,
+            "settled": list(self.settled),
+            "rebaselined": [one.to_json() for one in self.rebaselined],
         }
         arrays: dict[str, np.ndarray] = {"counts": self.counts}
+        head["strata"] = pack("strata", self.strata, arrays)
         head["streams"] = pack("streams", self.streams, arrays)
         head["benign"] = pack("benign", self.benign, arrays)
         head["check"] = pack("check", self.check, arrays)
@@ -227,11 +309,22 @@ class Reference:
             head["lumisections"],
             tuple(head["advice"]),
             "",
+            unpack(Strata, head["strata"], arrays),
+            tuple(Rebaselined.from_json(one) for one in head["rebaselined"]),
+            head["parent"],
+            tuple(head["settled"]),
         )
-        loaded = cls._digested(loaded)
+        loaded = loaded.digested()
         if loaded.digest != head["digest"]:
             raise ReferenceUnfitError(f"{path} does not match its digest {head['digest'][:12]}; fit it again")
         return loaded
+
+
+def _mixed(change: str) -> str:
+    return (
+        f"declared change {change} holds in some of the lumisections, so the expectation is a mixture; fit from before "
+        "or after it, or fit from before and use `retrigger reference rebaseline`"
+    )
 
 
 def _advice(fills: int, lumisections: int, low: float, high: float, off: list[str]) -> tuple[str, ...]:

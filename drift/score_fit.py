@@ -86,6 +86,7 @@ def fit_scores(
     held: Sequence[NDArray[np.bool_]],
     places: Sequence[int],
     inputs: tuple[Sequence[StreamLabel], Floats],
+    strata: tuple[Ints, Floats],
 ) -> tuple[ScoreModel, Floats]:
     """Fit the score's streams, and return them with held-out raw streams.
 
@@ -97,6 +98,7 @@ def fit_scores(
         held: The lumisections of each group of fills that is held out in turn, shape ``(n,)`` each.
         places: The lumisections whose held-out streams are asked for.
         inputs: Labels and held-out raw streams of the inputs, shape ``(len(places), n_input_streams)``.
+        strata: Stratum of each lumisection, -1 without, and one where it is of it, shape ``(n, n_strata)``.
 
     Returns:
         The model, and its streams for every one of ``places``, shape ``(len(places), n_streams)``.
@@ -113,8 +115,8 @@ def fit_scores(
     passed = np.concatenate([sample.beyond(tail)[:, None], sample.passed], axis=1).astype(np.float64)
 
     def templates(used: NDArray[np.bool_]) -> tuple[Template, Template]:
-        seen = events[used], pileup[used]
-        return Template.fit(counts[used], *seen, bent), Template.fit(passed[used], *seen, min(degree, 2))
+        seen, of = (events[used], pileup[used]), strata[1][used]
+        return Template.fit(counts[used], *seen, bent, of), Template.fit(passed[used], *seen, min(degree, 2), of)
 
     shares, passes = templates(np.ones(n, dtype=bool))
     model = ScoreModel(
@@ -136,7 +138,10 @@ def fit_scores(
     fold_of: dict[int, ScoreModel] = {}
     for out in held:
         part = templates(~out)
-        fold_of |= dict.fromkeys(np.flatnonzero(out).tolist(), replace(model, shares=part[0], passes=part[1]))
+        fold = replace(model, shares=part[0], passes=part[1])
+        for stratum in np.unique(strata[0][out]):
+            inside = np.flatnonzero(out & (strata[0] == stratum)).tolist()
+            fold_of |= dict.fromkeys(inside, fold.shifted([int(stratum)] if stratum >= 0 else []))
     residual = np.stack([fold_of[i].residuals(counts[i], events[i], pileup[i]) for i in places])
     model = _with_lines(model, total, residual)
     raw = [

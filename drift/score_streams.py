@@ -10,8 +10,8 @@ References:
     S. Rabanser, S. Guennemann, Z. Lipton, Failing Loudly (2019), arXiv:1810.11953: test what the model says, too.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +76,17 @@ class ScoreModel:
         """
         return float(spread / (max(self.response, 1e-9) * np.sqrt(events)))
 
+    def shifted(self, rows: Iterable[int]) -> "ScoreModel":
+        """Return the expectations of some strata, see `Template.shifted`."""
+        chosen = tuple(rows)
+        return replace(self, shares=self.shares.shifted(chosen), passes=self.passes.shifted(chosen))
+
+    def counted(self, scores: ScoreCounts) -> tuple[Floats, Floats]:
+        """Return the events in every merged bin, and those in the tail and at each threshold."""
+        counts = np.bincount(self.merged, weights=scores.counts, minlength=self.direction.size).astype(np.float64)
+        passed = np.concatenate([[scores.counts[self.tail :].sum()], scores.passed]).astype(np.float64)
+        return counts, passed
+
     def silence(self, scores: ScoreCounts | None) -> str:
         """Say why these scores say nothing here; empty when they do."""
         if scores is None:
@@ -91,9 +102,13 @@ class ScoreModel:
 
     def residuals(self, counts: Floats, events: float, pileup: float) -> Floats:
         """Return (observed - expected) / sqrt(expected) in every merged bin, see `LEAST_EXPECTED`."""
-        expected = self.shares.at(pileup)
-        expected = expected / expected.sum() * events
+        expected = self.expected_bins(events, pileup)
         return np.asarray((counts - expected) / np.sqrt(np.maximum(expected, LEAST_EXPECTED)))
+
+    def expected_bins(self, events: float, pileup: float) -> Floats:
+        """Return the expected counts of every merged bin; they sum to the events."""
+        expected = self.shares.at(pileup)
+        return np.asarray(expected / expected.sum() * events)
 
     def raw(self, summary: LumisectionSummary, pileup: float, inputs: Floats) -> Floats:
         """Return every stream before centring and scaling, as `labels` names them; not a number where it is silent.
@@ -106,8 +121,7 @@ class ScoreModel:
         scores = summary.scores
         if scores is None or self.silence(scores):
             return np.full(len(self.labels), np.nan)
-        counts = np.bincount(self.merged, weights=scores.counts, minlength=self.direction.size).astype(np.float64)
-        passed = np.concatenate([[scores.counts[self.tail :].sum()], scores.passed]).astype(np.float64)
+        counts, passed = self.counted(scores)
         found = self.raw_from(self.residuals(counts, summary.events, pileup), passed, summary.events, pileup)
         return np.append(found, self.given(found[0], inputs))
 

@@ -87,8 +87,8 @@ def sensitivities(
     The size scales what the trial size does, so it is a linear answer: good for small faults, generous for large ones.
 
     Args:
-        reference: In force.
-        events: Certified events near one pileup, a few thousand or more.
+        reference: In force, or its view in a stratum (`Reference.at`).
+        events: Certified events of one stratum near one pileup, a few thousand or more.
         pileup: That pileup.
         false_alarms_per_lumisection: The budget, which sets the limit.
         rng: Which events a partial fault hits.
@@ -151,7 +151,7 @@ class _Effect:
             summariser.fill(one.as_events(reference.schema, 1, 1)) for one in (recorded, fault.apply(recorded, rng))
         )
         share = reference.events / recorded.events
-        values = [reference.streams.standard(one, pileup) for one in (before, after)]
+        values = [reference.residuals(one, pileup) for one in (before, after)]
         directed = np.array([one.family not in ONE_SIDED for one in reference.streams.labels])
         return cls(
             np.where(directed, (values[1] - values[0]) * np.sqrt(share), 0.0),
@@ -186,7 +186,7 @@ def _evidence(
 ) -> tuple[float, str]:
     """Return the log evidence of a fault so many lumisections old, seen without noise, and what carries it."""
     evidence = Evidence.fresh(reference.benign, reference.cells, reference.streams.labels)
-    weights = Weights.of(reference.streams.labels, reference.cells, reference.check.sound)
+    weights = Weights.of(reference.streams.labels, reference.cells, reference.speaking)
     quiet = [one.log_factors(effect.usual[one.name], pileup) for one in reference.cells]
     faulty = [
         one.log_factors(np.maximum(effect.usual[one.name] + factor * effect.change[one.name], 0.0), pileup)

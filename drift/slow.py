@@ -249,7 +249,8 @@ def _place(ratio: Floats) -> tuple[int, ...]:
 
 def _open(model: FillModel) -> Floats:
     """Return the variance of what the template leaves open, alike in all fills."""
-    return np.asarray(model.typical[model.used] ** 2 * model.doubt)
+    doubt = model.doubt + (model.looser[model.used] if model.looser.size else 0.0)
+    return np.asarray(model.typical[model.used] ** 2 * doubt)
 
 
 def _shares(labels: tuple[StreamLabel, ...]) -> Floats:

@@ -6,17 +6,17 @@ a histogram, principal components, their sum of squares) see what nobody thought
 memory is `drift.detect`'s, and what spread is benign is `drift.benign`'s.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drift.profile import Histogram, Layout, LumisectionSummary, ScoreCounts
+from drift.template import Floats, Ints, Template
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+__all__ = ["Floats", "Ints", "StreamLabel", "StreamModel", "Template"]
 
 MERGED_COUNT = 8.0
 """Expected counts a merged bin needs in one lumisection."""
@@ -28,7 +28,6 @@ NOISE_STEP = 0.15
 NOISE_ANGLES = 16
 LEAST_EXPECTED = 4.0
 """Below this expectation a bin counts with the spread of this one, so that rare bins have no heavy tail."""
-NEWTON_STEPS = 30
 SHRINKAGE = 0.5
 """Of the covariance of held-out bin residuals, towards one."""
 DIRECTED = ("scale", "noise", "mix", "rate", "phi", "eta", "score", "pass")
@@ -53,63 +52,6 @@ class StreamLabel:
     object: str
     index: int
     name: str
-
-
-@dataclass(frozen=True, eq=False)
-class Template:
-    """Expectations whose logarithms are polynomials of pileup, so that they are positive wherever they are asked.
-
-    Attributes:
-        centre: Pileup in the middle of the support.
-        half: Half the width of the support.
-        coefficients: Shape ``(degree + 1, n)``.
-    """
-
-    centre: float
-    half: float
-    coefficients: Floats
-
-    def at(self, pileup: float) -> Floats:
-        """Return the n expectations at one pileup."""
-        powers = _powers(np.array([pileup]), self.centre, self.half, len(self.coefficients) - 1)
-        return np.asarray(np.exp((powers @ self.coefficients)[0]))
-
-    @classmethod
-    def fit(cls, counts: Floats, exposure: Floats, pileup: Floats, degree: int) -> "Template":
-        """Fit by Poisson likelihood with a log link, all columns at once.
-
-        The slopes carry a weak prior (one unit of logarithm over the support), so that rare bins stay tame.
-
-        Args:
-            counts: Shape ``(n_lumisections, n)``.
-            exposure: What the expectation is per, e.g. events, shape ``(n_lumisections,)`` or as counts.
-            pileup: Shape ``(n_lumisections,)``.
-            degree: Of the polynomial.
-
-        References:
-            P. McCullagh and J. Nelder, Generalized Linear Models (1989), section 2.5.
-        """
-        low, high = float(pileup.min()), float(pileup.max())
-        centre, half = (low + high) / 2, max((high - low) / 2, 0.02 * max(high, 1.0))
-        powers = _powers(pileup, centre, half, degree)
-        weight = np.broadcast_to(exposure if exposure.ndim == 2 else exposure[:, None], counts.shape)
-        coefficients = np.zeros((degree + 1, counts.shape[1]))
-        coefficients[0] = np.log((counts.sum(axis=0) + 0.5) / (weight.sum(axis=0) + 1.0))
-        prior = np.diag([1e-6] + [1.0] * degree)
-        for _ in range(NEWTON_STEPS):
-            mean = weight * np.exp(np.clip(powers @ coefficients, -40, 20))
-            slope = powers.T @ (counts - mean) - prior @ coefficients
-            bend = np.einsum("ni,nj,nm->mij", powers, powers, mean, optimize=True) + prior
-            step = np.clip(np.linalg.solve(bend, slope.T[:, :, None])[:, :, 0].T, -1.0, 1.0)
-            coefficients += step
-            if float(np.abs(step).max()) < 1e-7:
-                break
-        return cls(centre, half, coefficients)
-
-
-def _powers(pileup: Floats, centre: float, half: float, degree: int) -> Floats:
-    z = np.clip((pileup - centre) / half, -1.1, 1.1)
-    return np.stack([z**power for power in range(degree + 1)], axis=1)
 
 
 def merge_bins(layout: Layout, counts: Floats, events: float, lumisections: int) -> tuple[Ints, Ints]:
@@ -223,6 +165,9 @@ class ScorePart(Protocol):
     def raw(self, summary: LumisectionSummary, pileup: float, inputs: Floats) -> Floats:
         """Return its streams before centring and scaling; not a number where it is silent."""
 
+    def shifted(self, rows: Iterable[int]) -> "ScorePart":
+        """Return the expectations of some strata, see `Template.shifted`."""
+
 
 @dataclass(frozen=True, eq=False)
 class StreamModel:
@@ -247,6 +192,7 @@ class StreamModel:
         mean: Subtracted from each stream in use.
         spread: Divided by.
         score: Streams of the score, when the reference was fitted with scores.
+        blind: Merged bins that are not looked at, shape ``(n_merged,)``; empty when all are.
     """
 
     objects: tuple[str, ...]
@@ -267,13 +213,35 @@ class StreamModel:
     mean: Floats
     spread: Floats
     score: ScorePart | None = None
+    blind: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))
+
+    def shifted(self, rows: Iterable[int]) -> "StreamModel":
+        """Return the expectations of some strata, see `Template.shifted`."""
+        chosen = tuple(rows)
+        shares, rates, sectors = (one.shifted(chosen) for one in (self.shares, self.rates, self.sectors))
+        score = None if self.score is None else self.score.shifted(chosen)
+        return replace(self, shares=shares, rates=rates, sectors=sectors, score=score)
 
     def bin_residuals(self, observed: Floats, events: float, pileup: float) -> Floats:
         """Return (observed - expected) / sqrt(expected) in every merged bin, see `LEAST_EXPECTED`."""
+        expected = self.expected_bins(events, pileup)
+        residual = np.asarray((observed - expected) / np.sqrt(np.maximum(expected, LEAST_EXPECTED)))
+        if self.blind.size:
+            residual[self.blind] = 0.0
+        return residual
+
+    def expected_bins(self, events: float, pileup: float) -> Floats:
+        """Return the expected counts of every merged bin; those of one histogram sum to the events."""
         expected = self.shares.at(pileup)
         sums = np.bincount(self.owner, weights=expected)[self.owner]
-        expected = expected / sums * events
-        return np.asarray((observed - expected) / np.sqrt(np.maximum(expected, LEAST_EXPECTED)))
+        return np.asarray(expected / sums * events)
+
+    def _common(self, residual: Floats) -> Floats:
+        """Return how much of every principal component there is; from what is looked at, when not all is."""
+        if not self.blind.size:
+            return np.asarray(self.components @ residual)
+        seen = np.where(self.blind, 0.0, self.components)
+        return np.asarray(np.linalg.solve(np.diag(1 / self.variances) + seen @ seen.T, seen @ residual))
 
     def raw_from(self, residual: Floats, events: float, totals: Floats, sectors: Floats, pileup: float) -> Floats:
         """Return every stream, in use or not, before centring and scaling.
@@ -288,11 +256,14 @@ class StreamModel:
         rate = self.rates.at(pileup) * events
         share = self.sectors.at(pileup)
         want = share * np.repeat(np.maximum(totals, 1.0), PHI_SECTORS + ETA_RINGS)
-        apart = residual - self.components.T @ (self.components @ residual)
+        common = self._common(residual)
+        apart = residual - self.components.T @ common
+        if self.blind.size:
+            apart[self.blind] = 0.0
         chi2 = np.asarray(np.bincount(self.owner, weights=apart**2), dtype=np.float64)
         used = np.unique(self.owner)
         freedom = np.maximum(np.bincount(self.owner) - 1, 1)[used].astype(np.float64)
-        scores = (self.components @ residual) / np.sqrt(self.variances)
+        scores = common / np.sqrt(self.variances)
         return np.concatenate(
             [
                 self.directions @ residual,

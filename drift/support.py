@@ -50,4 +50,5 @@ def unfit(reference: Reference, summary: LumisectionSummary, conditions: Conditi
             f"pileup {conditions.pileup:.1f} is outside the reference's {reference.pileup_low:.1f} to "
             f"{reference.pileup_high:.1f}",
         )
-    return None
+    missing = reference.strata.lacks(conditions)
+    return Unfit("out_of_support", missing) if missing else None

@@ -12,13 +12,15 @@ from dataclasses import replace
 import numpy as np
 
 from drift.alarm import ACTIONS, Alarm, Decision
+from drift.boundary import cross
 from drift.breach import Breach, Contract
 from drift.conditions import Conditions
 from drift.counters import SeedCount
 from drift.detect import UNMEASURED, Contributor, Evidence, Weights
 from drift.diagnose import BROKEN, CONTRACT, SHIFT, TRANSIENT, Diagnosis, diagnose
-from drift.explain_rates import explained
-from drift.memory import Latched, Memory, Pending, Seen, load, save, window_of
+from drift.expected import EXPECTED, explained, remembered
+from drift.explain_rates import explained as pictured
+from drift.memory import Latched, Memory, Pending, load, save, seen_of, window_of
 from drift.profile import LumisectionSummary, layout_of
 from drift.rate_evidence import SEED, RateEvidence
 from drift.rate_reference import RateReference
@@ -27,6 +29,7 @@ from drift.reference import Reference
 from drift.score_rule import ACTION as SCORE_ACTION
 from drift.score_streams import SCORE, score_note
 from drift.slow import SHARE, SlowEvidence
+from drift.standing import Standing
 from drift.streams import SILENT
 from drift.support import unfit
 
@@ -70,8 +73,7 @@ class Watch:
         self.reference = reference
         self.stream = stream
         self._limit = float(-np.log(false_alarms_per_lumisection))
-        self._layout = layout_of(reference.schema)
-        self._kept = Contract(self._layout, reference.counts, reference.promises)
+        self._kept = Contract(layout_of(reference.schema), reference.counts, reference.promises)
         self._weights = Weights.of(reference.streams.labels, reference.cells, reference.check.sound)
         self._evidence = Evidence.fresh(reference.benign, reference.cells, reference.streams.labels)
         self._memory = Memory.fresh()
@@ -131,13 +133,15 @@ class Watch:
         assert conditions.pileup is not None
         fill = conditions.fill if conditions.fill is not None else summary.run
         over = fill != self._memory.fill
-        if over:
-            self._close_fill(shut=False)
-            self._evidence.new_fill(self.reference.benign, conditions.pileup)
-            self._memory.fill = fill
-        broken = self._kept.breaches(summary, conditions.pileup)
-        note = score_note(self.reference.streams, summary, [one.streams for one in self._memory.seen[-1:]])
-        self._gather(summary, conditions.pileup, fill, broken)
+        standing = self.reference.standing(conditions)
+        view = self._stand(standing, fill, conditions.pileup)
+        news = (one for one in conditions.declared if self.reference.puzzles(one))
+        self._memory.changes = remembered(self._memory.changes, news)
+        broken = self._kept.breaches(summary, conditions.pileup, view.promises)
+        heard = view.quiet is None or SCORE not in view.quiet.objects
+        before = [one.streams for one in self._memory.seen[-1:]]
+        note = score_note(self.reference.streams, summary, before) if heard else ""
+        self._gather(summary, conditions.pileup, fill, broken, view)
         self._age()
         decision = replace(self._decide(summary), note=note)
         alarm = self._tell_ageing(summary.run, summary.lumisection) if over else None
@@ -162,7 +166,7 @@ class Watch:
     def _close_fill(self, *, shut: bool) -> None:
         """Count the fill that ends, unless an alarm waits that may be about it."""
         if self._listens:
-            self._slow.close(self.reference, self._evidence.clock)
+            self._slow.close(self.reference.under(self._memory.standing), self._evidence.clock)
         else:
             self._slow.drop(self.reference.benign)
         self._slow.shut = shut
@@ -173,29 +177,34 @@ class Watch:
             return None
         return self._raise(run, lumisection, told.found, told.log_evidence, told.parts, aged=told.onset)
 
-    def _gather(self, summary: LumisectionSummary, pileup: float, fill: int, broken: tuple[Breach, ...]) -> None:
+    def _stand(self, standing: Standing, fill: int, pileup: float) -> Reference:
+        """Return what is expected under a standing, having started anew what a new fill or standing makes new."""
+        memory, view = self._memory, self.reference.under(standing)
+        if fill != memory.fill:
+            self._close_fill(shut=False)
+        cross(self.reference, self._evidence, self._slow, (memory.standing, standing), pileup)
+        if fill != memory.fill:
+            self._evidence.new_fill(view.benign, pileup)
+        memory.fill, memory.standing = fill, standing
+        return view
+
+    def _gather(
+        self, summary: LumisectionSummary, pileup: float, fill: int, broken: tuple[Breach, ...], view: Reference
+    ) -> None:
         factor = self.reference.events / summary.events
-        value = self.reference.streams.standard(summary, pileup) * np.sqrt(factor)
-        clock = self._evidence.clock
+        value = view.residuals(summary, pileup) * np.sqrt(factor)
+        clock, seen = self._evidence.clock, view.looked_at(summary)
         if not broken:
-            factors = [one.log_factors(summary.maps[one.name], pileup) for one in self.reference.cells]
+            factors = [one.log_factors(seen.maps[one.name], pileup) for one in view.cells]
             noise = np.where(value == SILENT, UNMEASURED, factor)
-            self._evidence.update(self.reference.benign, value, noise, factors, pileup)
+            self._evidence.update(view.benign, value, noise, factors, pileup)
             if self._listens:
-                self._slow.add(self.reference, value, factor, pileup, (clock, summary.run, summary.lumisection))
+                self._slow.add(view, value, factor, pileup, (clock, summary.run, summary.lumisection))
         else:
             self._evidence.clock += 1
-        maps = {kind: np.minimum(one, 65535).astype(np.uint16) for kind, one in summary.maps.items()}
-        met = self._met_phi(summary)
-        self._memory.remember(
-            Seen(clock, summary.run, summary.lumisection, fill, pileup, summary.events, value, maps, met, broken)
-        )
-
-    def _met_phi(self, summary: LumisectionSummary) -> np.ndarray:
-        for one in self._layout.histograms:
-            if one.object == "MET" and one.quantity == "phi":
-                return np.asarray(summary.counts[one.regular].reshape(12, -1).sum(axis=1))
-        return np.zeros(12, dtype=np.int64)
+        if view.quiet is not None:
+            self._evidence.drop(view.quiet.streams, view.benign, pileup)
+        self._memory.remember(seen_of(view, seen, (clock, fill, pileup), value, broken, self._memory.standing))
 
     def _breaks(self) -> bool:
         return any(one.broken for one in self._memory.seen[-1:])
@@ -260,19 +269,20 @@ class Watch:
         return self._publish(summary.run, summary.lumisection)
 
     def _escalate(self, summary: LumisectionSummary, level: float) -> Alarm | None:
-        """Tell of a broken detector behind a real shift that was told before, or of inputs behind rates; no more."""
+        """Tell of a broken detector behind a smooth cause told before, or of inputs behind rates; no more."""
         memory = self._memory
         assert memory.latched is not None
         if self.rates is not None and self.rates.told is not None:
             self._note(self._log(rates=False))
             return self._tell(summary)
-        if memory.latched.verdict != SHIFT or self._evidence.clock - memory.latched.looked < RELOOK:
+        if memory.latched.verdict not in {SHIFT, EXPECTED} or self._evidence.clock - memory.latched.looked < RELOOK:
             return None
         if level < self._limit:
             return None
         memory.latched.looked = self._evidence.clock
         parts = self._of_inputs()
         found = diagnose(window_of(self.reference, memory), parts, self._evidence.clock - 1)
+        found = explained(found, memory.trail, memory.changes)
         if found.verdict != BROKEN or found.box is None or found.box_evidence < 2 * self._limit:
             return None
         return self._raise(summary.run, summary.lumisection, found, level, parts)
@@ -289,6 +299,7 @@ class Watch:
             led = self.rates is not None and self.rates.raised is not None
             inputs = self._of_inputs() if led else tuple(one for one in parts if one.kind != SEED)
             found = diagnose(window_of(self.reference, self._memory), inputs, pending.clock)
+            found = explained(found, self._memory.trail, self._memory.changes)
         return self._raise(run, lumisection, found, pending.level, parts)
 
     def _contract(self, pending: Pending) -> Diagnosis | None:
@@ -322,7 +333,7 @@ class Watch:
         more = support(self.rates, onset) if ruling is None else ""
         text = f"{found.text}{more}, since run {onset[0]} lumisection {onset[1]}"
         inputs = tuple(one for one in parts if one.kind != SEED) or self._of_inputs()
-        why = explained(self.reference, memory, self.rates, found, parts, inputs, onset)
+        why = pictured(self.reference, memory, self.rates, found, parts, inputs, onset)
         memory.pending = None
         if ruling is None:
             self._slow.forget(self.reference, None if aged or found.verdict == SHIFT else found.onset)

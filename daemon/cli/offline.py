@@ -143,13 +143,18 @@ def reference_fit(
     conditions: Annotated[
         Path | None, typer.Option(help="Conditions folder, when it is not the configured one.")
     ] = None,
+    strata: Annotated[
+        str | None,
+        typer.Option(help="Columns that tell strata apart: prescale_column, filling_scheme; else drift.strata."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Fit the expectation given pileup from certified lumisections."""
     from daemon import scan as scanning  # noqa: PLC0415 each verb pays for its own libraries
 
     settings = config.load(config_file)
-    report = scanning.fit_reference(paths, settings, output, conditions=conditions, bundle=bundle)
+    columns = None if strata is None else tuple(part.strip() for part in strata.split(",") if part.strip())
+    report = scanning.fit_reference(paths, settings, output, conditions=conditions, bundle=bundle, strata=columns)
     if json:
         say.machine({"type": "reference", **report})
         return
@@ -157,8 +162,44 @@ def reference_fit(
         f"Fitted {output} (digest {str(report['digest'])[:12]}) from {report['lumisections']} certified lumisections "
         f"of {report['fills']} fills, pileup {report['pileup_low']:.1f} to {report['pileup_high']:.1f}."
     )
+    if report["strata"]:
+        say.words(f"  strata: {', '.join(report['strata'])}")
     for advice in report["advice"]:
         say.words(f"  note: {advice}")
+
+
+@reference_app.command("rebaseline")
+def reference_rebaseline(
+    reference: Annotated[Path, typer.Argument(metavar="REF", help="The reference in force; it stays as it is.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Run files, or folders of them.")],
+    *,
+    config_file: ConfigFile = Path("retrigger.toml"),
+    change: Annotated[str, typer.Option(metavar="ID", help="A change declared in the conditions folder.")],
+    output: Annotated[Path, typer.Option("--output", help="Where the new reference is written.")],
+    bundle: Annotated[
+        Path | None,
+        typer.Option(metavar="BUNDLE", help="Of the model whose scores the reference has, when it has any."),
+    ] = None,
+    conditions: Annotated[
+        Path | None, typer.Option(help="Conditions folder, when it is not the configured one.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Fit constants of its own for the interval of a declared change; all else stays bit for bit."""
+    from daemon.rebaselining import rebaseline_reference  # noqa: PLC0415 each verb pays for its own libraries
+
+    settings = config.load(config_file)
+    report = rebaseline_reference(
+        paths, settings, reference, output, change=change, conditions=conditions, bundle=bundle
+    )
+    if json:
+        say.machine({"type": "rebaselined", **report})
+        return
+    say.words(
+        f"Wrote {output} (digest {str(report['digest'])[:12]}, parent {str(report['parent'])[:12]}): "
+        f"{', '.join(report['objects'])} inside {change} from {report['lumisections']} certified lumisections of "
+        f"{report['fills']} fills."
+    )
 
 
 @reference_app.command("sensitivity")
@@ -329,4 +370,13 @@ def _opinion_words(told: Any) -> str:
     )
 
 
-__all__ = ["bootstrap", "check_config", "init", "reference_fit", "reference_sensitivity", "scan", "simulate"]
+__all__ = [
+    "bootstrap",
+    "check_config",
+    "init",
+    "reference_fit",
+    "reference_rebaseline",
+    "reference_sensitivity",
+    "scan",
+    "simulate",
+]

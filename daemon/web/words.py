@@ -40,6 +40,7 @@ ALARMS: dict[str, str] = {
     "out_of_support": "conditions that the reference never saw",
     "data_gap": "data are missing",
     "contract": "data do not fit the firmware contract",
+    "expected_change": "expected change, re-baseline its interval",
 }
 TIERS: dict[str, str] = {
     "T0": "a threshold inside its agreed band",

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from drift.conditions.declared import DeclaredChange, parse_changes
+
 Range = tuple[int, int]
 
 SIMPLE_COLUMNS = 4
@@ -56,6 +58,7 @@ class Row:
     stable: bool | None = None
     dcs_ok: bool | None = None
     dead_time: float | None = None
+    filling_scheme: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class Parsed:
         faults: What was not understood, one sentence each.
         unrecorded: Rows of luminosity that no run recorded.
         whole: False when the file as a whole could not be read, so that an earlier reading still stands.
+        declared: Declared changes.
     """
 
     rows: tuple[Row, ...] = ()
@@ -75,6 +79,7 @@ class Parsed:
     faults: tuple[str, ...] = ()
     unrecorded: int = 0
     whole: bool = True
+    declared: tuple[DeclaredChange, ...] = ()
 
 
 @dataclass
@@ -234,6 +239,12 @@ def _whole(value: object) -> int:
     return value
 
 
+def parse_declared(text: str) -> Parsed:
+    """Read declared changes; see `drift.conditions.declared`."""
+    changes, faults, whole = parse_changes(text)
+    return Parsed(faults=faults, whole=whole, declared=changes)
+
+
 def parse_oms(text: str) -> Parsed:
     """Read OMS JSON:API: ``lumisections`` resources, completed by ``runs`` and ``fills`` resources of the same file.
 
@@ -248,13 +259,14 @@ def parse_oms(text: str) -> Parsed:
         )
     bunches = dict(_pairs(entries, "fills", "fill_number", "bunches_colliding"))
     fills = dict(_pairs(entries, "runs", "run_number", "fill_number"))
+    schemes = dict(_schemes(entries))
     rows: list[Row] = []
     faults: list[str] = []
     for kind, attributes in entries:
         if kind != "lumisections":
             continue
         try:
-            rows.append(_oms_row(attributes, fills, bunches))
+            rows.append(_oms_row(attributes, fills, bunches, schemes))
         except (ValueError, TypeError, KeyError) as error:
             faults.append(f"lumisection resource {str(attributes)[:80]!r}: {type(error).__name__}: {error}")
     return Parsed(tuple(rows), None, tuple(faults))
@@ -268,12 +280,23 @@ def _pairs(entries: list[tuple[str, Any]], kind: str, key: str, value: str) -> I
                 yield pair[0], pair[1]
 
 
-def _oms_row(attributes: Mapping[str, Any], fills: Mapping[int, int], bunches: Mapping[int, int]) -> Row:
+def _schemes(entries: list[tuple[str, Any]]) -> Iterator[tuple[int, str]]:
+    for found, attributes in entries:
+        if found == "fills" and isinstance(attributes, dict):
+            fill, scheme = attributes.get("fill_number"), attributes.get("injection_scheme")
+            if isinstance(fill, int) and isinstance(scheme, str) and scheme:
+                yield fill, scheme
+
+
+def _oms_row(
+    attributes: Mapping[str, Any], fills: Mapping[int, int], bunches: Mapping[int, int], schemes: Mapping[int, str]
+) -> Row:
     run = _number(str(attributes["run_number"]))
     fill = attributes.get("fill_number", fills.get(run))
     delivered = attributes.get("delivered_lumi_per_lumisection")
     recorded = attributes.get("recorded_lumi_per_lumisection")
     colliding = attributes.get("bunches_colliding", bunches.get(fill) if isinstance(fill, int) else None)
+    scheme = attributes.get("injection_scheme", schemes.get(fill) if isinstance(fill, int) else None)
     column = attributes.get("prescale_name", attributes.get("prescale_index"))
     pileup = attributes.get("pileup")
     flags = [attributes[name] for name in TRIGGER_READY if attributes.get(name) is not None]
@@ -289,4 +312,5 @@ def _oms_row(attributes: Mapping[str, Any], fills: Mapping[int, int], bunches: M
         stable=attributes.get("beams_stable"),
         dcs_ok=all(flag is True for flag in flags) if flags else None,
         dead_time=None if delivered is None or recorded is None else _dead_time(float(delivered), float(recorded)),
+        filling_scheme=None if not scheme else str(scheme),
     )

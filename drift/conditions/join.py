@@ -86,6 +86,7 @@ def _both(one: Row, two: Row) -> tuple[Row, bool]:
         fill=merged("fill", one.fill, two.fill, None),
         pileup=merged("pileup", one.pileup, two.pileup, None, close=_close_pileup(one.pileup, two.pileup)),
         bunches=merged("bunches", one.bunches, two.bunches, None),
+        filling_scheme=merged("filling scheme", one.filling_scheme, two.filling_scheme, None),
         prescale_column=merged("prescale column", one.prescale_column, two.prescale_column, None),
         beam_mode=merged("beam mode", one.beam_mode, two.beam_mode, mode),
         stable=merged("stable beams", one.stable, two.stable, cautious=False),

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from drift.conditions.declared import DeclaredChange
+
 STABLE_BEAMS = "STABLE BEAMS"
 DEAD_TIME_LIMIT = 0.20
 
@@ -22,6 +24,8 @@ class Conditions:
         dcs_ok: Whether detector control had everything on.
         certified: Whether data certification lists it.
         dead_time: Fraction 0..1 of delivered luminosity not recorded.
+        filling_scheme: Name of the pattern of bunches, OMS's injection scheme.
+        declared: Declared changes in force.
     """
 
     run: int
@@ -34,6 +38,8 @@ class Conditions:
     dcs_ok: bool | None = None
     certified: bool | None = None
     dead_time: float | None = None
+    filling_scheme: str | None = None
+    declared: tuple[DeclaredChange, ...] = ()
 
     @property
     def obstacle(self) -> str:

@@ -10,7 +10,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from drift.conditions.formats import Parsed, Range, Row, parse_certificate, parse_lumi_csv, parse_oms
+from drift.conditions.declared import DeclaredChange
+from drift.conditions.formats import (
+    Parsed,
+    Range,
+    Row,
+    parse_certificate,
+    parse_declared,
+    parse_lumi_csv,
+    parse_oms,
+)
 from drift.conditions.join import Joined, join
 from drift.conditions.record import STABLE_BEAMS, Conditions, Counts
 from drift.errors import ConditionsError
@@ -20,6 +29,7 @@ _PARSERS: Mapping[str, Callable[[str], Parsed]] = {
     "oms": parse_oms,
     "golden": parse_certificate,
     "dcs": parse_certificate,
+    "declared": parse_declared,
 }
 
 
@@ -34,18 +44,18 @@ class _Stamp(NamedTuple):
 
 
 def kind_of(name: str) -> str | None:
-    """Return what a file of this name holds (``lumi``, ``golden``, ``dcs``, ``oms``), or None when it is not for us."""
+    """Return what a file of this name holds, one of ``lumi golden dcs oms declared``; None when it is not for us."""
     low = name.lower()
     if low.startswith((".", "~")):
         return None
     if low.endswith(".csv"):
         return "lumi"
+    if low.startswith("declared") and low.endswith((".json", ".jsonl")):
+        return "declared"
     if not low.endswith((".json", ".txt")):
         return None
-    if low.startswith("oms"):
-        return "oms"
-    if "dcs" in low:
-        return "dcs"
+    if low.startswith("oms") or "dcs" in low:
+        return "oms" if low.startswith("oms") else "dcs"
     return "golden" if "golden" in low or low.startswith("cert") else None
 
 
@@ -95,14 +105,16 @@ class ConditionsTable:
         self._late = reading.late
         self._golden = _certificates(reading.parsed, "golden")
         self._dcs = _certificates(reading.parsed, "dcs")
-        self.faults = reading.faults
+        self.declared, repeated = _declared(reading.parsed)
+        self.faults = reading.faults + repeated
 
     @classmethod
     def load(cls, folder: Path) -> "ConditionsTable":
         """Return what the folder says now; call it as often as wanted, only files that changed are read again.
 
-        ``*.csv`` is luminosity by lumisection, ``golden*``/``Cert*`` and ``*dcs*`` (``.json`` or ``.txt``) certify, and
-        ``oms*.json`` is OMS.  A file that is damaged or half written keeps its last good reading; see `faults`.
+        ``*.csv`` is luminosity by lumisection, ``golden*``/``Cert*`` and ``*dcs*`` (``.json`` or ``.txt``) certify,
+        ``oms*.json`` is OMS, ``declared*.json`` and ``declared*.jsonl`` are declared changes.  A file that is damaged
+        or half written keeps its last good reading; see `faults`.
 
         Raises:
             ConditionsError: The folder cannot be listed.
@@ -136,6 +148,8 @@ class ConditionsTable:
             dcs_ok=row.dcs_ok if dcs_ok is None else dcs_ok,
             certified=certified,
             dead_time=row.dead_time,
+            filling_scheme=row.filling_scheme,
+            declared=tuple(one for one in self.declared if one.holds((run, lumisection))),
         )
 
     def runs(self) -> tuple[int, ...]:
@@ -193,6 +207,20 @@ def _certificates(parsed: Mapping[_Stamp, Parsed], kind: str) -> list[Certificat
     return [
         Certificate.of(part.ranges) for stamp, part in parsed.items() if stamp.kind == kind and part.ranges is not None
     ]
+
+
+def _declared(parsed: Mapping[_Stamp, Parsed]) -> tuple[tuple[DeclaredChange, ...], tuple[str, ...]]:
+    """Return the declared changes of all files, and what two files declare under one name."""
+    found: dict[str, tuple[DeclaredChange, Path]] = {}
+    faults = []
+    for stamp, part in parsed.items():
+        for change in part.declared:
+            known, where = found.setdefault(change.id, (change, stamp.path))
+            if known != change:
+                faults.append(
+                    f"{stamp.path}: {change.id!r} is declared in {where.name} too, otherwise; that declaration holds"
+                )
+    return tuple(change for change, _ in found.values()), tuple(faults)
 
 
 def _ask(certificates: list[Certificate], run: int, lumisection: int) -> tuple[bool | None, bool]:

@@ -133,6 +133,7 @@ def _oms_fill(fill: Fill) -> dict[str, Any]:
     attributes = {
         "fill_number": fill.number,
         "bunches_colliding": fill.lumisections[0].bunches,
+        "injection_scheme": f"25ns_{fill.lumisections[0].bunches + 12}b_{fill.lumisections[0].bunches}_2133_2220",
         "start_stable_beam": _iso(fill.stable_from),
         "end_stable_beam": _iso(fill.dumped),
     }

@@ -162,6 +162,15 @@ def test_a_broken_detector_asks_for_nothing_and_blocks_everything(ledger):
     assert "held to be broken" in watch.waiting_for
 
 
+def test_an_expected_change_asks_for_nothing_and_blocks_nothing(ledger):
+    fill(ledger, 40)
+    ledger.append(STREAM, (raised("expected_change"),))
+    triggers(ledger).step(NOON)
+
+    assert asked(ledger) == []
+    assert quarantined([raised("expected_change")], margin=2) == []
+
+
 def test_silence_of_the_certification_is_not_consent(ledger):
     fill(ledger, 40, certified=None)
 

@@ -232,6 +232,22 @@ def test_oms_gives_column_flags_dead_time_and_bunches():
     assert len(parsed.faults) == 1
 
 
+def test_oms_gives_the_filling_scheme_of_a_fill_and_bunches_do_not_stand_in_for_it():
+    scheme = {"fill_number": 9500, "bunches_colliding": 2345, "injection_scheme": "25ns_2357b_2345_2133_2220"}
+    response = {
+        "data": [
+            oms(fill_number=9500),
+            oms(lumisection=2, fill_number=9500, injection_scheme="25ns_12b_12_12_12"),
+            oms(run=400001, fill_number=9501),
+            {"type": "fills", "attributes": scheme},
+            {"type": "fills", "attributes": {"fill_number": 9501, "bunches_colliding": 2345}},
+        ]
+    }
+    schemes = [(one.bunches, one.filling_scheme) for one in parse_oms(json.dumps(response)).rows]
+
+    assert schemes == [(2345, "25ns_2357b_2345_2133_2220"), (2345, "25ns_12b_12_12_12"), (2345, None)]
+
+
 def test_a_folder_that_is_missing_is_said_so(tmp_path):
     with pytest.raises(ConditionsError, match=r"conditions\.folder"):
         ConditionsTable.load(tmp_path / "nowhere")
