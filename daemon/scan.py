@@ -14,8 +14,9 @@ from daemon.errors import SetupError
 from daemon.scorer import summariser_for
 from drift.conditions import Conditions, ConditionsTable
 from drift.counter_folder import CounterFolder
-from drift.diagnose import TRANSIENT
 from drift.events import LumisectionEvents
+from drift.ladder import TRANSIENT
+from drift.plug_ins import installed
 from drift.profile import LumisectionSummary
 from drift.rate_reference import RateReference
 from drift.reference import Reference
@@ -24,6 +25,7 @@ from drift.schema import schema_named
 from drift.second_opinion import second_opinion as ask_events
 from drift.sequential import SequentialDetector, Taken, Told
 from drift.source import Accepted, FileContents, Limits, Quarantined, Reader, Waiting
+from drift.specimens import Specimens
 from drift.watch import Alarm, Watch
 
 
@@ -117,8 +119,18 @@ def fit_reference(
     table = conditions_for(settings, conditions)
     schema = schema_named(settings.stream.schema_name)
     summariser = summariser_for(schema, bundle)
-    joined = ((summariser.fill(events), at) for events, at in each_lumisection(paths, settings, table))
-    reference = Reference.fit(joined, schema)
+    library = installed()
+    specimens = Specimens(schema, np.random.default_rng(0))
+
+    def joined() -> Iterator[tuple[LumisectionSummary, Conditions]]:
+        for events, at in each_lumisection(paths, settings, table):
+            if at.usable and at.certified and at.pileup is not None:
+                specimens.add(events, at.pileup)
+            yield summariser.fill(events), at
+
+    reference = Reference.fit(joined(), schema)
+    groups = specimens.groups(reference.pileup_low, reference.pileup_high)
+    reference = reference.with_library(groups, np.random.default_rng(0), library.modes)
     reference.save(output)
     return {
         "path": str(output),
@@ -128,7 +140,8 @@ def fit_reference(
         "pileup_low": reference.pileup_low,
         "pileup_high": reference.pileup_high,
         "scorer": reference.scorer,
-        "advice": list(reference.advice),
+        "advice": [*reference.advice, *library.refused],
+        "failure_modes": 0 if reference.signatures is None else len(set(reference.signatures.names)),
     }
 
 

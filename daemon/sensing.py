@@ -8,6 +8,7 @@ from daemon import scan
 from daemon.config import Settings
 from daemon.errors import SetupError
 from drift.events import LumisectionEvents
+from drift.plug_ins import installed
 from drift.reference import Reference
 from drift.sensitivity import Sensitivity, sensitivities
 
@@ -65,5 +66,6 @@ def sense(
         mean,
         false_alarms_per_lumisection=settings.drift.false_alarms_per_lumisection,
         rng=np.random.default_rng(seed),
+        modes=installed().modes,
     )
     return mean, sum(one.events for one in chosen), found

@@ -14,7 +14,6 @@ from drift.benign import FillFilter
 from drift.breach import Breach
 from drift.cells import halve
 from drift.detect import Contributor, Evidence
-from drift.diagnose import FineMap, Window
 from drift.errors import StateError
 from drift.profile import layout_of
 from drift.ramps import Ramps
@@ -22,6 +21,7 @@ from drift.rate_evidence import RateEvidence
 from drift.reference import Reference
 from drift.score_streams import SCORE, ScoreModel
 from drift.slow import SlowEvidence
+from drift.window import FineMap, Window
 
 MAGIC = b"RTWS"
 VERSION = 3
@@ -141,6 +141,8 @@ def window_of(reference: Reference, memory: Memory) -> Window:
         grids,
         fine,
         effect,
+        np.array([one.pileup for one in seen]),
+        np.array([reference.events / one.events for one in seen]),
     )
 
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,12 @@ from drift.conditions import Conditions
 from drift.errors import ReferenceUnfitError
 from drift.fill_means import FillModel
 from drift.fit import LEAST_SECTOR_COUNT, Sample, fit_cells, fit_streams
+from drift.library import SHIPPED, FailureMode
 from drift.profile import LumisectionSummary, layout_of
 from drift.schema import FeatureSchema, schema_named
 from drift.score_streams import SCORE, ScoreModel
+from drift.signatures import Signatures, correlation_of, replayed
+from drift.specimens import Group
 from drift.streams import StreamModel
 
 LEAST_FILLS = 3
@@ -34,6 +37,7 @@ LEAST_LUMISECTIONS = 60
 GOOD_FILLS = 15
 GOOD_LUMISECTIONS = 5000
 SUPPORT = (0.01, 0.99)
+NO_LIBRARY = "it has no failure-mode library, so verdicts follow rules alone; fit it from run files, or give it events"
 VERSION = 5
 
 
@@ -56,6 +60,8 @@ class Reference:
         fills: Fills in it.
         lumisections: Lumisections in it.
         advice: What would make it better, in sentences; empty when it is large enough.
+        correlation: Of the streams while all is well, shrunk, shape ``(n_streams, n_streams)``.
+        signatures: What every failure mode does to the streams; None when it was fitted from counts alone.
         digest: SHA-256 of all of the above.
     """
 
@@ -73,6 +79,8 @@ class Reference:
     fills: tuple[int, ...]
     lumisections: int
     advice: tuple[str, ...]
+    correlation: np.ndarray
+    signatures: Signatures | None
     digest: str
 
     @classmethod
@@ -131,9 +139,27 @@ class Reference:
             fills,
             sample.size,
             advice,
+            correlation_of(values),
+            None,
             "",
         )
-        return cls._digested(body)
+        return cls.sealed(body)
+
+    def with_library(
+        self, groups: Sequence[Group], rng: np.random.Generator, modes: Sequence[FailureMode] = SHIPPED
+    ) -> "Reference":
+        """Return the reference with its failure-mode library, so that verdicts weigh causes against each other.
+
+        Args:
+            groups: Certified events at a few pileups inside its range (`drift.specimens`); none changes nothing.
+            rng: Which events and objects a partial fault hits.
+            modes: Failure modes.
+        """
+        if not groups:
+            return self
+        signatures = replayed(groups, self.schema, self.streams, self.events, modes, rng)
+        advice = tuple(one for one in self.advice if one != NO_LIBRARY)
+        return self.sealed(replace(self, signatures=signatures, advice=advice, digest=""))
 
     @property
     def scorer(self) -> str:
@@ -141,7 +167,8 @@ class Reference:
         return self.streams.score.scorer if isinstance(self.streams.score, ScoreModel) else ""
 
     @classmethod
-    def _digested(cls, body: "Reference") -> "Reference":
+    def sealed(cls, body: "Reference") -> "Reference":
+        """Return a reference with the digest of what it holds."""
         head, arrays = body.parts()
         digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
         for name in sorted(arrays):
@@ -161,12 +188,13 @@ class Reference:
             "advice": list(self.advice),
             "scorer": self.scorer,
         }
-        arrays: dict[str, np.ndarray] = {"counts": self.counts}
+        arrays: dict[str, np.ndarray] = {"counts": self.counts, "correlation": self.correlation}
         head["streams"] = pack("streams", self.streams, arrays)
         head["benign"] = pack("benign", self.benign, arrays)
         head["check"] = pack("check", self.check, arrays)
         head["slow"] = pack("slow", self.slow, arrays)
         head["promises"] = pack("promises", self.promises, arrays)
+        head["signatures"] = None if self.signatures is None else pack("signatures", self.signatures, arrays)
         head["cells"] = [pack(f"cells{i}", one, arrays) for i, one in enumerate(self.cells)]
         return head, arrays
 
@@ -226,9 +254,11 @@ class Reference:
             tuple(head["fills"]),
             head["lumisections"],
             tuple(head["advice"]),
+            arrays["correlation"],
+            None if head["signatures"] is None else unpack(Signatures, head["signatures"], arrays),
             "",
         )
-        loaded = cls._digested(loaded)
+        loaded = cls.sealed(loaded)
         if loaded.digest != head["digest"]:
             raise ReferenceUnfitError(f"{path} does not match its digest {head['digest'][:12]}; fit it again")
         return loaded
@@ -248,4 +278,5 @@ def _advice(fills: int, lumisections: int, low: float, high: float, off: list[st
     if off:
         named = ", ".join(off[:4]) + (f" and {len(off) - 4} more" if len(off) > 4 else "")
         said.append(f"streams off because they failed their held-out check: {named}")
+    said.append(NO_LIBRARY)
     return tuple(said)
