@@ -16,7 +16,7 @@ SEED ?= 9000
 PEERS ?= frouros nannyml alibi-detect evidently
 PEER_PYTHON ?= $(PYTHON)
 
-.PHONY: help setup demo test lint bench bench-drift bench-peers bench-month kills damaged week pools pictures dashboards lock debian-demo debian-test clean
+.PHONY: help setup demo test lint bench bench-drift bench-peers bench-month bench-attribution kills damaged week pools pictures dashboards lock debian-demo debian-test clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -77,6 +77,9 @@ bench-peers: setup ## evidently, nannyml, alibi-detect and frouros on the same s
 bench-month: setup ## the physics simulator's scenarios at 1 000 events over a month (hours; goes on where it was stopped)
 	@$(PY) -m benchmarks.drift_month
 	@$(PY) -m benchmarks.drift_page
+
+bench-attribution: setup ## right object and kind of cause for every fault, also with its own modes left out (half an hour)
+	@$(PY) -m benchmarks.attribution --out docs/benchmarks/attribution.md
 
 pools: ## regenerate the particle pools with Pythia (for whoever wants to)
 	@$(PYTHON) -m venv .venv-pythia

@@ -86,7 +86,7 @@ def _fault_row(reference: Reference, plan: StreamPlan) -> dict[str, Any]:
 
 def _said(alarm: Any) -> dict[str, Any]:
     lead = alarm.contributors[0]
-    return {"verdict": alarm.verdict, "lead": lead.name, "object": lead.object, "text": alarm.text}
+    return {"verdict": alarm.verdict, "lead": lead.name, "object": alarm.object, "text": alarm.text}
 
 
 def _null_row(reference: Reference, plan: StreamPlan) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from benchmarks.detectors import (
     trace,
 )
 from benchmarks.drift_draw import BUILD, FILL, PASSING, RAMPS, RECURS, ROOT, STEPS, WIDER, digest_of
+from benchmarks.drift_library import with_library
 from benchmarks.drift_store import (
     RAMPED,
     WATCHED,
@@ -74,12 +75,16 @@ def reference_for(plan: StreamPlan) -> Reference:
     """Return the reference fitted from a stored stream, fitted once for each state of the code."""
     path = BUILD / f"reference-{plan.path.stem}-{_code()}.npz"
     if not path.exists():
-        Reference.fit(((one.summary, one.conditions) for one in read(draw(plan))), AXOL1TL_57).save(path)
+        fitted_to = Reference.fit(((one.summary, one.conditions) for one in read(draw(plan))), AXOL1TL_57)
+        with_library(fitted_to, plan.seed).save(path)
     return Reference.load(path)
 
 
 def _code() -> str:
-    ours = [ROOT / "benchmarks" / f"{name}.py" for name in ("detectors", "peers_fair", "drift_draw", "embedding")]
+    ours = [
+        ROOT / "benchmarks" / f"{name}.py"
+        for name in ("detectors", "peers_fair", "drift_draw", "drift_library", "embedding")
+    ]
     return digest_of([*(ROOT / "drift").glob("*.py"), *ours])
 
 

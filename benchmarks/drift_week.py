@@ -30,6 +30,7 @@ from drift.simulate.kernels import Crossings, cross
 from drift.simulate.objects import SUM_TYPES
 from drift.simulate.stream import tables
 from drift.simulate.timeline import Fill, Lumisection, make_timeline
+from drift.specimens import Specimens
 from drift.watch import Watch
 
 BUDGET = 9e-6
@@ -98,8 +99,8 @@ def conditions_of(lumisection: Lumisection) -> Conditions:
     )
 
 
-def counted(plan: Plan) -> Iterator[tuple[LumisectionSummary, Conditions]]:
-    """Yield the summary and conditions of every lumisection of a plan."""
+def counted(plan: Plan, specimens: Specimens | None = None) -> Iterator[tuple[LumisectionSummary, Conditions]]:
+    """Yield the summary and conditions of every lumisection of a plan; keep events of certified ones where asked to."""
     fills, changes = timeline_of(plan)
     parameters = {change.name: dict(change.parameters) for change in changes}
     summariser = Summariser(AXOL1TL_57)
@@ -108,7 +109,10 @@ def counted(plan: Plan) -> Iterator[tuple[LumisectionSummary, Conditions]]:
         rng = np.random.default_rng([plan.seed, lumisection.run, lumisection.number, 3])
         detector = scenarios.detector_of(lumisection, parameters)
         crossings = cross(tables(detector.beam_spot), detector, lumisection.pileup, plan.events, rng)
-        yield summariser.fill(events_of(lumisection, crossings, eta_of_row)), conditions_of(lumisection)
+        events, conditions = events_of(lumisection, crossings, eta_of_row), conditions_of(lumisection)
+        if specimens is not None and conditions.usable and conditions.certified and conditions.pileup is not None:
+            specimens.add(events, conditions.pileup)
+        yield summariser.fill(events), conditions
 
 
 def watched(reference_path: Path, plan: Plan) -> dict[str, Any]:
@@ -145,11 +149,13 @@ def watched(reference_path: Path, plan: Plan) -> dict[str, Any]:
         "highest_before_alarm": round(float(highest), 2),
         "expected": expected,
         "verdicts": [one.verdict for one in alarms],
+        "said": [(one.cause, one.object, one.rung.word, one.modes[0].name if one.modes else "") for one in alarms],
         "delay": None if first is None or not alarms else order[alarms[0].run, alarms[0].lumisection] - first + 1,
         "onset_error": None if first is None or not alarms else order[alarms[0].onset] - first,
         "box_overlap": overlap,
         "early": bool(first is not None and alarms and order[alarms[0].run, alarms[0].lumisection] < first),
         "text": [one.text for one in alarms],
+        "against": [one.against for one in alarms],
         "ms_per_lumisection": round(spent / len(order) * 1e3, 2),
     }
 
@@ -183,7 +189,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(given.workers) as pool:
         path = Path(folder) / "reference.npz"
         quiet = Plan("none", given.reference_seed, given.fills, length, given.events, 9_001)
-        Reference.fit(counted(quiet), AXOL1TL_57).save(path)
+        rng = np.random.default_rng(given.reference_seed)
+        specimens = Specimens(AXOL1TL_57, rng)
+        reference = Reference.fit(counted(quiet, specimens), AXOL1TL_57)
+        reference.with_library(specimens.groups(reference.pileup_low, reference.pileup_high), rng).save(path)
         with given.out.open("a", encoding="utf-8") as out:
             for row in pool.map(watched, [path] * len(plans), plans):
                 rows.append(row)

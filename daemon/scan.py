@@ -14,8 +14,9 @@ from daemon.errors import SetupError
 from daemon.scorer import summariser_for
 from drift.conditions import Conditions, ConditionsTable
 from drift.counter_folder import CounterFolder
-from drift.diagnose import TRANSIENT
 from drift.events import LumisectionEvents
+from drift.ladder import TRANSIENT
+from drift.plug_ins import installed
 from drift.profile import LumisectionSummary
 from drift.rate_reference import RateReference
 from drift.reference import Reference
@@ -24,6 +25,7 @@ from drift.schema import schema_named
 from drift.second_opinion import second_opinion as ask_events
 from drift.sequential import SequentialDetector, Taken, Told
 from drift.source import Accepted, FileContents, Limits, Quarantined, Reader, Waiting
+from drift.specimens import Specimens
 from drift.watch import Alarm, Watch
 
 
@@ -124,8 +126,18 @@ def fit_reference(
     table = conditions_for(settings, conditions)
     schema = schema_named(settings.stream.schema_name)
     summariser = summariser_for(schema, bundle)
-    joined = ((summariser.fill(events), at) for events, at in each_lumisection(paths, settings, table))
-    reference = Reference.fit(joined, schema, strata=settings.drift.strata if strata is None else strata)
+    library = installed()
+    specimens = Specimens(schema, np.random.default_rng(0))
+
+    def joined() -> Iterator[tuple[LumisectionSummary, Conditions]]:
+        for events, at in each_lumisection(paths, settings, table):
+            if at.usable and at.certified and at.pileup is not None:
+                specimens.add(events, at.pileup)
+            yield summariser.fill(events), at
+
+    reference = Reference.fit(joined(), schema, strata=settings.drift.strata if strata is None else strata)
+    groups = specimens.groups(reference.pileup_low, reference.pileup_high)
+    reference = reference.with_library(groups, np.random.default_rng(0), library.modes)
     reference.save(output)
     return {
         "path": str(output),
@@ -136,7 +148,8 @@ def fit_reference(
         "pileup_high": reference.pileup_high,
         "scorer": reference.scorer,
         "strata": list(reference.strata.names),
-        "advice": list(reference.advice),
+        "advice": [*reference.advice, *library.refused],
+        "failure_modes": 0 if reference.signatures is None else len(set(reference.signatures.names)),
     }
 
 
@@ -214,29 +227,22 @@ def scan(
     scores: dict[str, str] = {}
     kept = Reservoir(np.random.default_rng(0)) if second_opinion else None
     counted = {"lumisections": 0, "watched": 0, "excluded": 0, "alarms": 0, "events": 0}
-    seen: set[tuple[int, int]] = set()
     with reading(settings) as files:
-        for path in run_files(paths):
-            contents = files.contents(path)
-            for events in contents.lumisections if contents else ():
-                pair = (events.run, events.lumisection)
-                if pair in seen:
-                    continue
-                seen.add(pair)
-                at = _at(table, events)
-                summary = summariser.fill(events)
-                decision = _take(watch, summary, at, counters)
-                if expected.scorer or bundle is not None:
-                    scores = {"scores": _scores_words(expected, summary)}
-                counted["lumisections"] += 1
-                counted["events"] += events.events
-                watched = decision.state in {"quiet", "warn", "alarm"}
-                counted["watched" if watched else "excluded"] += 1
-                if kept is not None and watched and at.usable and at.pileup is not None:
-                    kept.add(events, at.pileup)
-                if decision.alarm is not None:
-                    counted["alarms"] += 1
-                    yield _alarm_line(decision.alarm, settings, kept, explain)
+        for events in _each_once(files, paths):
+            at = _at(table, events)
+            summary = summariser.fill(events)
+            decision = _take(watch, summary, at, counters)
+            if expected.scorer or bundle is not None:
+                scores = {"scores": _scores_words(expected, summary)}
+            counted["lumisections"] += 1
+            counted["events"] += events.events
+            watched = decision.state in {"quiet", "warn", "alarm"}
+            counted["watched" if watched else "excluded"] += 1
+            if kept is not None and watched and at.usable and at.pileup is not None:
+                kept.add(events, at.pileup)
+            if decision.alarm is not None:
+                counted["alarms"] += 1
+                yield _alarm_line(decision.alarm, settings, kept, explain)
         quarantined = files.quarantined
     last = watch.conclude()
     if last is not None:
@@ -245,6 +251,17 @@ def scan(
     seconds = round(time.perf_counter() - started, 3)
     other = scores if name == "retrigger" else {"detector": name, **scores}
     yield {"type": "summary", **other, **counted, "quarantined": quarantined, "seconds": seconds}
+
+
+def _each_once(files: Files, paths: list[Path]) -> Iterator[LumisectionEvents]:
+    """Yield every lumisection of these files in order, one that was delivered twice once."""
+    seen: set[tuple[int, int]] = set()
+    for path in run_files(paths):
+        contents = files.contents(path)
+        for events in contents.lumisections if contents else ():
+            if (events.run, events.lumisection) not in seen:
+                seen.add((events.run, events.lumisection))
+                yield events
 
 
 def _scores_words(reference: Reference, summary: LumisectionSummary) -> str:

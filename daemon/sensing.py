@@ -8,6 +8,7 @@ from daemon import scan
 from daemon.config import Settings
 from daemon.errors import SetupError
 from drift.events import LumisectionEvents
+from drift.plug_ins import installed
 from drift.reference import Reference
 from drift.sensitivity import Sensitivity, sensitivities
 from drift.standing import Standing
@@ -68,5 +69,6 @@ def sense(
         mean,
         false_alarms_per_lumisection=settings.drift.false_alarms_per_lumisection,
         rng=np.random.default_rng(seed),
+        modes=installed().modes,
     )
     return mean, sum(events.events for events, _ in chosen), least

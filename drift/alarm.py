@@ -4,20 +4,13 @@ Words and forms only; `drift.watch` decides.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from drift.boxes import Box
 from drift.detect import Contributor
-from drift.diagnose import BROKEN, CONTRACT, SHIFT, TRANSIENT
-from drift.expected import ACTION, EXPECTED
 from drift.explain import Explanation
-
-ACTIONS = {
-    BROKEN: "call the detector expert; do not retrain",
-    SHIFT: "retrain candidate: weights",
-    EXPECTED: ACTION,
-    TRANSIENT: "keep these lumisections out of training; call nobody",
-    CONTRACT: "stop trusting this stream's scores; mend the input, do not retrain",
-}
+from drift.ladder import Rung
+from drift.likelihood import Weighed
 
 
 @dataclass(frozen=True)
@@ -30,9 +23,13 @@ class Alarm:
         lumisection: That lumisection.
         onset: Run and lumisection at which the cause is thought to have begun.
         verdict: ``broken_detector``, ``real_shift``, ``transient``, ``contract`` or ``expected_change``.
+        cause: The verdict, but a real shift is ``ageing_or_calibration`` or ``new_conditions``.
+        object: Object type or seed that shows it most.
+        modes: Failure modes that explain it best, the likeliest first; empty under a reference without a library.
         log_evidence: Natural log of the evidence when it was told.
         contributors: The strongest parts of it.
         box: Region, when there is one.
+        rung: The first step of the ladder that can suffice.
         action: What to do.
         text: One sentence an expert would write.
         against: What speaks against the verdict.
@@ -44,15 +41,19 @@ class Alarm:
     lumisection: int
     onset: tuple[int, int]
     verdict: str
+    cause: str
+    object: str
+    modes: tuple[Weighed, ...]
     log_evidence: float
     contributors: tuple[Contributor, ...]
     box: Box | None
+    rung: Rung
     action: str
     text: str
     against: str
     explanation: Explanation | None = None
 
-    def to_json(self) -> dict[str, object]:
+    def to_json(self) -> dict[str, Any]:
         """Return the public form of an alarm, one object a line of ``retrigger scan --json``."""
         named = []
         for one in self.contributors:
@@ -67,8 +68,12 @@ class Alarm:
             "lumisection": self.lumisection,
             "onset": {"run": self.onset[0], "lumisection": self.onset[1]},
             "verdict": self.verdict,
+            "cause": self.cause,
+            "object": self.object,
+            "modes": [one.to_json() for one in self.modes],
             "log_evidence": round(self.log_evidence, 2),
             "contributors": named,
+            "rung": self.rung.word,
             "action": self.action,
             "box": self.box.to_json() if self.box is not None else None,
             "text": self.text,

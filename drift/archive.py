@@ -10,6 +10,7 @@ from drift.breach import Promises
 from drift.cells import CellModel
 from drift.fill_means import FillModel
 from drift.score_streams import ScoreModel
+from drift.signatures import Signatures
 from drift.strata import Strata
 from drift.streams import StreamLabel, StreamModel, Template
 
@@ -22,6 +23,7 @@ _KINDS = {
         FillModel,
         Promises,
         ScoreModel,
+        Signatures,
         Strata,
         StreamLabel,
         StreamModel,

@@ -6,26 +6,23 @@ retraining.  In doubt the answer is "broken detector", because learning a fault 
 in, verdict out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drift.boxes import Box, CellBox, box_gains, find_box, find_ring, physical
-from drift.cells import rectangle
 from drift.detect import Contributor
+from drift.ladder import BROKEN, TRANSIENT, Rung
+from drift.likelihood import Weighed
 from drift.profile import MapGrid
 from drift.score_rule import AGAINST, score_alone
-from drift.streams import StreamLabel
+from drift.window import Floats, Ints, Window, stream_means
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
-BROKEN = "broken_detector"
 SHIFT = "real_shift"
-TRANSIENT = "transient"
-CONTRACT = "contract"
+NOTHING = "nothing measured"
 
 BOX_EVIDENCE = 20.0
 """Log likelihood ratio a box needs: millions of rectangles are tried, whose logarithm is 15."""
@@ -47,62 +44,6 @@ BACK = 2.0
 """Log likelihood ratio with which later ones must speak against a change that lasts."""
 
 
-@dataclass(frozen=True, eq=False)
-class FineMap:
-    """One map at full resolution.
-
-    Attributes:
-        seen: Observed objects, shape ``(n, n_eta, n_phi)``.
-        expected: Their expectation given each lumisection's total.
-        grid: Its cells.
-    """
-
-    seen: Ints
-    expected: Floats
-    grid: MapGrid
-
-    def cell(self, flat: int) -> CellBox:
-        """Return a cell of the flat pyramid (`drift.cells`) as a rectangle of the finest cells."""
-        return CellBox(*rectangle(flat, self.seen.shape[1], self.seen.shape[2]), 1.0, 0.0)
-
-
-@dataclass(frozen=True, eq=False)
-class Window:
-    """The last lumisections, as the watch remembers them.
-
-    Attributes:
-        clock: Lumisection counts, rising, shape ``(n,)``.
-        fill: Fill of each.
-        streams: Standardised residual streams, shape ``(n, n_streams)``.
-        noise: Measurement variance of each stream.
-        drifting: Benign variance of a stream's mean over many lumisections.
-        labels: Of the streams.
-        maps: Observed objects by map, shape ``(n, n_eta, n_phi)``.
-        expected: Their expectation given each lumisection's total.
-        rates: Expected totals by type, shape ``(n,)``.
-        met_phi: Events in 12 azimuthal sectors of missing momentum, shape ``(n, 12)``.
-        met_phi_expected: Their expected shares, shape ``(12,)``.
-        grids: Cells of each map.
-        fine: The maps at full resolution.
-        effect: Relative pt scale that one unit of a scale stream means, by object type.
-    """
-
-    clock: Ints
-    fill: Ints
-    streams: Floats
-    noise: Floats
-    drifting: Floats
-    labels: tuple[StreamLabel, ...]
-    maps: Mapping[str, Ints]
-    expected: Mapping[str, Floats]
-    rates: Mapping[str, Floats]
-    met_phi: Floats
-    met_phi_expected: Floats
-    grids: Mapping[str, MapGrid]
-    fine: Mapping[str, FineMap]
-    effect: Mapping[str, float]
-
-
 @dataclass(frozen=True)
 class Diagnosis:
     """A verdict and what it rests on.
@@ -115,6 +56,13 @@ class Diagnosis:
         text: What was seen, as an expert would say it, without when.
         against: What speaks against the verdict.
         box_evidence: Log likelihood ratio of the best box.
+        rule: Which rule spoke: ``box``, ``cell``, ``sector``, ``direction``, ``ring``, ``rate``, ``noise``, ``mixed``,
+            ``score``, ``likelihood``, ``smooth`` when none did, else the verdict.
+        left: What a region has of the expected number, 1 without one.
+        cause: One of `drift.ladder.CAUSES`.
+        rung: The first step that can suffice.
+        action: What to do.
+        modes: Failure modes that explain it best, the likeliest first; empty without a library.
     """
 
     verdict: str
@@ -124,6 +72,12 @@ class Diagnosis:
     text: str
     against: str
     box_evidence: float
+    rule: str = ""
+    left: float = 1.0
+    cause: str = ""
+    rung: Rung = Rung.NOTHING
+    action: str = ""
+    modes: tuple[Weighed, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -161,25 +115,25 @@ def diagnose(window: Window, contributors: tuple[Contributor, ...], raised: int)
         if _passed(region.gains, window.clock, (first, last), raised):
             where = physical(region.box, region.grid)
             return _transient(int(window.clock[first]), region.grid.object, where, region)
-        return _broken_region(window, region)
+        return _broken_region(region)
     first, last, gains = _stream_segment(window, lead)
     onset = int(window.clock[first])
     if _passed(gains, window.clock, (first, last), raised):
         return _transient(onset, lead.object, None, region)
     since = window.clock >= onset
     evidence = region.box.log_ratio if region is not None else 0.0
-    for rule in (_azimuth, _ring, _rate, _noise, _mixed):
+    for name, rule in RULES.items():
         seen = rule(window, since, contributors)
         if seen is not None:
             kind, box, text = seen
-            against = "no part of the map stands out from its own ring" if box is None else "nothing measured"
-            return Diagnosis(BROKEN, kind, onset, box, text, against, evidence)
+            against = "no part of the map stands out from its own ring" if box is None else NOTHING
+            return Diagnosis(BROKEN, kind, onset, box, text, against, evidence, name)
     if text := score_alone(window.labels, stream_means(window, since)[1].tolist(), contributors):
-        return Diagnosis(BROKEN, lead.object, onset, None, text, AGAINST, evidence)
+        return Diagnosis(BROKEN, lead.object, onset, None, text, AGAINST, evidence, "score")
     kind, text = _shift_text(window, since, lead)
     waited = int(window.clock[-1]) - raised + 1
     against = f"it was watched for only {waited} lumisections since the alarm; a slow fault may look smooth at first"
-    return Diagnosis(SHIFT, kind, onset, None, text, against, evidence)
+    return Diagnosis(SHIFT, kind, onset, None, text, against, evidence, "smooth")
 
 
 def _best_region(window: Window) -> _Region | None:
@@ -270,26 +224,26 @@ def _stream_segment(window: Window, lead: Contributor) -> tuple[int, int, Floats
 
 def _transient(onset: int, kind: str, box: Box | None, region: _Region | None) -> Diagnosis:
     text = f"{kind or 'several objects'} departed for at most {TRANSIENT_MOST} lumisections and came back"
-    return Diagnosis(
-        TRANSIENT, kind, onset, box, text, "it may come again", region.box.log_ratio if region is not None else 0.0
-    )
+    evidence = region.box.log_ratio if region is not None else 0.0
+    return Diagnosis(TRANSIENT, kind, onset, box, text, "it may come again", evidence, TRANSIENT)
 
 
-def _broken_region(window: Window, region: _Region) -> Diagnosis:
+def _broken_region(region: _Region) -> Diagnosis:
     box, kind = physical(region.box, region.grid), region.grid.name
     left = region.box.left
     what = f"{kind} loss of {1 - left:.0%}" if left < 1 else f"{left:.1f} times the usual {kind}"
     text = f"{what} in {box.words()}, against the rest of the same rings"
-    many = " and ".join(one for one in window.rates if one != region.grid.object)
-    against = f"{many} were not asked to agree" if many else "nothing measured"
-    return Diagnosis(BROKEN, region.grid.object, region.onset, box, text, against, region.box.log_ratio)
+    rule = "cell" if region.pointed_at else "box"
+    return Diagnosis(BROKEN, region.grid.object, region.onset, box, text, NOTHING, region.box.log_ratio, rule, left)
 
 
 _Seen = tuple[str, Box | None, str]
+_Rule = Callable[[Window, NDArray[np.bool_], tuple[Contributor, ...]], _Seen | None]
 
 
-def _azimuth(window: Window, since: NDArray[np.bool_], contributors: tuple[Contributor, ...]) -> _Seen | None:
-    """Azimuthal sectors, or the direction of missing momentum, that changed."""
+def _sector(window: Window, since: NDArray[np.bool_], contributors: tuple[Contributor, ...]) -> _Seen | None:
+    """Azimuthal sectors that changed."""
+    del since
     for one in contributors:
         if one.kind == "phi" and one.log_evidence >= SECTOR_EVIDENCE:
             grid = window.grids[one.object]
@@ -298,6 +252,12 @@ def _azimuth(window: Window, since: NDArray[np.bool_], contributors: tuple[Contr
             box = physical(CellBox(0, grid.shape[0], label.index * width, width, 1.0, 0.0), grid)
             word = "fewer" if one.sign < 0 else "more"
             return one.object, box, f"{word} {one.object} in {label.name.split(' ', 1)[1]} than in the other sectors"
+    return None
+
+
+def _direction(window: Window, since: NDArray[np.bool_], contributors: tuple[Contributor, ...]) -> _Seen | None:
+    """Missing momentum that prefers a direction."""
+    del contributors
     seen = window.met_phi[since].sum(axis=0)
     want = window.met_phi_expected * seen.sum()
     chi2 = float(((seen - want) ** 2 / np.maximum(want * 1.1, 1.0)).sum())
@@ -340,13 +300,6 @@ def _rate(window: Window, since: NDArray[np.bool_], contributors: tuple[Contribu
     return None
 
 
-def stream_means(window: Window, since: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Return each stream's mean since the onset, and its significance given what is benign."""
-    part = window.streams[since]
-    mean = part.mean(axis=0)
-    return mean, mean / np.sqrt(window.noise / len(part) + window.drifting)
-
-
 def _noise(window: Window, since: NDArray[np.bool_], contributors: tuple[Contributor, ...]) -> _Seen | None:
     """Missing momentum that grew although no object did."""
     del contributors
@@ -374,6 +327,12 @@ def _mixed(window: Window, since: NDArray[np.bool_], contributors: tuple[Contrib
     if (leads or mixed > CLEAR) and max(energies, default=0.0) < QUIET:
         return "MET", None, "missing momentum follows jet 1 less than it did, as events mixed up would give"
     return None
+
+
+RULES: Mapping[str, _Rule] = MappingProxyType(
+    {"sector": _sector, "direction": _direction, "ring": _ring, "rate": _rate, "noise": _noise, "mixed": _mixed}
+)
+"""What no physics does, in the order in which it is asked; each ends the search."""
 
 
 def _shift_text(window: Window, since: NDArray[np.bool_], lead: Contributor) -> tuple[str, str]:

@@ -51,3 +51,7 @@ class RatesUnfitError(DriftError):
 
 class RankingError(DriftError):
     """A table of runs cannot be ranked."""
+
+
+class LibraryError(DriftError, ValueError):
+    """A failure mode makes no sense, or two have one name."""

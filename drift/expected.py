@@ -9,13 +9,9 @@ from dataclasses import replace
 
 from drift.conditions import DeclaredChange
 from drift.conditions.declared import Place
-from drift.diagnose import BROKEN, SHIFT, Diagnosis
+from drift.diagnose import SHIFT, Diagnosis
+from drift.ladder import ACTIONS, BROKEN, EXPECTED, Rung
 
-EXPECTED = "expected_change"
-ACTION = (
-    "no retraining and no call: re-baseline the declared interval (retrigger reference rebaseline) once its "
-    "lumisections are certified, or declare which objects it touches"
-)
 NEAR = 3
 """Lumisections between the onset of an alarm and the first of a change."""
 MOST_CHANGES = 16
@@ -44,7 +40,15 @@ def explained(found: Diagnosis, trail: Sequence[tuple[int, int, int]], changes: 
     _, change = min(near, key=lambda pair: (pair[0], pair[1].id))
     text = f"{found.text}; {change.kind} {change.id} was declared then ({change.words}, by {change.by})"
     fault = f"nobody declared what it touches: a fault that began with it would be called so too; {found.against}"
-    return replace(found, verdict=EXPECTED, text=text, against=fault)
+    return replace(
+        found,
+        verdict=EXPECTED,
+        cause=EXPECTED,
+        rung=Rung.NOTHING,
+        action=ACTIONS[EXPECTED],
+        text=text,
+        against=fault,
+    )
 
 
 def _away(onset: int, trail: Sequence[tuple[int, int, int]], first: Place) -> int | None:

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from drift.boxes import physical
 from drift.detect import Contributor
-from drift.diagnose import Diagnosis, Window, stream_means
+from drift.diagnose import Diagnosis
 from drift.ratio_map import Inside, RatioMap, inside_box, ratio_maps
 from drift.reference import Reference
 from drift.ruled_out import Ruled, ruled_out
 from drift.streams import ONE_SIDED, SILENT, StreamLabel
+from drift.window import Window, stream_means
 
 VERSION = 1
 MOST_CURVES = 8

@@ -6,7 +6,7 @@ each failure mode, and the likelihoods a verdict weighs.  Operators act on objec
 does to first order.  Users add their own under the entry point ``retrigger.faults``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol
 
@@ -130,6 +130,22 @@ class Recorded:
         return LumisectionEvents(run, lumisection, features, objects)
 
 
+def joined(parts: Sequence[Recorded]) -> Recorded:
+    """Return events of several lumisections one after another."""
+
+    def column(kind: str, name: str) -> Integers:
+        tables: list[Integers] = [getattr(part.objects[kind], name) for part in parts]
+        most = max(one.shape[1] for one in tables)
+        return np.concatenate([np.pad(one, ((0, 0), (0, most - one.shape[1]))) for one in tables])
+
+    objects = {
+        kind: Candidates(column(kind, "pt"), column(kind, "eta"), column(kind, "phi"), first.turn, first.high)
+        for kind, first in parts[0].objects.items()
+    }
+    met = [np.concatenate([getattr(part, name) for part in parts]) for name in ("met_pt", "met_phi")]
+    return Recorded(objects, met[0], met[1])
+
+
 class Fault(Protocol):
     """One failure mode at one size."""
 
@@ -137,8 +153,9 @@ class Fault(Protocol):
     def name(self) -> str:
         """Mode and place, as an expert would say it."""
 
-    broken: ClassVar[bool]
-    """Whether it is a broken detector (true), or something to learn (false)."""
+    @property
+    def broken(self) -> bool:
+        """Whether it is a broken detector (true), or something to learn (false)."""
 
     def apply(self, recorded: Recorded, rng: np.random.Generator) -> Recorded:
         """Return the events as the faulty detector would have sent them; ``recorded`` stays as it is."""
@@ -179,15 +196,25 @@ class Gain:
         changed = {}
         for kind in self.objects:
             one = recorded.objects[kind]
-            moved = _scaled(one.pt, self.factor, one.high, rng)
+            moved = scaled_pt(one.pt, self.factor, one.high, rng)
             changed[kind] = replace(one, pt=moved).ordered()
         after = recorded.with_objects(**changed)
-        return replace(after, met_pt=_scaled(after.met_pt, self.factor, MET_HIGH, rng)) if self.met else after
+        return (
+            replace(after, met_pt=scaled_pt(after.met_pt, self.factor, MET_HIGH, rng, cut=False)) if self.met else after
+        )
 
 
-def _scaled(pt: Integers, factor: float, high: int, rng: np.random.Generator) -> Integers:
-    moved = np.floor((pt + rng.random(pt.shape)) * factor)
-    return np.where(pt > 0, np.clip(moved, 0, high), 0).astype(np.int16)
+def scaled_pt(
+    pt: Integers, factor: float | NDArray[np.float64], high: int, rng: np.random.Generator, *, cut: bool = True
+) -> Integers:
+    """Return hardware pt times a factor, what was lost below the integer drawn again; zero stays zero.
+
+    With ``cut``, what falls below the smallest pt there was is lost, as below a trigger's own threshold.  What a larger
+    gain would lift above it was never recorded.
+    """
+    moved = np.clip(np.floor((pt + rng.random(pt.shape)) * factor), 0, high)
+    low = int(pt[pt > 0].min()) if cut and pt.any() else 0
+    return np.where((pt > 0) & (moved >= low), moved, 0).astype(np.int16)
 
 
 @dataclass(frozen=True)

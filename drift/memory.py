@@ -16,7 +16,6 @@ from drift.cells import halve
 from drift.conditions import DeclaredChange
 from drift.conditions.declared import change_of
 from drift.detect import Contributor, Evidence
-from drift.diagnose import FineMap, Window
 from drift.errors import StateError
 from drift.profile import LumisectionSummary, layout_of
 from drift.ramps import Ramps
@@ -25,6 +24,7 @@ from drift.reference import Reference
 from drift.score_streams import SCORE, ScoreModel
 from drift.slow import SlowEvidence
 from drift.standing import PLAIN, Standing
+from drift.window import FineMap, Window
 
 MAGIC = b"RTWS"
 VERSION = 4
@@ -182,6 +182,8 @@ def window_of(reference: Reference, memory: Memory) -> Window:
         grids,
         fine,
         effect,
+        np.array([one.pileup for one in seen]),
+        np.array([reference.events / one.events for one in seen]),
     )
 
 

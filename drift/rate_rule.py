@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drift.detect import Contributor
-from drift.diagnose import BROKEN, TRANSIENT, Diagnosis
+from drift.diagnose import Diagnosis
 from drift.growth import Floats
+from drift.ladder import BROKEN, TRANSIENT
 from drift.rate_evidence import SEED, Place, RateEvidence
 
 CLEAR = 5.0

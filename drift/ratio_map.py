@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drift.boxes import TINY, Box, CellBox, Floats, box_gains
-from drift.diagnose import FineMap, Window
 from drift.profile import MapGrid
+from drift.window import FineMap, Window
 
 POOR = 5.0
 """Expected objects below which a cell's ratio says nothing."""

@@ -9,7 +9,7 @@ import hashlib
 import json
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,12 +25,15 @@ from drift.conditions import Conditions, DeclaredChange
 from drift.errors import ReferenceUnfitError
 from drift.fill_means import FillModel
 from drift.fit import LEAST_SECTOR_COUNT, Sample, fit_cells, fit_streams
+from drift.library import SHIPPED, FailureMode
 from drift.profile import LumisectionSummary, layout_of
 from drift.schema import FeatureSchema, schema_named
 from drift.score_streams import SCORE, ScoreModel
+from drift.signatures import Signatures, correlation_of, replayed
+from drift.specimens import Group
 from drift.standing import PLAIN, Rebaselined, Standing
 from drift.strata import Strata, checked
-from drift.streams import Floats, StreamModel
+from drift.streams import Floats, StreamLabel, StreamModel
 from drift.views import Quiet, View
 
 LEAST_FILLS = 3
@@ -38,6 +41,7 @@ LEAST_LUMISECTIONS = 60
 GOOD_FILLS = 15
 GOOD_LUMISECTIONS = 5000
 SUPPORT = (0.01, 0.99)
+NO_LIBRARY = "it has no failure-mode library, so verdicts follow rules alone; fit it from run files, or give it events"
 VERSION = 5
 
 
@@ -60,6 +64,8 @@ class Reference:
         fills: Fills in it.
         lumisections: Lumisections in it.
         advice: What would make it better, in sentences; empty when it is large enough.
+        correlation: Of the streams while all is well, shrunk, shape ``(n_streams, n_streams)``.
+        signatures: What every failure mode does to the streams; None when it was fitted from counts alone.
         digest: SHA-256 of all of this but itself.
         strata: Kinds of running that it tells apart.
         rebaselined: Declared changes whose intervals have constants of their own.
@@ -82,6 +88,8 @@ class Reference:
     fills: tuple[int, ...]
     lumisections: int
     advice: tuple[str, ...]
+    correlation: np.ndarray
+    signatures: Signatures | None
     digest: str
     strata: Strata = field(default_factory=Strata)
     rebaselined: tuple[Rebaselined, ...] = ()
@@ -119,14 +127,7 @@ class Reference:
         low, high = sample.support(SUPPORT)
         streams, held = fit_streams(sample, schema)
         values = held.standard(streams)
-        groups = [
-            one.name
-            if one.object == SCORE
-            else f"{one.family}:{one.object}"
-            if one.family in {"phi", "eta", "scale", "rate"}
-            else one.family
-            for one in streams.labels
-        ]
+        groups = [_symmetric(one) for one in streams.labels]
         benign = fit_benign(values, held.fill, held.pileup, groups, sample.degree)
         check = check_streams(benign, values, held.fill, held.pileup)
         factor = sample.mean_events / held.events
@@ -158,11 +159,29 @@ class Reference:
             fills,
             sample.size,
             advice,
+            correlation_of(values),
+            None,
             "",
             sample.strata,
             settled=sample.settled,
         )
         return body.digested()
+
+    def with_library(
+        self, groups: Sequence[Group], rng: np.random.Generator, modes: Sequence[FailureMode] = SHIPPED
+    ) -> "Reference":
+        """Return the reference with its failure-mode library, so that verdicts weigh causes against each other.
+
+        Args:
+            groups: Certified events at a few pileups inside its range (`drift.specimens`); none changes nothing.
+            rng: Which events and objects a partial fault hits.
+            modes: Failure modes.
+        """
+        if not groups:
+            return self
+        signatures = replayed(groups, self.schema, self.streams, self.events, modes, rng)
+        advice = tuple(one for one in self.advice if one != NO_LIBRARY)
+        return replace(self, signatures=signatures, advice=advice, digest="").digested()
 
     @property
     def scorer(self) -> str:
@@ -242,13 +261,14 @@ class Reference:
             "settled": list(self.settled),
             "rebaselined": [one.to_json() for one in self.rebaselined],
         }
-        arrays: dict[str, np.ndarray] = {"counts": self.counts}
+        arrays: dict[str, np.ndarray] = {"counts": self.counts, "correlation": self.correlation}
         head["strata"] = pack("strata", self.strata, arrays)
         head["streams"] = pack("streams", self.streams, arrays)
         head["benign"] = pack("benign", self.benign, arrays)
         head["check"] = pack("check", self.check, arrays)
         head["slow"] = pack("slow", self.slow, arrays)
         head["promises"] = pack("promises", self.promises, arrays)
+        head["signatures"] = None if self.signatures is None else pack("signatures", self.signatures, arrays)
         head["cells"] = [pack(f"cells{i}", one, arrays) for i, one in enumerate(self.cells)]
         return head, arrays
 
@@ -308,6 +328,8 @@ class Reference:
             tuple(head["fills"]),
             head["lumisections"],
             tuple(head["advice"]),
+            arrays["correlation"],
+            None if head["signatures"] is None else unpack(Signatures, head["signatures"], arrays),
             "",
             unpack(Strata, head["strata"], arrays),
             tuple(Rebaselined.from_json(one) for one in head["rebaselined"]),
@@ -327,6 +349,13 @@ def _mixed(change: str) -> str:
     )
 
 
+def _symmetric(one: StreamLabel) -> str:
+    """Return the group of streams that are alike by symmetry, whose spreads are pooled."""
+    if one.object == SCORE:
+        return one.name
+    return f"{one.family}:{one.object}" if one.family in {"phi", "eta", "scale", "rate"} else one.family
+
+
 def _advice(fills: int, lumisections: int, low: float, high: float, off: list[str]) -> tuple[str, ...]:
     said = []
     if fills < GOOD_FILLS:
@@ -341,4 +370,5 @@ def _advice(fills: int, lumisections: int, low: float, high: float, off: list[st
     if off:
         named = ", ".join(off[:4]) + (f" and {len(off) - 4} more" if len(off) > 4 else "")
         said.append(f"streams off because they failed their held-out check: {named}")
+    said.append(NO_LIBRARY)
     return tuple(said)

@@ -15,9 +15,7 @@ from drift.detect import Contributor
 from drift.diagnose import (
     BOX_EFFECT,
     BOX_EVIDENCE,
-    BROKEN,
     CLEAR,
-    CONTRACT,
     QUIET,
     RATE_BAND,
     RING_EVIDENCE,
@@ -25,12 +23,11 @@ from drift.diagnose import (
     RING_LOSS,
     SECTOR_EVIDENCE,
     SHIFT,
-    TRANSIENT,
     TRANSIENT_MOST,
     Diagnosis,
-    Window,
-    stream_means,
 )
+from drift.ladder import BROKEN, CONTRACT, TRANSIENT
+from drift.window import Window, stream_means
 
 Bools = NDArray[np.bool_]
 LEAST_EVENTS = 200
@@ -92,9 +89,7 @@ def ruled_out(
 
 def _is_region(found: Diagnosis) -> bool:
     """Whether a box of its own, not a sector, a ring or a number, made the verdict."""
-    if found.box is None:
-        return False
-    return found.box_evidence >= BOX_EVIDENCE or "same rings" in found.text
+    return found.rule in {"box", "cell"}
 
 
 def _contract(window: Window, breaches: int) -> Ruled | None:
@@ -269,6 +264,8 @@ def _mixed(window: Window, since: Bools) -> Ruled | None:
 def _shift(found: Diagnosis) -> Ruled | None:
     if found.verdict != BROKEN:
         return None
+    if found.rule == "likelihood":
+        return Ruled(SHIFT, f"not called a real shift: {found.against}")
     words = (
         "not called a real shift: no collision does this; in doubt a detector is called broken, because learning a "
         "fault is the dearer mistake"

@@ -78,6 +78,15 @@ class ScoreSample:
         return np.array([int(n[place >= cell].sum()) for place, n in self.sparse], dtype=np.int64)
 
 
+def _folded(fold: ScoreModel, out: NDArray[np.bool_], stratum: Ints) -> dict[int, ScoreModel]:
+    """Return the model of each lumisection that is held out, as it looks in its stratum."""
+    found: dict[int, ScoreModel] = {}
+    for one in np.unique(stratum[out]):
+        inside = np.flatnonzero(out & (stratum == one)).tolist()
+        found |= dict.fromkeys(inside, fold.shifted([int(one)] if one >= 0 else []))
+    return found
+
+
 def fit_scores(
     sample: ScoreSample,
     events: Floats,
@@ -138,10 +147,7 @@ def fit_scores(
     fold_of: dict[int, ScoreModel] = {}
     for out in held:
         part = templates(~out)
-        fold = replace(model, shares=part[0], passes=part[1])
-        for stratum in np.unique(strata[0][out]):
-            inside = np.flatnonzero(out & (strata[0] == stratum)).tolist()
-            fold_of |= dict.fromkeys(inside, fold.shifted([int(stratum)] if stratum >= 0 else []))
+        fold_of |= _folded(replace(model, shares=part[0], passes=part[1]), out, strata[0])
     residual = np.stack([fold_of[i].residuals(counts[i], events[i], pileup[i]) for i in places])
     model = _with_lines(model, total, residual)
     raw = [

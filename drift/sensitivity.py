@@ -5,18 +5,19 @@ evidence again and again, without noise, until it reaches its limit.  That is th
 often before as after so many lumisections.  Nothing is drawn but which events a partial fault hits.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 
 from drift.detect import Evidence, Weights
 from drift.errors import ReferenceUnfitError
 from drift.events import LumisectionEvents
-from drift.faults import Box, Candidates, Decorrelate, Fault, Gain, Hot, Loss, Noise, Recorded, sector_loss
+from drift.faults import Recorded, joined
+from drift.library import SHIPPED, FailureMode, examples
 from drift.profile import Summariser
 from drift.reference import Reference
+from drift.specimens import with_owners
 from drift.streams import ONE_SIDED, Floats
 
 LUMISECTIONS = (1, 10, 100)
@@ -26,29 +27,6 @@ HALVINGS = 14
 RESOLUTION = 1.05
 LARGEST = 64.0
 """A mode is called invisible when this many times its trial size would be needed."""
-
-Mode = Callable[[float], Fault]
-_CENTRE = Box((-16, 16), (40, 72))
-_TOWERS = Box((8, 12), (40, 44))
-
-MODES: Mapping[str, tuple[str, float, float, Mode]] = MappingProxyType(
-    {
-        "gain": ("gain of the whole calorimeter", 0.01, 0.5, lambda a: Gain(1 + a)),
-        "gain_eg": ("gain of e/gamma alone", 0.01, 0.5, lambda a: Gain(1 + a, ("EG",), met=False)),
-        "gain_jet": ("jet energy scale alone", 0.01, 0.5, lambda a: Gain(1 + a, ("JET",), met=False)),
-        "loss_region": (
-            "objects lost in eta 0 +- 0.7, 80 degrees", 0.2, 1.0, lambda a: Loss(("JET", "EG"), a, _CENTRE, "a region"),
-        ),
-        "loss_tower": (
-            "objects lost in 2 x 2 towers", 0.5, 1.0, lambda a: Loss(("JET", "EG"), a, _TOWERS, "towers"),
-        ),
-        "loss_muon_sector": ("muons lost in 30 degrees", 0.5, 1.0, lambda a: sector_loss("MU", 3, 12, a, 576)),
-        "hot_tower": ("a tower that sends a jet", 0.01, 1.0, lambda a: Hot("JET", a, 11, 31)),
-        "met_noise": ("noise in missing momentum, GeV", 3.0, 100.0, lambda a: Noise(2 * a)),
-        "met_mixed": ("events with mixed-up missing momentum", 0.3, 1.0, Decorrelate),
-    }
-)  # fmt: skip
-"""Words, trial size, largest size that means anything, and the fault at a size.  Users' modes may be given instead."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +58,12 @@ def sensitivities(
     *,
     false_alarms_per_lumisection: float,
     rng: np.random.Generator,
-    modes: Mapping[str, tuple[str, float, float, Mode]] = MODES,
+    modes: Sequence[FailureMode] = SHIPPED,
 ) -> tuple[Sensitivity, ...]:
     """Return the least visible size of each failure mode after 1, 10 and 100 lumisections.
 
     The size scales what the trial size does, so it is a linear answer: good for small faults, generous for large ones.
+    Of modes that differ only in place or bit one is asked about.
 
     Args:
         reference: In force, or its view in a stratum (`Reference.at`).
@@ -92,7 +71,7 @@ def sensitivities(
         pileup: That pileup.
         false_alarms_per_lumisection: The budget, which sets the limit.
         rng: Which events a partial fault hits.
-        modes: Failure modes, see `MODES`.
+        modes: Failure modes.
 
     Raises:
         ReferenceUnfitError: Too few events, or a pileup outside the reference.
@@ -102,7 +81,7 @@ def sensitivities(
             f"events at pileup {pileup:.1f} are outside the reference's {reference.pileup_low:.1f} to "
             f"{reference.pileup_high:.1f}; give events from inside"
         )
-    recorded = joined([Recorded.of(one, reference.schema) for one in events])
+    recorded = joined([with_owners(one, reference.schema, one.events) for one in events])
     if recorded.events < LEAST_EVENTS:
         raise ReferenceUnfitError(
             f"{recorded.events} certified events near pileup {pileup:.1f} are too few to replay faults on; give at "
@@ -110,28 +89,15 @@ def sensitivities(
         )
     limit = float(-np.log(false_alarms_per_lumisection))
     found = []
-    for name, (words, trial, most, make) in modes.items():
-        effect = _Effect.of(reference, recorded, pileup, make(trial), rng)
-        least, leads = _least(reference, pileup, effect, limit, most / trial)
-        sizes = {n: None if factor is None else factor * trial for n, factor in least.items()}
-        found.append(Sensitivity(name, words, sizes, leads))
+    for mode in examples(modes):
+        effect = _Effect.of(reference, recorded, pileup, mode, rng)
+        least, leads = _least(reference, pileup, effect, limit, (mode.most / mode.trial) ** mode.power)
+        sizes = {
+            n: None if factor is None else max(factor ** (1 / mode.power) * mode.trial, mode.least)
+            for n, factor in least.items()
+        }
+        found.append(Sensitivity(mode.name, mode.words, sizes, leads))
     return tuple(found)
-
-
-def joined(parts: Sequence[Recorded]) -> Recorded:
-    """Return events of several lumisections one after another."""
-    objects = {
-        kind: Candidates(
-            np.concatenate([part.objects[kind].pt for part in parts]),
-            np.concatenate([part.objects[kind].eta for part in parts]),
-            np.concatenate([part.objects[kind].phi for part in parts]),
-            first.turn,
-            first.high,
-        )
-        for kind, first in parts[0].objects.items()
-    }
-    met = [np.concatenate([getattr(part, name) for part in parts]) for name in ("met_pt", "met_phi")]
-    return Recorded(objects, met[0], met[1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,14 +110,13 @@ class _Effect:
 
     @classmethod
     def of(
-        cls, reference: Reference, recorded: Recorded, pileup: float, fault: Fault, rng: np.random.Generator
+        cls, reference: Reference, recorded: Recorded, pileup: float, mode: FailureMode, rng: np.random.Generator
     ) -> "_Effect":
         summariser = Summariser(reference.schema)
-        before, after = (
-            summariser.fill(one.as_events(reference.schema, 1, 1)) for one in (recorded, fault.apply(recorded, rng))
-        )
+        faulty, said = mode.replayed(recorded, pileup, rng)
+        before, after = (summariser.fill(one.as_events(reference.schema, 1, 1)) for one in (recorded, faulty))
         share = reference.events / recorded.events
-        values = [reference.residuals(one, pileup) for one in (before, after)]
+        values = [reference.residuals(before, pileup), reference.residuals(after, said)]
         directed = np.array([one.family not in ONE_SIDED for one in reference.streams.labels])
         return cls(
             np.where(directed, (values[1] - values[0]) * np.sqrt(share), 0.0),
@@ -168,7 +133,7 @@ def _least(
     for n in LUMISECTIONS:
         level, lead = _evidence(reference, pileup, effect, ceiling, n)
         if level < limit:
-            found[n] = None
+            found[n] = ceiling if leads else None  # what was told earlier stays told, though evidence fades
             continue
         low, high = 0.0, ceiling
         for _ in range(HALVINGS):

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from drift.benign import Benign
 from drift.boxes import CellBox, physical
 from drift.detect import FAMILY_WEIGHTS, LOG_CAP, UPWARD, Contributor
-from drift.diagnose import BROKEN, SHIFT, Diagnosis
+from drift.diagnose import SHIFT, Diagnosis
 from drift.fill_means import CLIP, FAMILIES, LEAST_LUMISECTIONS, RAMPS, STEPS, FillMean, FillModel
+from drift.ladder import BROKEN
 from drift.profile import layout_of
 from drift.reference import Reference
 from drift.streams import ETA_RINGS, PHI_SECTORS, StreamLabel

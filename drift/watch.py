@@ -11,15 +11,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from drift.alarm import ACTIONS, Alarm, Decision
+from drift.alarm import Alarm, Decision
 from drift.boundary import cross
 from drift.breach import Breach, Contract
 from drift.conditions import Conditions
 from drift.counters import SeedCount
 from drift.detect import UNMEASURED, Contributor, Evidence, Weights
-from drift.diagnose import BROKEN, CONTRACT, SHIFT, TRANSIENT, Diagnosis, diagnose
-from drift.expected import EXPECTED, explained, remembered
+from drift.diagnose import SHIFT, Diagnosis
+from drift.expected import explained, remembered
 from drift.explain_rates import explained as pictured
+from drift.ladder import BROKEN, CONTRACT, EXPECTED, TRANSIENT
 from drift.memory import Latched, Memory, Pending, load, save, seen_of, window_of
 from drift.profile import LumisectionSummary, layout_of
 from drift.rate_evidence import SEED, RateEvidence
@@ -32,8 +33,9 @@ from drift.slow import SHARE, SlowEvidence
 from drift.standing import Standing
 from drift.streams import SILENT
 from drift.support import unfit
+from drift.verdict import concluded, judge
 
-__all__ = ["ACTIONS", "Alarm", "Decision", "Watch"]
+__all__ = ["Alarm", "Decision", "Watch"]
 
 WAIT = 2
 PATIENCE = 12
@@ -281,7 +283,7 @@ class Watch:
             return None
         memory.latched.looked = self._evidence.clock
         parts = self._of_inputs()
-        found = diagnose(window_of(self.reference, memory), parts, self._evidence.clock - 1)
+        found = judge(window_of(self.reference, memory), parts, self._evidence.clock - 1, self.reference)
         found = explained(found, memory.trail, memory.changes)
         if found.verdict != BROKEN or found.box is None or found.box_evidence < 2 * self._limit:
             return None
@@ -298,7 +300,7 @@ class Watch:
                 return self._raise(run, lumisection, ruling.found, pending.level, parts, ruling=ruling)
             led = self.rates is not None and self.rates.raised is not None
             inputs = self._of_inputs() if led else tuple(one for one in parts if one.kind != SEED)
-            found = diagnose(window_of(self.reference, self._memory), inputs, pending.clock)
+            found = judge(window_of(self.reference, self._memory), inputs, pending.clock, self.reference)
             found = explained(found, self._memory.trail, self._memory.changes)
         return self._raise(run, lumisection, found, pending.level, parts)
 
@@ -313,8 +315,11 @@ class Watch:
         kind = first.broken[0].object
         text = "; ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
         if len(since) > 1 and not since[-1].broken:
-            return Diagnosis(TRANSIENT, kind, first.clock, None, f"{text}, for a moment", "it may come again", 0.0)
-        return Diagnosis(CONTRACT, kind, first.clock, None, text, "nothing measured", 0.0)
+            text = f"{text}, for a moment"
+            return Diagnosis(TRANSIENT, kind, first.clock, None, text, "it may come again", 0.0)
+        whole = sum(not one.broken for one in since)
+        against = f"{whole} of {len(since)} lumisections since kept the contract"
+        return Diagnosis(CONTRACT, kind, first.clock, None, text, against, 0.0)
 
     def _raise(
         self,
@@ -327,7 +332,7 @@ class Watch:
         aged: tuple[int, int] | None = None,
         ruling: Ruling | None = None,
     ) -> Alarm:
-        memory = self._memory
+        memory, found = self._memory, found if found.cause else concluded(found)
         start = next((one for one in memory.trail if one[0] >= found.onset), (0, run, lumisection))
         onset = aged or ((start[1], start[2]) if ruling is None else ruling.onset)
         more = support(self.rates, onset) if ruling is None else ""
@@ -343,10 +348,24 @@ class Watch:
             self._forget(found.verdict)
         elif self.rates is not None:
             self.rates.settle(None if found.verdict == TRANSIENT else (run, lumisection))
-        action, told = ACTIONS[found.verdict] if ruling is None else ruling.action, (run, lumisection)
+        action, told = found.action if ruling is None else ruling.action, (run, lumisection)
         action = SCORE_ACTION if (found.verdict, found.object) == (BROKEN, SCORE) else action
         return Alarm(
-            self.stream, *told, onset, found.verdict, level, parts, found.box, action, text, found.against, why
+            self.stream,
+            *told,
+            onset,
+            found.verdict,
+            found.cause,
+            found.object,
+            found.modes,
+            level,
+            parts,
+            found.box,
+            found.rung,
+            action,
+            text,
+            found.against,
+            why,
         )
 
     def _forget(self, verdict: str) -> None:

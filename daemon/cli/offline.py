@@ -160,7 +160,8 @@ def reference_fit(
         return
     say.words(
         f"Fitted {output} (digest {str(report['digest'])[:12]}) from {report['lumisections']} certified lumisections "
-        f"of {report['fills']} fills, pileup {report['pileup_low']:.1f} to {report['pileup_high']:.1f}."
+        f"of {report['fills']} fills, pileup {report['pileup_low']:.1f} to {report['pileup_high']:.1f}, with "
+        f"{report['failure_modes']} failure modes."
     )
     if report["strata"]:
         say.words(f"  strata: {', '.join(report['strata'])}")
@@ -227,10 +228,10 @@ def reference_sensitivity(
             say.machine({**one.to_json(), "pileup": mean, "events": events})
         return
     say.words(f"Faults replayed on {events} certified events at pileup {mean:.1f}; least size seen after lumisections:")
-    say.words(f"  {'':44s} {'1':>9s} {'10':>9s} {'100':>9s}   seen by")
+    say.words(f"  {'':54s} {'1':>9s} {'10':>9s} {'100':>9s}   seen by")
     for one in found:
         sizes = " ".join(f"{'not seen' if size is None else f'{size:.3g}':>9s}" for size in one.least.values())
-        say.words(f"  {one.words:44s} {sizes}   {one.leads or '-'}")
+        say.words(f"  {one.words:54s} {sizes}   {one.leads or '-'}")
 
 
 @app.command()
@@ -340,7 +341,13 @@ def _scan_words(line: Mapping[str, object]) -> None:
             + (f"; log evidence {evidence:.1f}" if evidence is not None else "")
         )
         say.words(f"  {line.get('text', '')}")
+        modes = line.get("modes")
+        if isinstance(modes, list) and modes:
+            best = modes[0]
+            say.words(f"  most like: {best['words']}, size {best['size']:g} ({best['probability']:.0%})")
         say.words(f"  to do: {line['action']}")
+        if line.get("against"):
+            say.words(f"  against it: {line['against']}")
         if "explanation" in line:
             say.words(f"  why: {Path(str(line['explanation'])).with_suffix('.html')}")
         if "second_opinion" in line:

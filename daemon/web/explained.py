@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from daemon.web import heat, timelines
-from daemon.web.words import ALARMS, moment_of, sentence, span
+from daemon.web.words import ALARMS, likenesses, moment_of, sentence, span
 
 Document = Mapping[str, Any]
 LUMISECTION_S = 23.3104
@@ -54,6 +54,9 @@ def facts(told: Document) -> list[tuple[str, str]]:
         ("Since", since),
         ("Told at", f"{told_at}, after {_lumisections(count)} ({span(count * LUMISECTION_S)} of data)"),
     ]
+    like = likenesses(alarm)
+    if like:
+        lines.append(("Most like", "; ".join(like)))
     if alarm.get("log_evidence") is not None:
         odds = "natural logarithm of the odds against no change"
         lines.append(("Evidence", f"{float(alarm['log_evidence']):.1f} ({odds})"))

@@ -35,12 +35,27 @@ ROLES: dict[str, str] = {
 }
 ALARMS: dict[str, str] = {
     "broken_detector": "broken detector, do not retrain",
-    "real_shift": "real shift, retrain",
+    "real_shift": "real shift, adapt to it",
     "transient": "transient, nothing to do",
     "out_of_support": "conditions that the reference never saw",
     "data_gap": "data are missing",
     "contract": "data do not fit the firmware contract",
     "expected_change": "expected change, re-baseline its interval",
+}
+CAUSES: dict[str, str] = {
+    "broken_detector": "broken detector",
+    "ageing_or_calibration": "ageing or calibration",
+    "new_conditions": "new conditions",
+    "transient": "passing",
+    "contract": "breach of the input's contract",
+}
+RUNGS: dict[str, str] = {
+    "nothing": "do nothing",
+    "mask_or_call": "mask, or call the expert",
+    "prescale_column": "prescale column",
+    "threshold": "threshold",
+    "weights": "weights",
+    "architecture": "architecture",
 }
 TIERS: dict[str, str] = {
     "T0": "a threshold inside its agreed band",
@@ -96,6 +111,14 @@ def sentence(text: str) -> str:
     """Return a text with a capital first letter and a full stop."""
     text = text.strip()
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) or not text else ".")
+
+
+def likenesses(alarm: Mapping[str, Any]) -> list[str]:
+    """Return the failure modes that explain an alarm best, a sentence each; none when no library was asked."""
+    return [
+        f"{one['words']}, size {figure(one['size'])} ({100 * float(one['probability']):.0f} %)"
+        for one in alarm.get("modes") or ()
+    ]
 
 
 def plain_name(name: str) -> str:

@@ -56,6 +56,14 @@ def the_alarm(home: Path) -> dict:
     return found
 
 
+def test_an_alarm_of_the_daemon_says_cause_step_and_which_failure_modes_it_is_like(straight):
+    alarm = the_alarm(straight)["alarm"]
+
+    assert (alarm["verdict"], alarm["cause"], alarm["rung"]) == ("broken_detector", "broken_detector", "mask_or_call")
+    assert alarm["modes"][0]["mode"] == "dead_region"
+    assert alarm["against"] != "nothing measured"
+
+
 def kept(home: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (home / "state" / "explanations").iterdir()}
 

@@ -51,6 +51,7 @@ def prepared(tmp_path_factory):
     healthy = ("--conditions", base / "healthy" / "conditions", base / "healthy" / "incoming")
     report = retrigger("reference", "fit", "--config", config, "--output", home / "reference.npz", *healthy)
     assert report[0]["fills"] == 4
+    assert report[0]["failure_modes"] > 80
     for source in live.conditions.iterdir():
         shutil.copy(source, home / "conditions" / source.name)
     return home, live

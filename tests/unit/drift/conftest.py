@@ -12,6 +12,7 @@ from drift.events import LumisectionEvents, ObjectColumns
 from drift.profile import LumisectionSummary, Summariser
 from drift.reference import Reference
 from drift.schema import AXOL1TL_57
+from drift.specimens import Specimens
 
 ETA_HIGH = {"EG": 127, "MU": 225, "JET": 127}
 PHI = {"EG": 144, "MU": 576, "JET": 144}
@@ -124,3 +125,14 @@ def toy():
 def toy_reference() -> Reference:
     """A reference of six fills of sixty lumisections of three hundred events."""
     return Reference.fit(fills(11, 6, 60, 300), AXOL1TL_57)
+
+
+@pytest.fixture(scope="session")
+def toy_library(toy_reference) -> Reference:
+    """The same reference with its failure-mode library, replayed on 1 200 events at each of three pileups."""
+    rng = np.random.default_rng(17)
+    specimens = Specimens(AXOL1TL_57, rng)
+    for place, pileup in enumerate(np.linspace(36.0, 57.0, 12)):
+        specimens.add(events(1, place + 1, float(pileup), 400, rng), float(pileup))
+    groups = specimens.groups(toy_reference.pileup_low, toy_reference.pileup_high)
+    return toy_reference.with_library(groups, rng)

@@ -6,11 +6,13 @@ import pytest
 from drift.boxes import CellBox, find_box, find_ring, physical
 from drift.breach import Contract
 from drift.detect import Contributor
-from drift.diagnose import BROKEN, SHIFT, TRANSIENT, FineMap, Window, diagnose
+from drift.diagnose import SHIFT, diagnose
 from drift.events import LumisectionEvents
+from drift.ladder import BROKEN, TRANSIENT
 from drift.profile import MapGrid, Summariser, layout_of
 from drift.schema import AXOL1TL_57
 from drift.streams import StreamLabel
+from drift.window import FineMap, Window
 
 GRID = MapGrid("JET", -129, 6, 4, (43, 36), 0.0435)
 PROFILE = np.exp(-((np.arange(43) - 21) ** 2) / 200)[:, None] * np.ones(36)
@@ -53,6 +55,8 @@ def window(n=20, density=2.0, change=None, streams=None, met=None, rate=1.0, see
         {"JET": GRID},
         {"JET": FineMap(maps, expected, GRID)},
         {"MET": 0.01, "JET": 0.01},
+        np.full(n, 50.0),
+        np.ones(n),
     )
 
 

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drift.boxes import CellBox, physical
-from drift.diagnose import BOX_EVIDENCE, BROKEN, SHIFT, TRANSIENT, diagnose
+from drift.diagnose import BOX_EVIDENCE, SHIFT, diagnose
 from drift.explain import MOST_CURVES
+from drift.ladder import BROKEN, TRANSIENT
 from drift.layout import MapGrid
 from drift.ratio_map import MOST_ROWS, cells_of, ratio_maps
 from drift.ruled_out import ruled_out

@@ -5,9 +5,10 @@ import pytest
 
 from drift.conditions import Conditions
 from drift.errors import ReferenceUnfitError
+from drift.library import SHIPPED
 from drift.profile import Summariser
 from drift.schema import AXOL1TL_57
-from drift.sensitivity import MODES, sensitivities
+from drift.sensitivity import sensitivities
 from drift.watch import Watch
 
 BUDGET = 9e-6
@@ -20,7 +21,7 @@ def events(toy):
 
 
 def asked(reference, events, *names):
-    modes = {name: MODES[name] for name in names or MODES}
+    modes = [one for one in SHIPPED if not names or one.name in names]
     found = sensitivities(
         reference, events, 50.0, false_alarms_per_lumisection=BUDGET, rng=np.random.default_rng(1), modes=modes
     )

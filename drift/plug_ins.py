@@ -1,0 +1,67 @@
+"""Failure modes that users bring: entry points of the group ``retrigger.faults``.
+
+An entry point names a `FailureMode`, several of them, or a function that returns either.  One that cannot be used is
+left out and named, with what is wrong: a foreign package must not keep a detector from being watched.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+
+from drift.errors import LibraryError
+from drift.library import SHIPPED, FailureMode
+
+GROUP = "retrigger.faults"
+
+
+@dataclass(frozen=True)
+class Modes:
+    """All failure modes in use, and what could not be used.
+
+    Attributes:
+        modes: Shipped ones first.
+        refused: One sentence for each entry point that was left out.
+    """
+
+    modes: tuple[FailureMode, ...]
+    refused: tuple[str, ...]
+
+
+def installed() -> Modes:
+    """Return the shipped modes and those of every installed package."""
+    return gathered(entry_points(group=GROUP))
+
+
+def gathered(points: Iterable[EntryPoint]) -> Modes:
+    """Return the shipped modes and those of these entry points, in order of their names."""
+    modes, refused = list(SHIPPED), []
+    for point in sorted(points, key=lambda one: (one.name, one.value)):
+        try:
+            new = _modes_of(point)
+            _check_names([one.name for one in (*modes, *new)])
+        except Exception as cause:  # noqa: BLE001 foreign code may raise anything
+            refused.append(
+                f"failure modes of entry point {point.name!r} ({GROUP}, {point.value}) are left out: "
+                f"{type(cause).__name__}: {cause}; mend or remove that package"
+            )
+            continue
+        modes += new
+    return Modes(tuple(modes), tuple(refused))
+
+
+def _check_names(names: Sequence[str]) -> None:
+    twice = sorted({one for one in names if names.count(one) > 1})
+    if twice:
+        raise LibraryError(f"there is a failure mode named {', '.join(twice)} already; choose another name")
+
+
+def _modes_of(point: EntryPoint) -> tuple[FailureMode, ...]:
+    found = point.load()
+    if callable(found):
+        found = found()
+    several = (found,) if isinstance(found, FailureMode) else tuple(found)
+    wrong = next((one for one in several if not isinstance(one, FailureMode)), None)
+    if wrong is not None or not several:
+        what = "nothing" if wrong is None else f"a {type(wrong).__name__}"
+        raise LibraryError(f"it gives {what}; give a drift.library.FailureMode or several")
+    return several
