@@ -114,7 +114,7 @@ def fit_scores(
     """
     total, n = sample.total, len(sample.sparse)
     merged, owner = merge_bins(SCORE_LAYOUT, total, float(events.sum()), n)
-    if not owner.size:  # nearly all events have one score: its shape says nothing, passes still may
+    if not owner.size:  # nearly all events have one score
         merged, owner = np.zeros(SCORE_CELLS, dtype=np.int64), np.zeros(1, dtype=np.int64)
     bins = owner.size
     above = np.cumsum(total[::-1])[::-1]
@@ -150,12 +150,8 @@ def fit_scores(
         fold_of |= _folded(replace(model, shares=part[0], passes=part[1]), out, strata[0])
     residual = np.stack([fold_of[i].residuals(counts[i], events[i], pileup[i]) for i in places])
     model = _with_lines(model, total, residual)
-    raw = [
-        replace(model, shares=fold_of[i].shares, passes=fold_of[i].passes).raw_from(
-            residual[row], passed[i], events[i], pileup[i]
-        )
-        for row, i in enumerate(places)
-    ]
+    folds = {i: replace(model, shares=one.shares, passes=one.passes) for i, one in fold_of.items()}
+    raw = [folds[i].raw_from(residual[row], passed[i], events[i], pileup[i]) for row, i in enumerate(places)]
     seen = np.stack(raw)
     pull, given = _foretold(inputs[1][:, model.inputs], seen[:, 0], [out[list(places)] for out in held])
     return replace(model, pull=pull), np.concatenate([seen, given[:, None]], axis=1)
