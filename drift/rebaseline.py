@@ -137,6 +137,8 @@ def rebaseline(
         )
     sizes = np.array(list(fills.values()), dtype=np.float64)
     own = replace(own, fills=tuple(sorted(fills)), lumisections=count, share=float((sizes**2).sum() / sizes.sum() ** 2))
+    if sums.score is not None and sums.scored:
+        own = replace(own, objects=(*objects, SCORE))
     found = replace(reference, rebaselined=(*reference.rebaselined, own), parent=reference.digest)
     return _appended(found, sums, objects).digested()
 

@@ -341,7 +341,9 @@ class Watch:
         why = pictured(self.reference, memory, self.rates, found, parts, inputs, onset)
         memory.pending = None
         if ruling is None:
-            self._slow.forget(self.reference, None if aged or found.verdict == SHIFT else found.onset)
+            self._slow.forget(
+                self.reference.under(memory.standing), None if aged or found.verdict == SHIFT else found.onset
+            )
         if found.verdict != TRANSIENT:
             memory.latched = Latched(found.verdict, run, lumisection, self._evidence.clock)
         if ruling is None:
@@ -374,7 +376,7 @@ class Watch:
         told = None
         if verdict == TRANSIENT:
             self._memory.seen.clear()
-            self._evidence.new_fill(self.reference.benign)
+            self._evidence.new_fill(self.reference.under(self._memory.standing).benign)
             told = None if self.rates is None else self.rates.told
         if self.rates is not None:
             self.rates.settle(told)
