@@ -63,18 +63,18 @@ damaged: setup ## 2 000 damaged variants of real files: each accepted, waiting o
 week: setup ## a simulated week of full-length fills for each scenario: alarms, delays, verdicts
 	@$(PY) benchmarks/drift_week.py
 
-bench-drift: setup ## delay of every failure mode, 100 000 healthy lumisections, every peer at one rate (about three hours)
+bench-drift: setup ## delay of every failure mode, 100 000 healthy lumisections, every peer at one rate (an hour and a half on two free cores)
 	@$(PY) -m benchmarks.drift_faults --first-seed $(SEED) --replicates 7 --null-streams 10
 	@$(PY) -m benchmarks.drift_peers --first-seed $(SEED)
 	@$(PY) -m benchmarks.detector_cost --first-seed $(SEED)
 	@$(PY) -m benchmarks.drift_page
 
-bench-peers: setup ## evidently, nannyml, alibi-detect and frouros on the same streams, each in an environment of its own
+bench-peers: setup ## evidently, nannyml, alibi-detect and frouros on the same streams, each in an environment of its own (an hour)
 	@$(PY) -m benchmarks.peer_streams --first-seed $(SEED)
 	@PEER_PYTHON="$(PEER_PYTHON)" benchmarks/peers/each $(PEERS)
 	@$(PY) -m benchmarks.drift_page
 
-bench-month: setup ## the physics simulator's scenarios at 1 000 events over a month (hours; goes on where it was stopped)
+bench-month: setup ## the physics simulator's scenarios at 1 000 events over a month (two hours on two free cores; goes on where it was stopped)
 	@$(PY) -m benchmarks.drift_month
 	@$(PY) -m benchmarks.drift_page
 

@@ -31,7 +31,7 @@ def main() -> None:
     """Draw and write the manifest."""
     ask = argparse.ArgumentParser(description=__doc__)
     ask.add_argument("--first-seed", type=int, default=6000)
-    ask.add_argument("--reference-fills", type=int, default=20)
+    ask.add_argument("--reference-fills", type=int, default=4)
     ask.add_argument("--null-fills", type=int, default=1)
     ask.add_argument("--replicates", type=int, default=2)
     ask.add_argument("--points", default=POINTS)
