@@ -164,7 +164,7 @@ def write(path: Path, head: dict[str, Any], made: Iterable[Drawn], *, sample: in
         means.append(embedding().of(events.features) if embed else np.zeros(0, dtype=np.float32))
         samples.append(events.features[:, :sample].T)
     spent = (time.process_time() - begun) / max(len(blobs), 1) * 1e3
-    known = [Conditions(*note[1:]) for note in notes]
+    known = [_conditions(note) for note in notes]
     path.parent.mkdir(parents=True, exist_ok=True)
     writing = path.with_name(f"{path.stem}.{os.getpid()}.partial")
     with writing.open("wb") as out:
@@ -184,13 +184,18 @@ def write(path: Path, head: dict[str, Any], made: Iterable[Drawn], *, sample: in
     writing.rename(path)
 
 
+def _conditions(note: list[Any]) -> Conditions:
+    """Return the conditions noted beside a lumisection; none of the drawn ones has declared changes."""
+    return Conditions(*[*note[1:-1], tuple(note[-1])])
+
+
 def read(path: Path) -> Iterator[Kept]:
     """Yield the lumisections of a stored stream."""
     with np.load(path) as found:
         blobs, ends, means = found["blobs"].tobytes(), found["ends"].tolist(), found["means"]
         notes = json.loads(found["notes"].tobytes())
     for begin, end, note, mean in zip([0, *ends[:-1]], ends, notes, means, strict=True):
-        yield Kept(LumisectionSummary.from_bytes(blobs[begin:end]), Conditions(*note[1:]), note[0], mean)
+        yield Kept(LumisectionSummary.from_bytes(blobs[begin:end]), _conditions(note), note[0], mean)
 
 
 def each(work: Callable[[Any], Any], given: Sequence[Any], workers: int) -> Iterator[Any]:

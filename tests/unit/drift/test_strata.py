@@ -7,9 +7,10 @@ import pytest
 
 from drift.alternatives import RiverDetector
 from drift.errors import ReferenceUnfitError
+from drift.library import SHIPPED
 from drift.reference import Reference
 from drift.schema import AXOL1TL_57
-from drift.sensitivity import MODES, sensitivities
+from drift.sensitivity import sensitivities
 from drift.standing import Standing
 from drift.support import unfit
 from drift.template import Template
@@ -223,7 +224,7 @@ def test_rivers_detectors_and_sensitivity_look_through_the_stratum(stratified, t
             50.0,
             false_alarms_per_lumisection=BUDGET,
             rng=np.random.default_rng(1),
-            modes={"gain_jet": MODES["gain_jet"]},
+            modes=[one for one in SHIPPED if one.name == "gain_jet"],
         )[0].least[10]
         for name, reference in (("plain", stratified), ("view", stratified.at(b[0][1])))
     }

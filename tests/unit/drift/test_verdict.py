@@ -8,7 +8,6 @@ import pytest
 from drift.boxes import Box
 from drift.diagnose import SHIFT
 from drift.ladder import AGEING, BROKEN, CONDITIONS, CONTRACT, TRANSIENT, Rung
-from drift.reference import Reference
 from drift.verdict import place_evidence
 from drift.watch import Watch
 from tests.unit.drift.test_diagnose import window
@@ -27,7 +26,7 @@ def lost(kind, fraction):
 
 
 def without(reference, *families):
-    return Reference.sealed(replace(reference, signatures=reference.signatures.without(families)))
+    return replace(reference, signatures=reference.signatures.without(families)).digested()
 
 
 @pytest.fixture(scope="module")
