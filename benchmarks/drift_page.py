@@ -196,7 +196,7 @@ def matched(peers: list[Row]) -> list[str]:
             "of all 4 000 events; river's detectors at retrigger's own residual streams, with 120 healthy lumisections "
             "before. Delay: median, 90 %, and in brackets how many were missed, within "
             f"{WATCHED} lumisections ({', '.join(RAMPS)}: {RAMPED}). `recur` comes in three fills: in how many it was "
-            "seen."
+            "seen." + "".join(f" No setting silences {name}." for name in head.get("never_silent", []))
         ),
         *table(["fault", *names], rows),
     ]  # fmt: skip

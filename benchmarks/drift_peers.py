@@ -10,7 +10,7 @@ import argparse
 import json
 import platform
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ from drift.schema import AXOL1TL_57
 POINTS = (*STEPS, *WIDER, *RAMPS, *PASSING)
 ROWS = ROOT / "docs" / "benchmarks" / "rows"
 LADDERS = {
-    "ADWIN": [10.0**-power for power in np.arange(1.5, 60.0, 0.5)],
+    "ADWIN": [10.0**-power for power in np.geomspace(1.5, 300.0, 60)],
     "Page-Hinkley": [2.0**power for power in np.arange(2.0, 14.0, 0.125)],
 }
 """Values tried, the most talkative first."""
@@ -115,23 +115,33 @@ def _parameters(name: str, value: float | None) -> dict[str, float]:
     return derived | {TURNED[name]: value}
 
 
-def matched(given: tuple[str, StreamPlan]) -> float:
-    """Return the most talkative value of a river detector's parameter that raises no alarm on a stream."""
+def quietest(ladder: Sequence[float], loud: Callable[[float], bool]) -> float | None:
+    """Return the first value of a ladder that is not loud, as all after it are taken to be; None when the last is."""
+    if loud(ladder[-1]):
+        return None
+    low, high = 0, len(ladder) - 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if loud(ladder[middle]) else (low, middle)
+    return ladder[low]
+
+
+def matched(given: tuple[str, StreamPlan]) -> float | None:
+    """Return the most talkative value of a river detector's parameter that is silent on a stream; None when none is."""
     name, plan = given
     path = _folder / f"{plan.path.stem}.{name}.matched.json"
     if not path.exists():
         if name == "KSWIN":
-            value = kswin_least(read(plan.path), _reference) * 0.999
+            value: float | None = kswin_least(read(plan.path), _reference) * 0.999
         else:
-            ladder = LADDERS[name]
-            low, high = 0, len(ladder) - 1
-            while low < high:
-                middle = (low + high) // 2
-                loud = next(river_alarms(name, _parameters(name, ladder[middle]), read(plan.path), _reference), None)
-                low, high = (middle + 1, high) if loud is not None else (low, middle)
-            value = ladder[low]
-        path.write_text(json.dumps(float(value)))
-    return float(json.loads(path.read_text()))
+            value = quietest(LADDERS[name], lambda one: _loud(name, one, plan))
+        path.write_text(json.dumps(value))
+    found: float | None = json.loads(path.read_text())
+    return found
+
+
+def _loud(name: str, value: float, plan: StreamPlan) -> bool:
+    return next(river_alarms(name, _parameters(name, value), read(plan.path), _reference), None) is not None
 
 
 def threshold_of(scores: np.ndarray) -> float:
@@ -144,9 +154,7 @@ def places_of(scores: np.ndarray, threshold: float) -> list[int]:
     return [int(place) for place in np.flatnonzero((scores >= threshold) & (scores > -np.inf))]
 
 
-def alarms_of(
-    plan: StreamPlan, thresholds: Mapping[str, float], river: Mapping[str, float | None]
-) -> dict[str, list[int]]:
+def alarms_of(plan: StreamPlan, thresholds: Mapping[str, float], river: Mapping[str, float]) -> dict[str, list[int]]:
     """Return the places of all alarms on a stream by detector."""
     said = traced(plan)
     found = {}
@@ -208,7 +216,8 @@ def campaign(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     _folder = BUILD / f"traces-{_reference.digest[:12]}-{_code()}"
     _folder.mkdir(parents=True, exist_ok=True)
     list(each(traced, [null, *fresh, *faults], given.workers))
-    values = dict(zip(RIVER, each(matched, [(name, null) for name in RIVER], given.workers), strict=True))
+    found = dict(zip(RIVER, each(matched, [(name, null) for name in RIVER], given.workers), strict=True))
+    values = {name: value for name, value in found.items() if value is not None}
     work: list[tuple[str, float | None, StreamPlan]] = [(name, None, null) for name in RIVER]
     work += [(name, value, plan) for plan in (*fresh, *faults) for name, value in values.items()]
     list(each(listened, work, given.workers))
@@ -228,6 +237,7 @@ def campaign(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
         "what": "campaign", "seed": given.first_seed, "reference_fills": given.reference_fills, "points": given.points,
         "replicates": given.replicates, "null": len(traced(null).index), "spoken": spoken,
         "highest": round(float(scores[OURS].max()), 2), "thresholds": thresholds | values, "usual": usual,
+        "never_silent": [name for name, value in found.items() if value is None],
         "usual_alarms_per_1000": {name: round(1000 * count / spoken, 2) for name, count in loud.items()},
         "versions": {name: version(name) for name in ("retrigger", "numpy", "scipy", "river", "numba")},
         "machine": machine(),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.detectors import OURS, Trace, kswin_least, river_alarms, trace
-from benchmarks.drift_peers import POINTS, fault_row, fault_seed
+from benchmarks.drift_peers import POINTS, fault_row, fault_seed, quietest
 from benchmarks.drift_store import StreamPlan, read, write
 from benchmarks.peers_fair import Shewhart
 from drift.reference import Reference
@@ -46,6 +46,14 @@ def test_a_recurrent_fault_counts_in_how_many_fills_it_was_seen():
 
     assert row["seen"] == {"twice": 2, "between": 0}
     assert row["delay"] == {"twice": 16, "between": None}
+
+
+def test_the_quietest_setting_is_the_first_that_is_silent_and_none_when_none_is():
+    ladder = [0.1, 0.01, 0.001, 1e-4, 1e-5]
+
+    assert quietest(ladder, lambda delta: delta > 0.002) == 0.001
+    assert quietest(ladder, lambda _: False) == 0.1
+    assert quietest(ladder, lambda _: True) is None
 
 
 def test_no_two_faults_share_a_seed():
