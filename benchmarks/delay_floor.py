@@ -63,4 +63,4 @@ def floor_of(point: str, seeds: tuple[int, ...]) -> float | None:
         return None
     told = [information(MODES[mode](float(size), np.random.default_rng([s, 13]))) for s in seeds]
     known = [one for one in told if one is not None]
-    return float(np.median([-np.log(BUDGET) / one for one in known])) if known else None
+    return float(np.median([-np.log(BUDGET) / max(one, 1e-12) for one in known])) if known else None
