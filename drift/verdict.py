@@ -16,6 +16,7 @@ from drift.diagnose import NOTHING, QUIET, SHIFT, Diagnosis, diagnose
 from drift.ladder import AGEING, BROKEN, CONDITIONS, Rung, action_of, rung_of
 from drift.likelihood import Weighed, Weighing, step_of, usable, weigh
 from drift.reference import Reference
+from drift.streams import SILENT
 from drift.window import FineMap, Window, stream_means
 
 Bools = NDArray[np.bool_]
@@ -66,7 +67,8 @@ def concluded(found: Diagnosis) -> Diagnosis:
 
 
 def _weighing(window: Window, since: Bools, reference: Reference) -> Weighing | None:
-    used = usable(window.labels, reference.check.sound)
+    heard = ~(window.streams[since] == SILENT).any(axis=0)  # one that took no part has not stood still
+    used = usable(window.labels, reference.check.sound & heard)
     if reference.signatures is None or not since.any() or not used.any():
         return None
     step = step_of(window.streams, since, window.clock, window.fill, window.factor, reference.benign)
