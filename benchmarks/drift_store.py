@@ -47,7 +47,6 @@ LEAD, WATCHED = 120, 90
 """Healthy lumisections before a fault, and faulty ones in which it should be seen."""
 ONSETS = (150, 300)
 RAMPED = 800
-SAMPLE = 500
 
 
 @dataclass(frozen=True)

@@ -208,8 +208,3 @@ def examples(modes: Iterable[FailureMode]) -> tuple[FailureMode, ...]:
         many = one.family.startswith(("sector_", "ring_", "stuck"))
         found.setdefault((one.family, one.object, "" if many else one.name), one)
     return tuple(found.values())
-
-
-def without(modes: Iterable[FailureMode], family: str) -> tuple[FailureMode, ...]:
-    """Return the modes but for those of one family."""
-    return tuple(one for one in modes if one.family != family)
