@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from drift.errors import SummaryError
 
 MAGIC = b"RTLS"
-VERSION = 2
+VERSION = 3
+"""Goes up when the bytes, or what a table counts, mean something else."""
 DIGEST_BYTES = 32
 LARGEST = 2**28
 """Bytes a body may unpack to; a lumisection has below 2 MB."""

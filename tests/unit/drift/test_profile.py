@@ -98,9 +98,9 @@ def test_a_summary_cut_short_or_lengthened_is_refused(change):
 
 def test_a_summary_of_an_older_program_is_refused_with_what_to_do():
     blob = COMPILED.fill(anything(5, 4)).to_bytes()
-    old = blob[:4] + (1).to_bytes(2, "little") + blob[6:]
+    old = blob[:4] + (2).to_bytes(2, "little") + blob[6:]
 
-    with pytest.raises(SummaryError, match="version 1, this program reads 2; count it again"):
+    with pytest.raises(SummaryError, match="version 2, this program reads 3; count it again"):
         LumisectionSummary.from_bytes(old)
 
 
