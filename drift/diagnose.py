@@ -19,7 +19,8 @@ from drift.ladder import BROKEN, TRANSIENT, Rung
 from drift.likelihood import Weighed
 from drift.profile import MapGrid
 from drift.score_rule import AGAINST, score_alone
-from drift.window import Floats, Ints, Window, stream_means
+from drift.stretch import GLITCH_MOST, came_back, onset_of, step_gains, stretch_of
+from drift.window import Floats, Window, stream_means
 
 SHIFT = "real_shift"
 NOTHING = "nothing measured"
@@ -37,11 +38,6 @@ RATE_BAND = (0.5, 2.0)
 SECTOR_EVIDENCE = 8.0
 CLEAR = 5.0
 QUIET = 3.0
-TRANSIENT_MOST = 2
-ALONE = 10.0
-"""Log likelihood ratio with which at most two lumisections carry an alarm by themselves."""
-BACK = 2.0
-"""Log likelihood ratio with which later ones must speak against a change that lasts."""
 
 
 @dataclass(frozen=True)
@@ -111,14 +107,14 @@ def diagnose(window: Window, contributors: tuple[Contributor, ...], raised: int)
     if pointed is not None and pointed.stands_out and (region is None or not region.stands_out):
         region = pointed
     if region is not None and region.stands_out:
-        first, last = _segment(region.gains)
-        if _passed(region.gains, window.clock, (first, last), raised):
+        first, last = stretch_of(region.gains)
+        if came_back(region.gains, window.clock, (first, last), raised):
             where = physical(region.box, region.grid)
             return _transient(int(window.clock[first]), region.grid.object, where, region)
         return _broken_region(region)
     first, last, gains = _stream_segment(window, lead)
     onset = int(window.clock[first])
-    if _passed(gains, window.clock, (first, last), raised):
+    if came_back(gains, window.clock, (first, last), raised):
         return _transient(onset, lead.object, None, region)
     since = window.clock >= onset
     evidence = region.box.log_ratio if region is not None else 0.0
@@ -148,11 +144,11 @@ def _best_region(window: Window) -> _Region | None:
     if best is None or best.log_ratio <= 0:
         return None
     maps, expected = window.maps[name].astype(np.float64), window.expected[name]
-    start = _change_point(box_gains(best, maps, expected))
+    start = onset_of(box_gains(best, maps, expected))
     refined = find_box(maps[start:].sum(axis=0), expected[start:].sum(axis=0))
     chosen = refined if refined.log_ratio >= best.log_ratio else best
     gains = box_gains(chosen, maps, expected)
-    return _Region(window.grids[name], chosen, int(window.clock[_change_point(gains)]), gains)
+    return _Region(window.grids[name], chosen, int(window.clock[onset_of(gains)]), gains)
 
 
 def _pointed_cell(window: Window, contributors: tuple[Contributor, ...]) -> _Region | None:
@@ -173,34 +169,11 @@ def _pointed_cell(window: Window, contributors: tuple[Contributor, ...]) -> _Reg
                 left = (inside[0] + 0.5) / max(inside[1] * around + 0.5, 1e-9)
                 box = CellBox(box.eta_first, box.eta_last, box.phi_first, box.phi_width, left, 0.0)
                 gains = box_gains(box, fine.seen, fine.expected)
-                start = _change_point(gains)
+                start = onset_of(gains)
             ratio = float(gains[start:].sum())
             found = CellBox(box.eta_first, box.eta_last, box.phi_first, box.phi_width, box.left, ratio)
             return _Region(fine.grid, found, int(window.clock[start]), gains, pointed_at=True)
     return None
-
-
-def _change_point(gains: Floats) -> int:
-    """Return the start from which gains to the end add up to most."""
-    tail = np.cumsum(gains[::-1])[::-1]
-    return int(tail.argmax())
-
-
-def _segment(gains: Floats) -> tuple[int, int]:
-    """Return the stretch whose gains add up to most, as first and one past last."""
-    total = np.concatenate([[0.0], np.cumsum(gains)])
-    rise = total - np.minimum.accumulate(total)
-    last = int(rise.argmax())
-    return (int(total[:last].argmin()), last) if last else (0, len(gains))
-
-
-def _passed(gains: Floats, clock: Ints, segment: tuple[int, int], raised: int) -> bool:
-    """Whether at most two lumisections, on which the alarm rests, spoke for a change and later ones against it."""
-    first, last = segment
-    alone = float(gains[first:last].sum()) >= ALONE
-    there = clock[first] <= raised <= clock[last - 1] + 1
-    over = last < len(gains) and float(gains[last:].sum()) < -BACK
-    return last - first <= TRANSIENT_MOST and alone and bool(there) and over
 
 
 def _stream_segment(window: Window, lead: Contributor) -> tuple[int, int, Floats]:
@@ -214,16 +187,11 @@ def _stream_segment(window: Window, lead: Contributor) -> tuple[int, int, Floats
         series = (distance - 1.0) / max(usual, 0.02)
     else:
         series = window.streams[:, lead.index] / np.sqrt(window.noise[lead.index])
-    total = np.concatenate([[0.0], np.cumsum(series)])
-    length = np.arange(len(total))[None, :] - np.arange(len(total))[:, None]
-    height = np.where(length > 0, (total[None, :] - total[:, None]) ** 2 / np.maximum(length, 1), -1.0)
-    first, last = (int(k) for k in np.unravel_index(int(height.argmax()), height.shape))
-    step = (total[last] - total[first]) / (last - first)
-    return first, last, step * series - step**2 / 2
+    return step_gains(series)
 
 
 def _transient(onset: int, kind: str, box: Box | None, region: _Region | None) -> Diagnosis:
-    text = f"{kind or 'several objects'} departed for at most {TRANSIENT_MOST} lumisections and came back"
+    text = f"{kind or 'several objects'} departed for at most {GLITCH_MOST} lumisections and came back"
     evidence = region.box.log_ratio if region is not None else 0.0
     return Diagnosis(TRANSIENT, kind, onset, box, text, "it may come again", evidence, TRANSIENT)
 

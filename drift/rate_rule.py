@@ -17,6 +17,7 @@ from drift.diagnose import Diagnosis
 from drift.growth import Floats
 from drift.ladder import BROKEN, TRANSIENT
 from drift.rate_evidence import SEED, Place, RateEvidence
+from drift.stretch import came_back, step_gains, stretch_of
 
 CLEAR = 5.0
 """Benign spreads of a mean beyond which a rate supports what inputs say."""
@@ -29,10 +30,6 @@ ALIKE = 0.25
 luminosity does in health it does to all, so it is no reason why one seed should differ from the others."""
 STEEP = 0.3
 """Seeds tell pileup from a common factor when their steepness differs by more."""
-GLITCH = 2
-ALONE = 10.0
-BACK = 2.0
-"""As in `drift.diagnose`: log likelihood ratios with which two lumisections make an alarm, and later ones unmake it."""
 TO_DO = "call the trigger expert: prescale, menu or firmware; do not retrain"
 TO_CHECK = "check luminosity, bunches and dead time; do not retrain"
 TO_LEAVE = "keep these lumisections out of training; call nobody"
@@ -97,12 +94,13 @@ def rule(
     seen, seed = rates.remembered, lead.index
     lead = next((one for one in rates.contributors() if one.index == seed), lead)
     gains = _gains(seen.sigma[:, seed], rates.reference.benign.noise[seed])
-    passed = _passed(gains, seen.clock, rates.raised)
-    began = int(seen.clock[passed[0]]) if passed is not None else lead.start
+    first, last = stretch_of(gains)
+    passed = came_back(gains, seen.clock, (first, last), rates.raised)
+    began = int(seen.clock[first]) if passed else lead.start
     onset = rates.place_of(began) or (0, 0)
     clock = next((one[0] for one in inputs if one[1:] >= onset), inputs[-1][0] + 1 if inputs else 0)
-    if passed is not None:
-        text = f"the rate of {lead.object} left its prediction for {_lumisections(passed[1] - passed[0])} and came back"
+    if passed:
+        text = f"the rate of {lead.object} left its prediction for {_lumisections(last - first)} and came back"
         return Ruling(Diagnosis(TRANSIENT, lead.object, clock, None, text, "it may come again", 0.0), onset, TO_LEAVE)
     named, text, action = _words(rates, _moves(rates, began), seed)
     since = sum(one[1:] >= onset for one in inputs)
@@ -219,26 +217,9 @@ def _stem(seed: str) -> str:
 
 def _gains(sigma: Floats, noise: float) -> Floats:
     """Return what each lumisection says for the step that describes the farthest stretch best; 0 where it is silent."""
-    series = np.where(np.isnan(sigma), 0.0, sigma) / np.sqrt(noise)
-    total = np.concatenate([[0.0], np.cumsum(series)])
-    length = np.arange(len(total))[None, :] - np.arange(len(total))[:, None]
-    height = np.where(length > 0, (total[None, :] - total[:, None]) ** 2 / np.maximum(length, 1), -1.0)
-    first, last = (int(k) for k in np.unravel_index(int(height.argmax()), height.shape))
-    step = (total[last] - total[first]) / (last - first)
-    return np.where(np.isnan(sigma), 0.0, step * series - step**2 / 2)
-
-
-def _passed(gains: Floats, clock: NDArray[np.int64], raised: int) -> tuple[int, int] | None:
-    """Return the stretch of at most two lumisections that carried the alarm, when later ones speak against it."""
-    total = np.concatenate([[0.0], np.cumsum(gains)])
-    rise = total - np.minimum.accumulate(total)
-    last = int(rise.argmax())
-    first = int(total[:last].argmin()) if last else 0
-    short = 0 < last - first <= GLITCH and float(gains[first:last].sum()) >= ALONE
-    over = last < len(gains) and float(gains[last:].sum()) < -BACK
-    if not (short and over and clock[first] <= raised <= clock[last - 1] + 1):
-        return None
-    return first, last
+    silent = np.isnan(sigma)
+    _, _, gains = step_gains(np.where(silent, 0.0, sigma) / np.sqrt(noise))
+    return np.where(silent, 0.0, gains)
 
 
 def _lumisections(count: int) -> str:

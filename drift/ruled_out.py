@@ -23,10 +23,10 @@ from drift.diagnose import (
     RING_LOSS,
     SECTOR_EVIDENCE,
     SHIFT,
-    TRANSIENT_MOST,
     Diagnosis,
 )
 from drift.ladder import BROKEN, CONTRACT, TRANSIENT
+from drift.stretch import GLITCH_MOST
 from drift.window import Window, stream_means
 
 Bools = NDArray[np.bool_]
@@ -112,9 +112,7 @@ def _transient(window: Window, since: Bools, lead: Contributor, found: Diagnosis
         words = f"not a transient: {measured} of {total} lumisections since the onset speak for it"
     if found.box is not None:
         words = f"not a transient: {total} lumisections since the onset, and the region has not come back"
-    return Ruled(
-        TRANSIENT, f"{words}; a transient has at most {TRANSIENT_MOST}", float(measured), float(TRANSIENT_MOST)
-    )
+    return Ruled(TRANSIENT, f"{words}; a transient has at most {GLITCH_MOST}", float(measured), float(GLITCH_MOST))
 
 
 def _box(window: Window, since: Bools, found: Diagnosis) -> Ruled | None:
