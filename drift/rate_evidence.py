@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from drift.benign import CLIP, FillFilter
 from drift.conditions import Conditions
 from drift.counters import SeedCount
-from drift.detect import RECENT, SPARSE, Contributor, Evidence, Weights
+from drift.detect import RECENT, SPARSE, UNMEASURED, Contributor, Evidence, Weights
 from drift.growth import Floats
 from drift.rate_reference import RateReference, exposure, fill_of
 from drift.rates import RateModel
@@ -141,20 +141,12 @@ class RateEvidence:
         self._sigma = np.concatenate([self._sigma, sigma])[-LENGTH:]
 
     def _add(self, sigma: Mapping[int, float], pileup: float) -> None:
-        """Update the evidence; a seed without a measurement stays as it was, save that a start passes."""
-        evidence = self._evidence
-        likely, most = evidence.filter.state.sum(axis=0), self._most()
-        value = likely.copy()
-        value[list(sigma)] = list(sigma.values())
+        """Update the evidence; that of a seed without a measurement stands still while its wander goes on."""
+        likely, most = self._evidence.filter.state.sum(axis=0), self._most()
+        value, noise = likely.copy(), np.full(likely.size, UNMEASURED)
+        value[list(sigma)], noise[list(sigma)] = list(sigma.values()), 1.0
         value = np.clip(value, likely - most, likely + most)
-        silent = np.setdiff1d(np.arange(len(value)), list(sigma))
-        started = np.arange(len(evidence.start)) == _slot(evidence.clock)
-        held = [one[..., silent].copy() for one in (evidence.filter.state, evidence.filter.covariance)]
-        ratio, response = evidence.ratio[..., silent].copy(), evidence.response[..., silent].copy()
-        ratio[started], response[started] = 0.0, 0.0
-        evidence.update(self.reference.benign, value, 1.0, [], pileup)
-        evidence.filter.state[..., silent], evidence.filter.covariance[..., silent] = held
-        evidence.ratio[..., silent], evidence.response[..., silent] = ratio, response
+        self._evidence.update(self.reference.benign, value, noise, [], pileup)
 
     def _most(self) -> Floats:
         """Return how far a lumisection may pull each filter: as far as one counts as evidence.
@@ -289,11 +281,6 @@ class RateEvidence:
         self.told = None if head["told"] is None else (head["told"][0], head["told"][1])
         self._trail = [(clock, run, lumisection) for clock, run, lumisection in head["trail"]]
         self._off, self._sigma = arrays["off"], arrays["sigma"]
-
-
-def _slot(clock: int) -> int:
-    """Return the start slot that `Evidence.update` opens at a clock."""
-    return RECENT + clock // SPARSE % SPARSE if clock % SPARSE == 0 else clock % RECENT
 
 
 def _shown(model: RateModel, conditions: Conditions, count: SeedCount, bunch_s: float) -> SeedDeviation:
