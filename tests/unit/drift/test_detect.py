@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from drift.benign import SHIFTS, Benign, Swell
-from drift.cells import CellModel
-from drift.detect import FAMILY_WEIGHTS, Evidence, Weights
+from drift.cells import RATIOS, CellModel
+from drift.detect import CELL_WEIGHT, FAMILY_WEIGHTS, RAMP_WEIGHT, Evidence, Weights
 from drift.streams import StreamLabel
 
 LABELS = tuple(
@@ -39,7 +39,9 @@ def healthy(seed, n):
 def test_the_mixture_never_has_more_than_one_share_in_all(cells):
     weights = Weights.of(LABELS, cells)
 
-    assert sum(FAMILY_WEIGHTS.values()) + weights.cells[0].sum() * 5 <= 1 + 1e-9
+    assert sum(FAMILY_WEIGHTS.values()) + RAMP_WEIGHT + CELL_WEIGHT <= 1 + 1e-9
+    shared = weights.streams.sum() + weights.ramps.sum() + sum(one.sum() for one in weights.cells) * len(RATIOS)
+    assert shared <= 1 + 1e-9
     assert (weights.streams[1, 4:] == 0).all()
 
 
