@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from drift.simulate import simulate
-from tests.e2e.test_run import FAST, deliver, outcomes, retrigger, run_once, watch_state
+from tests.e2e.homes import deliver, home_with_reference, outcomes, retrigger, run_once, watch_state
 
 SMALL = {"events_per_lumisection": 100, "lumisections_per_file": 6}
 
@@ -22,22 +22,12 @@ def prepared(tmp_path_factory):
     base = tmp_path_factory.mktemp("counters")
     simulate("none", 4, 7, base / "healthy", lumisections_per_fill=24, **SMALL)
     live = simulate("seed_rate", 1, 8, base / "live", lumisections_per_fill=36, first_fill=10_200, **SMALL)
-    home = base / "home"
-    retrigger("init", home)
-    config = home / "retrigger.toml"
-    text = config.read_text()
-    for before, after in {**FAST, '# rate_reference = "rates.json"': 'rate_reference = "rates.json"'}.items():
-        assert before in text
-        text = text.replace(before, after)
-    config.write_text(text)
+    changed = {'# rate_reference = "rates.json"': 'rate_reference = "rates.json"'}
+    home, _ = home_with_reference(base, live.conditions, changed=changed)
     healthy = base / "healthy"
-    asked = ("--conditions", healthy / "conditions")
-    retrigger("reference", "fit", "--config", config, "--output", home / "reference.npz", *asked, healthy / "incoming")
-    counts = ("--counts", healthy / "counters" / "seeds.csv")
-    (report,) = retrigger("reference", "rates", *counts, *asked, "--output", home / "rates.json")
+    counts = ("--counts", healthy / "counters" / "seeds.csv", "--conditions", healthy / "conditions")
+    (report,) = retrigger("reference", "rates", *counts, "--output", home / "rates.json")
     assert len(report["seeds"]) == 8
-    for source in live.conditions.iterdir():
-        shutil.copy(source, home / "conditions" / source.name)
     return home, live
 
 

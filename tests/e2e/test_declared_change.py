@@ -3,24 +3,13 @@
 import json
 import shutil
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from drift.reference import Reference
 from drift.simulate import simulate
-
-FAST = {"poll_s = 5.0": "poll_s = 0.1", "stable_s = 5.0": "stable_s = 1.0", "127.0.0.1:9108": ""}
-
-
-def retrigger(*words: object, status: int = 0) -> list[dict]:
-    answer = subprocess.run(
-        [sys.executable, "-m", "daemon", *map(str, words), "--json"], capture_output=True, text=True, check=False
-    )
-    assert answer.returncode == status, answer.stderr + answer.stdout
-    return [json.loads(line) for line in answer.stdout.splitlines() if line.startswith("{")]
+from tests.e2e.homes import home_with_reference, retrigger
 
 
 @pytest.fixture(scope="module")
@@ -31,15 +20,7 @@ def base(tmp_path_factory):
         "none", 4, 41, base / "healthy", lumisections_per_fill=40, events_per_lumisection=200, first_fill=9_001
     )  # fmt: skip
     simulate("jet_lut:scale=1.08", 6, 43, base / "week", lumisections_per_fill=30, events_per_lumisection=200)
-    retrigger("init", base / "home")
-    config = base / "home" / "retrigger.toml"
-    text = config.read_text()
-    for before, after in FAST.items():
-        assert before in text
-        text = text.replace(before, after)
-    config.write_text(text)
-    fit = ("reference", "fit", "--config", config, "--conditions", base / "healthy" / "conditions")
-    retrigger(*fit, "--output", base / "home" / "reference.npz", base / "healthy" / "incoming")
+    home_with_reference(base)
     return base
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from drift.simulate import simulate
-from tests.e2e.test_run import FAST, deliver, retrigger, run_once
+from tests.e2e.homes import deliver, home_with_reference, retrigger, run_once
 
 
 @pytest.fixture(scope="module")
@@ -24,17 +24,7 @@ def prepared(tmp_path_factory):
         "hem1516", 1, 8, base / "live", lumisections_per_fill=30, events_per_lumisection=150, lumisections_per_file=5,
         first_fill=10_200,
     )  # fmt: skip
-    home = base / "home"
-    retrigger("init", home)
-    config = home / "retrigger.toml"
-    text = config.read_text()
-    for before, after in FAST.items():
-        text = text.replace(before, after)
-    config.write_text(text)
-    healthy = ("--conditions", base / "healthy" / "conditions", base / "healthy" / "incoming")
-    retrigger("reference", "fit", "--config", config, "--output", home / "reference.npz", *healthy)
-    for source in live.conditions.iterdir():
-        shutil.copy(source, home / "conditions" / source.name)
+    home, _ = home_with_reference(base, live.conditions)
     deliver(home, *live.files)
     straight = Path(shutil.copytree(home, base / "straight"))
     run_once(straight)

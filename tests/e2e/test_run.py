@@ -6,7 +6,6 @@ import random
 import shutil
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
@@ -15,20 +14,7 @@ from pathlib import Path
 import pytest
 
 from drift.simulate import simulate
-
-FAST = {"poll_s = 5.0": "poll_s = 0.1", "stable_s = 5.0": "stable_s = 0.0", "127.0.0.1:9108": ""}
-
-
-def retrigger(*words: str, status: int | None = 0, stdin: str | None = None) -> list[dict]:
-    answer = subprocess.run(
-        [sys.executable, "-m", "daemon", *map(str, words), "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-        input=stdin,
-    )
-    assert status is None or answer.returncode == status, answer.stderr + answer.stdout
-    return [json.loads(line) for line in answer.stdout.splitlines() if line.startswith("{")]
+from tests.e2e.homes import deliver, home_with_reference, outcomes, retrigger, run_once, watch_state
 
 
 @pytest.fixture(scope="module")
@@ -40,20 +26,9 @@ def prepared(tmp_path_factory):
         "none", 1, 8, base / "live", lumisections_per_fill=24, events_per_lumisection=100, lumisections_per_file=4,
         first_fill=10_200,
     )  # fmt: skip
-    home = base / "home"
-    retrigger("init", home)
-    config = home / "retrigger.toml"
-    text = config.read_text()
-    for before, after in FAST.items():
-        assert before in text
-        text = text.replace(before, after)
-    config.write_text(text)
-    healthy = ("--conditions", base / "healthy" / "conditions", base / "healthy" / "incoming")
-    report = retrigger("reference", "fit", "--config", config, "--output", home / "reference.npz", *healthy)
-    assert report[0]["fills"] == 4
-    assert report[0]["failure_modes"] > 80
-    for source in live.conditions.iterdir():
-        shutil.copy(source, home / "conditions" / source.name)
+    home, report = home_with_reference(base, live.conditions)
+    assert report["fills"] == 4
+    assert report["failure_modes"] > 80
     return home, live
 
 
@@ -66,23 +41,6 @@ def home(prepared, tmp_path):
 @pytest.fixture
 def live(prepared):
     return prepared[1]
-
-
-def deliver(home: Path, *files: Path) -> None:
-    for file in files:
-        for one in (file.with_name(file.name + ".sha256"), file):
-            shutil.copy(one, home / "incoming" / one.name)
-
-
-def run_once(home: Path) -> None:
-    retrigger("run", "--config", home / "retrigger.toml", "--once", "--no-page")
-
-
-def outcomes(home: Path) -> list[tuple]:
-    with sqlite3.connect(home / "ledger.db") as base:
-        return base.execute(
-            "select run, lumisection, result, reason, events, events_sha256 from outcomes order by run, lumisection"
-        ).fetchall()
 
 
 def test_each_lumisection_has_one_outcome_and_a_second_run_changes_nothing(home, live):
@@ -297,8 +255,3 @@ def test_a_full_disk_for_a_while_changes_neither_the_evidence_nor_the_record(hom
     assert told.startswith("in trouble: intake")
     assert outcomes(home) == outcomes(straight)
     assert watch_state(home) == watch_state(straight)
-
-
-def watch_state(home: Path) -> bytes:
-    with sqlite3.connect(home / "ledger.db") as base:
-        return base.execute("select state from watch_states").fetchone()[0]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from drift.simulate import simulate
-from tests.e2e.test_run import FAST, deliver, retrigger, run_once
+from tests.e2e.homes import deliver, home_with_reference, retrigger, run_once
 from tests.unit.daemon.test_scorer import small_bundle
 
 
@@ -21,18 +21,8 @@ def prepared(tmp_path_factory):
         "none", 1, 8, base / "live", lumisections_per_fill=12, events_per_lumisection=100, lumisections_per_file=4,
         first_fill=10_200,
     )  # fmt: skip
-    home, sealed = base / "home", small_bundle(base)
-    retrigger("init", home)
-    config = home / "retrigger.toml"
-    text = config.read_text()
-    for before, after in FAST.items():
-        text = text.replace(before, after)
-    config.write_text(text)
-    healthy = ("--conditions", base / "healthy" / "conditions", base / "healthy" / "incoming")
-    asked = ("--config", config, "--output", home / "reference.npz", "--bundle", sealed.path)
-    (report,) = retrigger("reference", "fit", *asked, *healthy)
-    for source in live.conditions.iterdir():
-        shutil.copy(source, home / "conditions" / source.name)
+    sealed = small_bundle(base)
+    home, report = home_with_reference(base, live.conditions, bundle=sealed.path)
     return home, live, sealed, report
 
 

@@ -2,37 +2,28 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from apscheduler.triggers.cron import CronTrigger
 
 from daemon.config import Settings
+from daemon.deploy import FilesystemTarget
 from daemon.ledger import FileTaken, Ledger, Outcome
 from daemon.lifecycle import facts as f
+from daemon.people import People
 from daemon.policy_file import load_policy
+from daemon.sight import Sight, TableCertifier
 from daemon.triggers import FOREVER, Triggers, quarantined
+from drift.conditions import BeamModeFeed
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 STREAM, SLOT = "ZeroBias", "L1_AXO"
 
 
-class Eyes:
-    """Sees no candidate but those of the ledger, and an empty board."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-
-    def candidates(self) -> list[Any]:
-        from daemon.lifecycle import fold
-
-        return [
-            fold(one.fact for one in self._ledger.facts(subject=subject))
-            for subject in self._ledger.subjects("candidate_requested")
-        ]
-
-    def running(self) -> str:
-        return ""
+NOWHERE = Path(__file__).parent / "no-such-folder"
+"""An empty board, no conditions, no beam."""
 
 
 @pytest.fixture
@@ -97,10 +88,15 @@ def fill(ledger: Ledger, lumisections: int, *, run: int = 10, certified: bool | 
     assert ledger.take_file(file, outcomes, None, ())
 
 
+def sight(ledger: Ledger) -> Sight:
+    target, beam = FilesystemTarget(NOWHERE), BeamModeFeed(NOWHERE / "beam_mode.jsonl", 900.0)
+    return Sight(ledger, People(ledger), target, TableCertifier(NOWHERE), beam, STREAM)
+
+
 def triggers(ledger: Ledger, *, minimum: int = 10) -> Triggers:
     settings = Settings()
     retrain = settings.retrain.model_copy(update={"minimum_lumisections": minimum, "maximum_lumisections": 100})
-    return Triggers(settings.model_copy(update={"retrain": retrain}), ledger, Eyes(ledger), load_policy(), owner="t")  # type: ignore[arg-type]  # the eyes see what the test needs
+    return Triggers(settings.model_copy(update={"retrain": retrain}), ledger, sight(ledger), load_policy(), owner="t")
 
 
 def asked(ledger: Ledger) -> list[f.CandidateRequested]:
