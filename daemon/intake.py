@@ -330,7 +330,9 @@ class Intake:
         body: dict[str, Any] = alarm.to_json()
         name = alarm_id(self._stream, alarm.run, alarm.lumisection, alarm.verdict)
         told = explanations.document(alarm)
-        if told is not None:
+        if told is None:
+            log.warning("alarm %s has no picture: it could not be made from what is remembered", name)
+        else:
             body[explanations.KEY] = explanations.keep(self._settings.explanations, name, told)
         log.warning("alarm %s: %s", name, alarm.text)
         common: dict[str, Any] = {"at": now, "actor": ACTOR, "stream": self._stream, "alarm_id": name, "alarm": body}

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from daemon.scan import writable
 from drift.conditions import Conditions, ConditionsTable
 from drift.counter_forms import LUMISECTION_S
 from drift.counters import CounterTable, SeedCount
@@ -53,7 +54,9 @@ def fit_rates(counts: list[Path], conditions: Path, output: Path, *, least_count
         CountersError: A counter file cannot be used.
         ConditionsError: The conditions folder cannot be listed.
         RatesUnfitError: The fills do not suffice.
+        SetupError: The reference cannot be written where it should go.
     """
+    writable(output.parent, "the rate reference")
     table = CounterTable.load(counts)
     reference = RateReference.fit(_pairs(table, conditions), least_counts=least_counts)
     reference.save(output)

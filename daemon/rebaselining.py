@@ -35,10 +35,12 @@ def rebaseline_reference(
 
     Raises:
         ReferenceUnfitError: Too little lies inside the interval; the message says what is missing.
-        SetupError: No such change is declared, the new file would overwrite the old, or a file cannot be read.
+        SetupError: No such change is declared, the new file would overwrite the old, a file cannot be read, or the
+            new one cannot be written.
     """
     if output.resolve() == reference.resolve():
         raise SetupError(f"{output} is the reference itself, which stays for every other interval; name another file")
+    scan.writable(output.parent, "the reference")
     before = Reference.load(reference)
     schema = schema_named(settings.stream.schema_name)
     table = scan.conditions_for(settings, conditions)

@@ -121,8 +121,10 @@ def fit_reference(
 
     Raises:
         ReferenceUnfitError: Too little to fit from; the message says what is missing.
-        SetupError: A file among them could not be read: a reference must rest on all that it was given.
+        SetupError: A file among them could not be read: a reference must rest on all that it was given.  Or the
+            reference cannot be written where it should go.
     """
+    writable(output.parent, "the reference")
     table = conditions_for(settings, conditions)
     schema = schema_named(settings.stream.schema_name)
     summariser = summariser_for(schema, bundle)
@@ -281,15 +283,22 @@ def _explainable(detector: str, folder: Path) -> None:
         raise SetupError(
             f"{detector} explains nothing: it names streams and gives no verdict; use --detector retrigger"
         )
+    writable(folder, "explanations")
+
+
+def writable(folder: Path, what: str) -> None:
+    """Make sure, before long work begins, that its result can be written to a folder.
+
+    Raises:
+        SetupError: It cannot.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".retrigger-probe"
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as cause:
-        raise SetupError(
-            f"explanations cannot be written to {folder} ({cause.strerror}); name a folder of yours"
-        ) from cause
+        raise SetupError(f"{what} cannot be written to {folder} ({cause.strerror}); name a folder of yours") from cause
 
 
 def _counters(

@@ -278,7 +278,7 @@ class Reference:
         header = np.frombuffer(json.dumps(head | {"digest": self.digest}).encode(), dtype=np.uint8)
         partial = path.with_suffix(path.suffix + ".part")
         with partial.open("wb") as stream:
-            np.savez_compressed(stream, header=header, **arrays)  # type: ignore[arg-type]  # names are ours
+            np.savez_compressed(stream, allow_pickle=False, header=header, **arrays)
         partial.replace(path)
 
     @classmethod

@@ -12,7 +12,9 @@ import pytest
 from daemon import config
 from daemon.config import DriftSettings
 from daemon.errors import SetupError
-from daemon.scan import scan
+from daemon.rates import fit_rates
+from daemon.rebaselining import rebaseline_reference
+from daemon.scan import fit_reference, scan
 from drift.listeners import NAMES
 from drift.reference import Reference
 from drift.schema import AXOL1TL_57
@@ -111,3 +113,15 @@ def test_the_daemon_refuses_a_detector_that_gives_no_verdict(place, verb):
     assert "only `retrigger scan` takes yet" in answer.stdout + answer.stderr
     assert "Traceback" not in answer.stderr
     assert not (place / "ledger.db").exists()
+
+
+def test_a_result_that_cannot_be_written_is_refused_before_any_file_is_looked_for(place):
+    settings, nothing = config.load(place / "retrigger.toml"), [place / "nothing.root"]
+    taken = place / "retrigger.toml" / "new.npz"
+
+    with pytest.raises(SetupError, match="the reference cannot be written to"):
+        fit_reference(nothing, settings, taken)
+    with pytest.raises(SetupError, match="the reference cannot be written to"):
+        rebaseline_reference(nothing, settings, place / "none.npz", taken, change="x")
+    with pytest.raises(SetupError, match="the rate reference cannot be written to"):
+        fit_rates(nothing, place, taken, least_counts=1)
