@@ -212,9 +212,9 @@ def run(parts: Parts, *, until_idle: bool = False, clock: Callable[[], datetime]
             try:
                 while not stop.is_set():
                     taken = loop.turn(clock())
-                    if taken or loop.busy:
-                        idle_since = clock()
-                    if until_idle and (clock() - idle_since).total_seconds() > settings.source.stable_s:
+                    idle = not (taken or loop.busy)
+                    idle_since = idle_since if idle else clock()
+                    if until_idle and idle and (clock() - idle_since).total_seconds() > settings.source.stable_s:
                         break  # long enough for any file that is there to have counted as closed
                     if not taken:
                         loop.wait(min(settings.source.poll_s, 1.0) if until_idle else settings.source.poll_s)

@@ -56,6 +56,20 @@ def test_each_lumisection_has_one_outcome_and_a_second_run_changes_nothing(home,
     assert retrigger("audit", "verify", "--config", home / "retrigger.toml")[0]["problems"] == []
 
 
+def test_a_run_until_idle_takes_more_files_than_one_turn_does(home, tmp_path):
+    """A turn takes at most eight; what is left is the next turn's, however short files are watched for being closed."""
+    many = simulate(
+        "none", 1, 9, tmp_path / "many", lumisections_per_fill=20, events_per_lumisection=20, lumisections_per_file=2,
+        first_fill=10_300,
+    )  # fmt: skip
+    shutil.copytree(many.conditions, home / "conditions", dirs_exist_ok=True)
+    deliver(home, *many.files)
+    run_once(home)
+
+    assert len(many.files) == 10
+    assert len(outcomes(home)) == 20
+
+
 def test_the_order_in_which_files_arrive_does_not_matter(home, live, tmp_path):
     straight = Path(shutil.copytree(home, tmp_path / "straight"))
     deliver(straight, *live.files)
