@@ -42,13 +42,10 @@ ALARMS: dict[str, str] = {
     "contract": "data do not fit the firmware contract",
     "expected_change": "expected change, re-baseline its interval",
 }
-CAUSES: dict[str, str] = {
-    "broken_detector": "broken detector",
-    "ageing_or_calibration": "ageing or calibration",
-    "new_conditions": "new conditions",
-    "transient": "passing",
-    "contract": "breach of the input's contract",
-}
+CAUSES: dict[str, str] = {"ageing_or_calibration": "ageing or calibration", "new_conditions": "new conditions"}
+"""Of a real shift; the cause of any other verdict is the verdict."""
+LIKELY = 0.01
+"""Probability from which a failure mode is worth the reader's time."""
 RUNGS: dict[str, str] = {
     "nothing": "do nothing",
     "mask_or_call": "mask, or call the expert",
@@ -114,10 +111,11 @@ def sentence(text: str) -> str:
 
 
 def likenesses(alarm: Mapping[str, Any]) -> list[str]:
-    """Return the failure modes that explain an alarm best, a sentence each; none when no library was asked."""
+    """Return the likely failure modes behind an alarm, a sentence each; none when no library was asked."""
     return [
-        f"{one['words']}, size {figure(one['size'])} ({100 * float(one['probability']):.0f} %)"
-        for one in alarm.get("modes") or ()
+        f"{one['words']}, size {figure(one['size'])}, probability {100 * float(one['probability']):.0f} %"
+        for place, one in enumerate(alarm.get("modes") or ())
+        if place == 0 or float(one["probability"]) >= LIKELY
     ]
 
 

@@ -1,0 +1,30 @@
+"""Every cause, verdict and step of an alarm is said in words, and only what is likely takes the reader's time."""
+
+from daemon.web.words import ALARMS, CAUSES, RUNGS, likenesses
+from drift.diagnose import SHIFT
+from drift.ladder import CAUSES as ALL_CAUSES
+from drift.ladder import Rung
+
+
+def mode(words, probability):
+    return {"words": words, "size": 0.0213, "probability": probability}
+
+
+def test_every_cause_is_a_verdict_in_words_or_has_its_own():
+    verdicts = {cause for cause in ALL_CAUSES if cause not in CAUSES} | {SHIFT}
+
+    assert verdicts <= set(ALARMS)
+    assert set(CAUSES) < set(ALL_CAUSES)
+
+
+def test_every_step_of_the_ladder_is_said():
+    assert set(RUNGS) == {one.word for one in Rung}
+
+
+def test_only_likely_modes_are_told_but_the_likeliest_always():
+    told = likenesses({"modes": [mode("gain of e/gamma alone", 0.991), mode("noise", 0.008), mode("loss", 0.001)]})
+    none_is_likely = likenesses({"modes": [mode("gain of e/gamma alone", 0.004), mode("noise", 0.003)]})
+
+    assert told == ["gain of e/gamma alone, size 0.0213, probability 99 %"]
+    assert len(none_is_likely) == 1
+    assert likenesses({}) == []
