@@ -286,14 +286,14 @@ def _noise(window: Window, since: NDArray[np.bool_], contributors: tuple[Contrib
 
 
 def _mixed(window: Window, since: NDArray[np.bool_], contributors: tuple[Contributor, ...]) -> _Seen | None:
-    """Missing momentum that no longer follows the leading jet although energies stayed."""
+    """Missing momentum that no longer follows jets and e/gamma although energies stayed."""
     _, score = stream_means(window, since)
     lead = contributors[0]
     mixed = max((float(score[i]) for i, one in enumerate(window.labels) if one.family == "mix"), default=0.0)
     energies = [abs(float(score[i])) for i, one in enumerate(window.labels) if one.family in {"scale", "rate"}]
     leads = lead.kind == "mix" and lead.sign > 0 and lead.log_evidence >= SECTOR_EVIDENCE
     if (leads or mixed > CLEAR) and max(energies, default=0.0) < QUIET:
-        return "MET", None, "missing momentum follows jet 1 less than it did, as events mixed up would give"
+        return "MET", None, "missing momentum follows its recoil less than it did, as events mixed up would give"
     return None
 
 

@@ -327,7 +327,9 @@ def _with_directions(model: StreamModel, sample: Sample, schema: FeatureSchema, 
         wanted.append((StreamLabel("scale", kind, 0, ""), of_kind, sum(slopes, np.zeros(bins))))
     angles = [i for i, one in enumerate(histograms) if one.object == "MET" and one.quantity == "angle"]
     mixing = (mixing_direction(histograms[i], sample.counts, model.merged, bins) for i in angles)
-    wanted.append((StreamLabel("mix", "MET", 0, "MET direction against jets"), angles, sum(mixing, np.zeros(bins))))
+    wanted.append(
+        (StreamLabel("mix", "MET", 0, "MET direction against its recoil"), angles, sum(mixing, np.zeros(bins)))
+    )
     for i, one in enumerate(histograms):
         if one.object == "MET" and one.quantity == "pt":
             line = noise_direction(one, sample.counts, model.merged, bins)

@@ -22,7 +22,7 @@ from drift.ramps import Ramps
 from drift.rate_evidence import RateEvidence
 from drift.reference import Reference
 from drift.score_streams import SCORE, ScoreModel
-from drift.slow import SlowEvidence
+from drift.slow import SlowEvidence, effects
 from drift.standing import PLAIN, Standing
 from drift.window import FineMap, Window
 
@@ -154,15 +154,8 @@ def window_of(reference: Reference, memory: Memory) -> Window:
     rate = np.stack([view.rates(one.pileup) * one.events for view, one in zip(views, seen, strict=True)])
     met = next((h for h in layout.histograms if h.object == "MET" and h.quantity == "phi"), None)
     usual = np.ones(12) if met is None else reference.counts[met.regular].reshape(12, -1).sum(axis=1)
-    scales = [label.index for label in reference.streams.labels if label.family == "scale"]
-    row = {label.index: i for i, label in enumerate(reference.streams.labels) if label.family == "scale"}
-    root = np.sqrt(reference.events)
-    effect = {
-        reference.streams.scale_objects[k]: float(
-            reference.streams.spread[row[k]] / (reference.streams.response[k] * root)
-        )
-        for k in scales
-    }
+    pairs = zip(reference.streams.labels, effects(reference), strict=True)
+    effect = {label.object: float(one) for label, one in pairs if label.family == "scale"}
     for spread, label in zip(reference.streams.spread, reference.streams.labels, strict=True):
         if (label.family, label.index) == ("score", 0) and isinstance(reference.streams.score, ScoreModel):
             effect[SCORE] = reference.streams.score.effect(float(spread), reference.events)

@@ -248,12 +248,12 @@ def _mixed(window: Window, since: Bools) -> Ruled | None:
     if mixed > CLEAR and energies < QUIET:
         return None
     words = (
-        f"missing momentum follows the jets as it did: its angle departs by {mixed:.1f} benign spreads, "
+        f"missing momentum follows its recoil as it did: its angle departs by {mixed:.1f} benign spreads, "
         f"more than {CLEAR:.0f} needed"
     )
     if mixed > CLEAR:
         words = (
-            f"missing momentum follows the jets less, by {mixed:.1f} benign spreads, but energies moved too, by "
+            f"missing momentum follows its recoil less, by {mixed:.1f} benign spreads, but energies moved too, by "
             f"{energies:.1f}, less than {QUIET:.0f} needed"
         )
     return Ruled("mixed", words, round(mixed, 2), CLEAR)

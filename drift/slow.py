@@ -301,7 +301,7 @@ def _verdict(
         against = "a beam spot that moved lifts one side and lowers the other, over many sectors"
         return Diagnosis(BROKEN, one.object, onset, box, text, against, 0.0)
     if lead.kind == "mix" and lead.sign > 0:
-        text = f"missing momentum follows jet 1 less and less {over}, as events mixed up would give"
+        text = f"missing momentum follows its recoil less and less {over}, as events mixed up would give"
         return Diagnosis(BROKEN, "MET", onset, None, text, "no part of the map stands out", 0.0)
     words = [_words(one, size) for one, size in said[:4]]
     kind = lead.object if len({one.object for one, _ in said}) == 1 else ""
