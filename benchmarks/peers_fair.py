@@ -25,7 +25,8 @@ Floats = NDArray[np.float64]
 DEGREE = 2
 SATURATED = 15.0
 """Kolmogorov distance from which its probability is taken from the leading term, lest it underflow."""
-LEAST_DISPERSION = 1e-6
+DISPERSIONS = (1e-6, 0.5)
+"""Of a beta-binomial, which has none of one or more; rare bins of large histograms seem to."""
 
 
 class Peer(ABC):
@@ -39,7 +40,10 @@ class Peer(ABC):
         """Return how odd a lumisection is; minus infinity when it says nothing."""
         if unfit(self.reference, one.summary, one.conditions) is not None:
             return -np.inf
-        return self.odd(one)
+        found = self.odd(one)
+        if np.isnan(found):  # it compares as smaller than any threshold: a detector that never alarms
+            raise ValueError(f"{type(self).__name__} gives no number for lumisection {one.index}")
+        return found
 
     def alarms(self, one: Kept) -> bool:
         """Whether its score reaches the threshold; a lumisection that says nothing never alarms."""
@@ -147,14 +151,19 @@ class BetaBinomial(Peer):
             spread = share * (1 - share)
             excess = excess + (seen - n * share) ** 2 - n * spread
             scale = scale + n * (n - 1) * spread
-        self.dispersion = np.maximum(excess / np.maximum(scale, 1e-9), LEAST_DISPERSION)
+        self.dispersion = np.clip(excess / np.maximum(scale, 1e-9), *DISPERSIONS)
 
-    def _seen(self, one: Kept) -> tuple[int, Floats, Floats]:
+    def _seen(self, one: Kept) -> tuple[Floats, Floats, Floats]:
+        """Return the entries of each bin's histogram, of each bin, and its expected share of them.
+
+        A histogram of all jets has several entries an event.
+        """
         streams = self.reference.streams
         seen = merged_counts(one.summary.counts, streams.merged, streams.owner.size)
         share = streams.shares.at(one.pileup)
         share = share / np.bincount(streams.owner, weights=share)[streams.owner]
-        return one.summary.events, seen, np.clip(share, 1e-9, 1 - 1e-9)
+        entries = np.bincount(streams.owner, weights=seen)[streams.owner]
+        return entries, seen, np.clip(share, 1e-9, 1 - 1e-9)
 
     def pulls(self, one: Kept) -> Floats:
         """Return the pull of every merged bin."""
