@@ -162,7 +162,7 @@ class BetaBinomial(Peer):
         seen = merged_counts(one.summary.counts, streams.merged, streams.owner.size)
         share = streams.shares.at(one.pileup)
         share = share / np.bincount(streams.owner, weights=share)[streams.owner]
-        entries = np.bincount(streams.owner, weights=seen)[streams.owner]
+        entries: Floats = np.bincount(streams.owner, weights=seen)[streams.owner].astype(np.float64)
         return entries, seen, np.clip(share, 1e-9, 1 - 1e-9)
 
     def pulls(self, one: Kept) -> Floats:

@@ -356,6 +356,13 @@ class FillFilter:
         """Allow what stays all fill to have stepped by so much since the lumisection before."""
         self.covariance[2, 2] += variance
 
+    def wait(self, benign: Benign, lost: int, pileup: float | None = None) -> None:
+        """Let lumisections pass that nobody measured: the wanders go on, and what is known of them fades."""
+        fades = FORGETS**lost
+        self.state = self.state * fades[:, None]
+        self.covariance = self.covariance * np.outer(fades, fades)[:, :, None]
+        self.covariance[[0, 1, 2], [0, 1, 2]] += benign.starts(pileup) * (1 - fades**2)[:, None]
+
     def step(
         self, benign: Benign, value: Floats, noise_factor: float | Floats, pileup: float | None = None
     ) -> tuple[Floats, Floats, Floats]:

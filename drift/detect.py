@@ -121,6 +121,7 @@ class Evidence:
         start: The clock at which each start slot began.
         cells: Shiryaev-Roberts statistic of every cell and ratio, by object type.
         ramps: Evidence for slow change.
+        shifts: Sizes of steps that are looked for, in units of the measurement noise of one lumisection.
     """
 
     clock: int
@@ -130,20 +131,28 @@ class Evidence:
     start: Ints
     cells: list[Floats]
     ramps: Ramps = field(default_factory=Ramps.nothing)
+    shifts: tuple[float, ...] = SHIFTS
 
     @classmethod
-    def fresh(cls, benign: Benign, cells: tuple[CellModel, ...], labels: tuple[StreamLabel, ...] = ()) -> "Evidence":
+    def fresh(
+        cls,
+        benign: Benign,
+        cells: tuple[CellModel, ...],
+        labels: tuple[StreamLabel, ...] = (),
+        shifts: tuple[float, ...] = SHIFTS,
+    ) -> "Evidence":
         """Return evidence before the first lumisection; slow change is looked for where labels say what streams are."""
         streams = benign.noise.size
         slots = RECENT + SPARSE
         return cls(
             0,
             FillFilter.fresh(benign),
-            np.full((slots, len(SHIFTS), 2, streams), NEVER),
+            np.full((slots, len(shifts), 2, streams), NEVER),
             np.zeros((slots, 3, streams)),
             np.zeros(slots, dtype=np.int64),
             [np.zeros((len(RATIOS), sum(level.size for level in one.active))) for one in cells],
             Ramps.fresh(ramp_places(labels)),
+            shifts,
         )
 
     def forget(self) -> None:
@@ -172,6 +181,21 @@ class Evidence:
         self.response[:] = 0.0
         self.ramps.new_fill()
 
+    def wait(self, benign: Benign, lost: int, pileup: float | None = None) -> None:
+        """Let lumisections pass of which nothing can be taken in.
+
+        A filter that takes them for no time at all holds an old wander against the detector.
+
+        Args:
+            benign: Spreads of the streams.
+            lost: How many; none changes nothing.
+            pileup: Mean collisions per crossing now.
+        """
+        if lost:
+            self.filter.wait(benign, lost, pileup)
+            self.response *= (FORGETS**lost)[:, None]
+            self.ramps.wait(lost)
+
     def update(
         self,
         benign: Benign,
@@ -199,7 +223,7 @@ class Evidence:
         self.ramps.update(self.clock, benign, score, spread, gain)
         shows = 1.0 - self.response.sum(axis=1)
         unit = shows * (np.sqrt(benign.noise) / (spread * benign.kappa))
-        for place, shift in enumerate(SHIFTS):
+        for place, shift in enumerate(self.shifts):
             step = shift * unit
             half = step**2 / 2
             self.ratio[:, place, 0] += step * score - half
@@ -212,7 +236,7 @@ class Evidence:
 
     def by_stream(self, weights: Weights) -> Floats:
         """Return each stream's part of the mixture, shape ``(n_streams,)``."""
-        summed = np.exp(np.minimum(self.ratio, LOG_CAP)).sum(axis=(0, 1)) / len(SHIFTS)
+        summed = np.exp(np.minimum(self.ratio, LOG_CAP)).sum(axis=(0, 1)) / len(self.shifts)
         parts = np.asarray((summed * weights.streams).sum(axis=0))
         if self.ramps.places.size:
             parts[self.ramps.places] += self.ramps.by_stream(weights.ramps)

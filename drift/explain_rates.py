@@ -11,9 +11,10 @@ from drift.detect import Contributor
 from drift.diagnose import Diagnosis
 from drift.explain import MOST_CURVES, Curve, Explanation, Moment, Ranked, explain
 from drift.memory import Memory, window_of
-from drift.rate_evidence import SEED, Place, RateEvidence
+from drift.rate_evidence import SEED, RateEvidence
 from drift.rate_rule import moved_words
 from drift.reference import Reference
+from drift.succession import Place
 
 MOST_SEEDS = 4
 

@@ -58,7 +58,7 @@ class FillMean:
         streams = benign.noise.size
         return cls(0, np.zeros(streams), np.zeros((3, 3, streams)), np.zeros(len(benign.swell.doubt)))
 
-    def add(self, benign: Benign, value: Floats, noise_factor: float, pileup: float) -> None:
+    def add(self, benign: Benign, value: Floats, noise_factor: float, pileup: float, lost: int = 0) -> None:
         """Take one lumisection in.
 
         The wanders start at stationarity and go on as in `drift.benign.FillFilter`; the variance of the sum S of weight
@@ -69,8 +69,9 @@ class FillMean:
             value: Standardised residual streams, scaled to the reference's events.
             noise_factor: Reference events over this lumisection's events.
             pileup: Mean collisions per crossing.
+            lost: Lumisections since the one before that nobody measured.
         """
-        weight, rho, stationary = 1.0 / noise_factor, FORGETS[:, None], benign.starts(pileup)
+        weight, rho, stationary = 1.0 / noise_factor, FORGETS[:, None] ** (1 + lost), benign.starts(pileup)
         now, both, summed = self.wander
         now = stationary if self.count == 0 else now * rho**2 + stationary * (1 - rho**2)
         both = both * rho

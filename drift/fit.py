@@ -113,7 +113,7 @@ class Sample:
         """
         if not schema.features:
             raise ReferenceUnfitError(f"schema {schema.name} reads no features, so nothing can be watched with it")
-        rows, refused = [], Counter[str]()
+        rows, refused, fills = [], Counter[str](), dict[int, int]()
         tally = Tally(layout_of(schema), columns)
         for summary, conditions in pairs:
             if summary.schema_digest != schema.digest:
@@ -132,7 +132,9 @@ class Sample:
             else:
                 places = np.flatnonzero(summary.counts).astype(np.int32)
                 sums = {kind: (one.sum(axis=1), azimuths(one)) for kind, one in summary.maps.items()}
-                fill = conditions.fill if conditions.fill is not None else summary.run
+                if conditions.fill is not None:
+                    fills[summary.run] = conditions.fill
+                fill = fills.get(summary.run, summary.run)
                 tally.add(name, fill, summary, conditions.declared)
                 place = (fill, summary.run, summary.lumisection, conditions.pileup, summary.events)
                 rows.append((*place, places, summary.counts[places], sums, name, summary.scores))

@@ -27,12 +27,12 @@ from drift.standing import PLAIN, Standing
 from drift.window import FineMap, Window
 
 MAGIC = b"RTWS"
-VERSION = 4
+VERSION = 5
 LENGTH = 64
 COARSE = 36
 """Azimuthal cells beyond which a diagnosis looks at cells of two by two: a million rectangles are enough."""
-TRAIL = 320
-"""Lumisections whose names are kept, so that an old onset can be told."""
+TRAIL = 528
+"""Lumisections whose names are kept: as far as the lines of `drift.ramps` reach back, so that an old onset is told."""
 
 
 @dataclass(eq=False)
@@ -111,6 +111,10 @@ class Memory:
     trail: list[tuple[int, int, int]] = field(default_factory=list)
     standing: Standing = PLAIN
     changes: list[DeclaredChange] = field(default_factory=list)
+    last: tuple[int, int] | None = None
+    """Run and number of the last lumisection that came, whether or not it said anything."""
+    told_fill: tuple[int, int] | None = None
+    """Run and fill as last told."""
 
     @classmethod
     def fresh(cls) -> "Memory":
@@ -233,6 +237,8 @@ def save(
             for s in memory.seen
         ],
         "trail": memory.trail,
+        "last": memory.last,
+        "told_fill": memory.told_fill,
         "arrays": [(name, one.dtype.str, one.shape) for name, one in arrays],
     }
     text = json.dumps(head, separators=(",", ":")).encode()
@@ -280,6 +286,7 @@ def load(
         parts = tuple(Contributor(**one) for one in head["pending"].pop("contributors"))
         memory.pending = Pending(**head["pending"], contributors=parts)
     memory.latched = Latched(**head["latched"]) if head["latched"] is not None else None
+    memory.last, memory.told_fill = (_pair(head[name]) for name in ("last", "told_fill"))
     memory.trail = [(clock, run, lumisection) for clock, run, lumisection in head["trail"]]
     kinds = [name.split(":", 1)[1] for name in arrays if name.startswith("map:")]
     for i, (clock, run, lumisection, fill, pileup, events, broken, standing) in enumerate(head["seen"]):
@@ -289,6 +296,10 @@ def load(
         pu = float.fromhex(pileup)
         under, values = Standing.from_json(standing), arrays["streams"][i]
         memory.seen.append(Seen(clock, run, lumisection, fill, pu, events, values, maps, met, bad, under))
+
+
+def _pair(stored: list[int] | None) -> tuple[int, int] | None:
+    return None if stored is None else (stored[0], stored[1])
 
 
 def _load_rates(head: Any, arrays: dict[str, NDArray[Any]], rates: RateEvidence | None) -> None:

@@ -80,6 +80,11 @@ class Ramps:
         """Start a fill: the filter is fresh and knows nothing of what has grown so far."""
         self.response[:] = 0.0
 
+    def wait(self, lost: int) -> None:
+        """Let lumisections pass that nobody measured: lines go on, and what the filter has absorbed of them fades."""
+        self.height += lost
+        self.response *= (FORGETS**lost)[:, None]
+
     def update(self, clock: int, benign: Benign, score: Floats, spread: Floats, gain: Floats) -> None:
         """Take one lumisection in.
 

@@ -12,22 +12,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drift.benign import CLIP, FillFilter
+from drift.benign import CLIP, SHIFTS, FillFilter
 from drift.conditions import Conditions
 from drift.counters import SeedCount
 from drift.detect import RECENT, SPARSE, UNMEASURED, Contributor, Evidence, Weights
 from drift.growth import Floats
-from drift.rate_reference import RateReference, exposure, fill_of
+from drift.rate_reference import RateReference, exposure
 from drift.rates import RateModel
+from drift.succession import Place, begins, fill_of, lost, told_fill
 
 SEED = "seed"
 """Kind of a contributor that is a seed's rate; its start counts lumisections with counters, not those with inputs."""
 TRAIL = 16 * SPARSE + RECENT
 """Lumisections whose names are kept, as many as evidence can reach back."""
+STEPS = (*SHIFTS, 20.0)
+"""Luminosity lets a fill begin many measurement spreads away from its prediction: without a step larger than that, what
+is a fifth off from a fill's first lumisection on is taken for the fill's own before it has said anything."""
 LENGTH = 64
 """Lumisections whose deviations are kept, for a verdict."""
-Place = tuple[int, int]
-"""Run and lumisection."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,10 @@ class RateEvidence:
         self.raised: int | None = None
         self.told: Place | None = None
         self._weights = Weights.of(reference.labels, ())
-        self._evidence = Evidence.fresh(reference.benign, ())
+        self._evidence = Evidence.fresh(reference.benign, (), shifts=STEPS)
         self._fill: int | None = None
+        self._told_fill: tuple[int, int] | None = None
+        self._pileup: float | None = None
         self._trail: list[tuple[int, int, int]] = []
         self._off = np.zeros((0, len(reference.models)))
         self._sigma = np.zeros((0, len(reference.models)))
@@ -111,23 +115,29 @@ class RateEvidence:
         """Take one lumisection in, in order of time; one that says nothing leaves everything as it was."""
         if not conditions.usable or conditions.pileup is None:
             return Heard("excluded", conditions.obstacle)
+        last, place = self.last, (conditions.run, conditions.lumisection)
+        if last is not None and place <= last:
+            return Heard("excluded", f"came after run {last[0]} lumisection {last[1]}; counts are taken once, in order")
         pileup, models = conditions.pileup, self.reference.models
         inside = [one.speaks(pileup) for one in models]
         if not any(inside):
             return Heard("out_of_support", f"no seed was fitted at pileup {pileup:.1f}")
         seen, why = {}, "no count of a watched seed"
-        for place, model in enumerate(models):
-            if inside[place] and model.seed in counts:
+        for k, model in enumerate(models):
+            if inside[k] and model.seed in counts:
                 bunch_s, reason = exposure(conditions, counts[model.seed])
                 why = reason or why
                 if bunch_s > 0:
-                    seen[place] = bunch_s
+                    seen[k] = bunch_s
         if not seen:
             return Heard("data_gap", why)
         shown = tuple(_shown(models[k], conditions, counts[models[k].seed], bunch_s) for k, bunch_s in seen.items())
-        if self._fill != fill_of(conditions):
-            self._evidence.new_fill(self.reference.benign)
-            self._fill = fill_of(conditions)
+        self._told_fill = told_fill(self._told_fill, conditions)
+        fill = fill_of(self._told_fill, conditions)
+        if begins(self._fill, fill, conditions.run):
+            self._evidence.new_fill(self.reference.benign, pileup)
+        self._fill, self._pileup = fill, pileup
+        self._evidence.wait(self.reference.benign, lost(last, place), pileup)
         self._trail = [*self._trail, (self._evidence.clock, conditions.run, conditions.lumisection)][-TRAIL:]
         self._remember(tuple(seen), shown)
         self._add(dict(zip(seen, (one.sigma for one in shown), strict=True)), pileup)
@@ -171,7 +181,7 @@ class RateEvidence:
         self.forget()
         self.told = told
         if told is None:
-            self._evidence.new_fill(self.reference.benign)
+            self._evidence.new_fill(self.reference.benign, self._pileup)
 
     # --- what it amounts to ---------------------------------------------------------------------------------------
 
@@ -258,6 +268,8 @@ class RateEvidence:
         head = {
             "digest": self.reference.digest,
             "fill": self._fill,
+            "told_fill": self._told_fill,
+            "pileup": self._pileup,
             "told": self.told,
             "raised": self.raised,
             "trail": self._trail,
@@ -276,9 +288,13 @@ class RateEvidence:
     def unpack(self, head: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
         """Put back what `pack` took apart; whose reference it is was asked before."""
         filtered = FillFilter(arrays["state"], arrays["covariance"])
-        self._evidence = Evidence(head["clock"], filtered, arrays["ratio"], arrays["response"], arrays["start"], [])
-        self._fill, self.raised = head["fill"], head["raised"]
-        self.told = None if head["told"] is None else (head["told"][0], head["told"][1])
+        self._evidence = Evidence(
+            head["clock"], filtered, arrays["ratio"], arrays["response"], arrays["start"], [], shifts=STEPS
+        )
+        self._fill, self._pileup, self.raised = head["fill"], head["pileup"], head["raised"]
+        self.told, self._told_fill = (
+            None if head[name] is None else (head[name][0], head[name][1]) for name in ("told", "told_fill")
+        )
         self._trail = [(clock, run, lumisection) for clock, run, lumisection in head["trail"]]
         self._off, self._sigma = arrays["off"], arrays["sigma"]
 

@@ -23,6 +23,7 @@ from drift.errors import RatesUnfitError
 from drift.growth import Floats, Ints, RatePoints
 from drift.rates import RateModel, folds
 from drift.streams import StreamLabel
+from drift.succession import fills_of
 from drift.tails import LEAST_COUNTS
 
 REVOLUTION_HZ = 11245.8
@@ -46,6 +47,8 @@ def exposure(conditions: Conditions, count: SeedCount) -> tuple[float, str]:
         return 0.0, "dead time is unknown"
     if conditions.bunches is None:
         return 0.0, "colliding bunches are unknown"
+    if conditions.bunches == 0:
+        return 0.0, "no bunches collide"
     return conditions.bunches * LUMISECTION_S * (1.0 - dead) / count.prescale, ""
 
 
@@ -206,7 +209,8 @@ class _Sample:
                 if reason:
                     why[seed] = reason
         pileup = np.array([one.pileup for one, _ in kept], dtype=np.float64)
-        fill = np.array([fill_of(one) for one, _ in kept], dtype=np.int64)
+        known = fills_of(one for one, _ in kept)
+        fill = np.array([known.get(one.run, one.run) for one, _ in kept], dtype=np.int64)
         words = ", ".join(f"{number} {reason}" for reason, number in sorted(refused.items())) or "none refused"
         return cls(seeds, tables[0], tables[1], pileup, fill, why, words)
 

@@ -65,8 +65,7 @@ class RateWatch:
 
     def acknowledge(self) -> None:
         """Say that the cause of the alarm is known: forget its evidence and listen anew."""
-        self._rates.told = None
-        self._rates.forget()
+        self._rates.settle(None)
 
     def take(self, conditions: Conditions, counts: Mapping[str, SeedCount]) -> RateDecision:
         """Take one lumisection in, in order of time."""

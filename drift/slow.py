@@ -100,14 +100,20 @@ class SlowEvidence:
         return cls(0, -1, False, nothing, current, bias, pull, weight, absorbed, means, start)
 
     def add(
-        self, reference: Reference, value: Floats, noise_factor: float, pileup: float, place: tuple[int, int, int]
+        self,
+        reference: Reference,
+        value: Floats,
+        noise_factor: float,
+        pileup: float,
+        place: tuple[int, int, int],
+        lost: int = 0,
     ) -> None:
-        """Take one watched lumisection in, which has this lumisection count, run and number."""
+        """Take one watched lumisection in: its count, run and number, and how many were lost before it."""
         if self.shut or not reference.slow.used.any():
             return
         if self.current.count == 0:
             self.first[:] = place
-        self.current.add(reference.benign, value, noise_factor, pileup)
+        self.current.add(reference.benign, value, noise_factor, pileup, lost)
 
     def drop(self, benign: Benign) -> None:
         """Leave what was gathered of the current fill out."""

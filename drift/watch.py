@@ -32,6 +32,7 @@ from drift.score_streams import SCORE, score_note
 from drift.slow import SHARE, SlowEvidence
 from drift.standing import Standing
 from drift.streams import SILENT
+from drift.succession import begins, fill_of, lost, told_fill
 from drift.support import unfit
 from drift.verdict import concluded, judge
 
@@ -97,17 +98,18 @@ class Watch:
     def acknowledge(self) -> None:
         """Say that the cause of the last alarm is known: forget its evidence and listen anew.
 
+        What the fill's filter took for wander may have been the fault, so that goes too: a detector that was repaired
+        is compared with the reference, not with how it was while broken, and a fault that is still there is told again.
+
         What was gathered of ageing before a broken detector stays; without an alarm that goes too.
         """
         if self._memory.latched is None:
             self._slow.forget(self.reference)
         self._memory.latched = None
         self._memory.pending = None
-        self._memory.seen.clear()
-        self._evidence.forget()
+        self._start_anew()
         if self.rates is not None:
-            self.rates.told = None
-            self.rates.forget()
+            self.rates.settle(None)
 
     def take(
         self, summary: LumisectionSummary, conditions: Conditions, counts: Mapping[str, SeedCount] | None = None
@@ -122,9 +124,16 @@ class Watch:
         Raises:
             ReferenceUnfitError: The summary was counted under another schema than the reference.
         """
+        before, place = self._memory.last, (summary.run, summary.lumisection)
+        if before is not None and place <= before:
+            came = f"run {place[0]} lumisection {place[1]} came after run {before[0]} lumisection {before[1]}"
+            return Decision("excluded", f"{came}; evidence is counted once, in order of time", self._log())
         why = unfit(self.reference, summary, conditions)
         if self.rates is not None and counts is not None:
             self.rates.take(conditions, counts)
+        self._memory.last, self._memory.told_fill = place, told_fill(self._memory.told_fill, conditions)
+        fill = fill_of(self._memory.told_fill, conditions)
+        over = begins(self._memory.fill, fill, summary.run)
         if why is not None:
             self._age()
             if self._memory.latched is None:
@@ -133,16 +142,14 @@ class Watch:
             told = ("alarm", alarm.text) if alarm is not None else (why.state, why.reason)
             return Decision(*told, self._log(), alarm)
         assert conditions.pileup is not None
-        fill = conditions.fill if conditions.fill is not None else summary.run
-        over = fill != self._memory.fill
         standing = self.reference.standing(conditions)
-        view = self._stand(standing, fill, conditions.pileup)
+        view = self._stand(standing, fill, conditions.pileup, over=over)
         news = (one for one in conditions.declared if self.reference.puzzles(one))
         self._memory.changes = remembered(self._memory.changes, news)
         broken = self._kept.breaches(summary, conditions.pileup, view.promises)
         heard = view.quiet is None or SCORE not in view.quiet.objects
-        before = [one.streams for one in self._memory.seen[-1:]]
-        note = score_note(self.reference.streams, summary, before) if heard else ""
+        shown = [one.streams for one in self._memory.seen[-1:]]
+        note = score_note(self.reference.streams, summary, shown) if heard else ""
         self._gather(summary, conditions.pileup, fill, broken, view)
         self._age()
         decision = replace(self._decide(summary), note=note)
@@ -179,13 +186,13 @@ class Watch:
             return None
         return self._raise(run, lumisection, told.found, told.log_evidence, told.parts, aged=told.onset)
 
-    def _stand(self, standing: Standing, fill: int, pileup: float) -> Reference:
+    def _stand(self, standing: Standing, fill: int, pileup: float, *, over: bool) -> Reference:
         """Return what is expected under a standing, having started anew what a new fill or standing makes new."""
         memory, view = self._memory, self.reference.under(standing)
-        if fill != memory.fill:
+        if over:
             self._close_fill(shut=False)
         cross(self.reference, self._evidence, self._slow, (memory.standing, standing), pileup)
-        if fill != memory.fill:
+        if over:
             self._evidence.new_fill(view.benign, pileup)
         memory.fill, memory.standing = fill, standing
         return view
@@ -196,12 +203,15 @@ class Watch:
         factor = self.reference.events / summary.events
         value = view.residuals(summary, pileup) * np.sqrt(factor)
         clock, seen = self._evidence.clock, view.looked_at(summary)
+        place = (summary.run, summary.lumisection)
+        idle = lost(self._memory.trail[-1][1:] if self._memory.trail else None, place)
+        self._evidence.wait(view.benign, idle + bool(broken), pileup)
         if not broken:
             factors = [one.log_factors(seen.maps[one.name], pileup) for one in view.cells]
             noise = np.where(value == SILENT, UNMEASURED, factor)
             self._evidence.update(view.benign, value, noise, factors, pileup)
             if self._listens:
-                self._slow.add(view, value, factor, pileup, (clock, summary.run, summary.lumisection))
+                self._slow.add(view, value, factor, pileup, (clock, *place), idle)
         else:
             self._evidence.clock += 1
         if view.quiet is not None:
@@ -370,13 +380,19 @@ class Watch:
             why,
         )
 
+    def _start_anew(self) -> None:
+        """Forget evidence, what was seen, and what the filter knows of the fill."""
+        pileup = self._memory.seen[-1].pileup if self._memory.seen else None
+        self._memory.seen.clear()
+        self._evidence.forget()
+        self._evidence.new_fill(self.reference.under(self._memory.standing).benign, pileup)
+
     def _forget(self, verdict: str) -> None:
         """Forget the evidence of a cause in the inputs, and what a filter has taken of a glitch for wander."""
         self._evidence.forget()
         told = None
         if verdict == TRANSIENT:
-            self._memory.seen.clear()
-            self._evidence.new_fill(self.reference.under(self._memory.standing).benign)
+            self._start_anew()
             told = None if self.rates is None else self.rates.told
         if self.rates is not None:
             self.rates.settle(told)

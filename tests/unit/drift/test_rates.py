@@ -254,10 +254,11 @@ def test_a_damaged_or_foreign_state_is_refused(reference):
 def test_a_seed_that_is_silent_for_a_while_keeps_its_evidence(reference):
     """Other seeds go on; what was gathered about the silent one neither grows nor fades, save starts that pass."""
     watch = RateWatch(reference, false_alarms_per_lumisection=BUDGET)
-    pairs = list(shifts(9, 1, 120, lost="L1_AXO_Tight", factor=0.98))
+    pairs = list(shifts(9, 1, 120, lost="L1_AXO_Tight", factor=0.97, onset=24))
     for pair in pairs[:30]:
         watch.take(*pair)
     before = watch.by_seed()
+    assert before["L1_AXO_Tight"] > 3
     for conditions, counts in pairs[30:40]:
         watch.take(conditions, {seed: one for seed, one in counts.items() if seed != "L1_AXO_Tight"})
     after = watch.by_seed()

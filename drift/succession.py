@@ -1,0 +1,71 @@
+"""How one lumisection follows another: how many were lost between them, and whether a fill goes on.
+
+A wander goes on while nobody looks, so evidence has to know for how long nobody did; and a fill that one source is
+silent about for a lumisection has not ended.  Pure.
+"""
+
+from collections.abc import Iterable
+
+from drift.conditions import Conditions
+
+Place = tuple[int, int]
+"""Run and lumisection."""
+MOST = 5_000
+"""Lumisections after which nothing is remembered of any wander."""
+
+
+def lost(before: Place | None, place: Place) -> int:
+    """Return how many lumisections lie between two that were taken in one after the other.
+
+    Between two runs only those count that the later one has lost: how long a stop was nobody says.
+
+    Args:
+        before: The one before; None when this is the first.
+        place: This one.
+    """
+    if before is None:
+        return 0
+    between = place[1] - before[1] - 1 if place[0] == before[0] else place[1] - 1
+    return min(max(between, 0), MOST)
+
+
+def told_fill(before: tuple[int, int] | None, conditions: Conditions) -> tuple[int, int] | None:
+    """Return run and fill as last told, a lumisection later.
+
+    Args:
+        before: The same before this lumisection; None when no fill was told yet.
+        conditions: Of this one.
+    """
+    return before if conditions.fill is None else (conditions.run, conditions.fill)
+
+
+def fill_of(told: tuple[int, int] | None, conditions: Conditions) -> int:
+    """Return the fill of a lumisection: its own, or the one told of its run, or the run's number where nobody says.
+
+    Args:
+        told: Run and fill as last told; see `told_fill`.
+        conditions: Of the lumisection.
+    """
+    if conditions.fill is not None:
+        return conditions.fill
+    return told[1] if told is not None and told[0] == conditions.run else conditions.run
+
+
+def begins(known: int | None, fill: int, run: int) -> bool:
+    """Return whether a fill begins; one that only now gets its number does not.
+
+    Args:
+        known: Fill of the lumisection before; None when this is the first.
+        fill: Of this one.
+        run: Of this one.
+    """
+    return known not in {fill, run}
+
+
+def fills_of(conditions: Iterable[Conditions]) -> dict[int, int]:
+    """Return the fill of every run, the run's own number where no lumisection of it says one."""
+    found: dict[int, int] = {}
+    for one in conditions:
+        if one.fill is not None:
+            found.setdefault(one.run, one.fill)
+    return found
