@@ -133,6 +133,7 @@ def watch_rates(
         "states": states,
         "seeds_watched": len(models),
         "seeds_inconclusive": len(why),
+        "seeds_missing": sorted({*models} - {*table.seeds}),
         "alarms": alarms,
         "reference": {"lumisections": reference.lumisections, "fills": reference.fills, "digest": reference.digest},
         "counts": vars(table.tally),

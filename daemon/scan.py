@@ -16,7 +16,7 @@ from drift.conditions import Conditions, ConditionsTable
 from drift.counter_folder import CounterFolder
 from drift.events import LumisectionEvents
 from drift.ladder import TRANSIENT
-from drift.plug_ins import installed
+from drift.plug_ins import installed, tried
 from drift.profile import LumisectionSummary
 from drift.rate_reference import RateReference
 from drift.reference import Reference
@@ -139,6 +139,8 @@ def fit_reference(
 
     reference = Reference.fit(joined(), schema, strata=settings.drift.strata if strata is None else strata)
     groups = specimens.groups(reference.pileup_low, reference.pileup_high)
+    if groups:
+        library = tried(library, groups[0].recorded, groups[0].pileup, np.random.default_rng(0))
     reference = reference.with_library(groups, np.random.default_rng(0), library.modes)
     reference.save(output)
     return {

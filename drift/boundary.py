@@ -38,7 +38,7 @@ def boundary(reference: Reference, before: Standing, after: Standing) -> Boundar
     """Return what starts anew between two standings; None when they are one."""
     if before == after:
         return None
-    objects = {*before.muted} ^ {*after.muted}
+    objects = ({*before.muted} ^ {*after.muted}) | ({*before.smooth} ^ {*after.smooth})
     objects |= {region.object for region in {*before.masked} ^ {*after.masked}}
     own = {*before.rebaselined} ^ {*after.rebaselined}
     objects |= {kind for one in reference.rebaselined if one.id in own for kind in one.objects}

@@ -113,6 +113,8 @@ class Memory:
     changes: list[DeclaredChange] = field(default_factory=list)
     last: tuple[int, int] | None = None
     """Run and number of the last lumisection that came, whether or not it said anything."""
+    learnt: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Object types that a declared change of unknown scope was seen to move; they take no part while it is in force."""
     told_fill: tuple[int, int] | None = None
     """Run and fill as last told."""
 
@@ -239,6 +241,7 @@ def save(
         "trail": memory.trail,
         "last": memory.last,
         "told_fill": memory.told_fill,
+        "learnt": memory.learnt,
         "arrays": [(name, one.dtype.str, one.shape) for name, one in arrays],
     }
     text = json.dumps(head, separators=(",", ":")).encode()
@@ -287,6 +290,7 @@ def load(
         memory.pending = Pending(**head["pending"], contributors=parts)
     memory.latched = Latched(**head["latched"]) if head["latched"] is not None else None
     memory.last, memory.told_fill = (_pair(head[name]) for name in ("last", "told_fill"))
+    memory.learnt = {change: tuple(objects) for change, objects in head["learnt"].items()}
     memory.trail = [(clock, run, lumisection) for clock, run, lumisection in head["trail"]]
     kinds = [name.split(":", 1)[1] for name in arrays if name.startswith("map:")]
     for i, (clock, run, lumisection, fill, pileup, events, broken, standing) in enumerate(head["seen"]):

@@ -8,8 +8,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 
+import numpy as np
+
 from drift.errors import LibraryError
+from drift.faults import Recorded
 from drift.library import SHIPPED, FailureMode
+from drift.schema import AXOL1TL_57
 
 GROUP = "retrigger.faults"
 
@@ -47,6 +51,43 @@ def gathered(points: Iterable[EntryPoint]) -> Modes:
             continue
         modes += new
     return Modes(tuple(modes), tuple(refused))
+
+
+def tried(found: Modes, recorded: Recorded, pileup: float, rng: np.random.Generator) -> Modes:
+    """Return the modes that can be replayed: foreign code that raises on events, or changes nothing, is left out.
+
+    Args:
+        found: From `installed`.
+        recorded: Some events.
+        pileup: Of them.
+        rng: Which events and objects a partial fault hits.
+    """
+    modes, refused = [], list(found.refused)
+    for mode in found.modes:
+        wrong = "" if mode in SHIPPED else _wrong_of(mode, recorded, pileup, rng)
+        if wrong:
+            refused.append(f"failure mode {mode.name!r} is left out: {wrong}; mend or remove its package ({GROUP})")
+        else:
+            modes.append(mode)
+    return Modes(tuple(modes), tuple(refused))
+
+
+def _wrong_of(mode: FailureMode, recorded: Recorded, pileup: float, rng: np.random.Generator) -> str:
+    """Return what is wrong with a mode that is replayed at its trial size; empty when nothing is."""
+    try:
+        with np.errstate(invalid="raise"):
+            after, said = mode.replayed(recorded, pileup, rng)
+            after.as_events(AXOL1TL_57, 1, 1)
+    except Exception as cause:  # noqa: BLE001 foreign code may raise anything
+        return f"replayed at size {mode.trial:g} it raises {type(cause).__name__}: {cause}"
+    if after.objects.keys() != recorded.objects.keys() or after.events != recorded.events:
+        return f"its operator gives {after.events} events of {', '.join(after.objects)}; keep events and object types"
+    same = all(np.array_equal(one.pt, after.objects[kind].pt) for kind, one in recorded.objects.items())
+    same &= all(np.array_equal(one.eta, after.objects[kind].eta) for kind, one in recorded.objects.items())
+    same &= all(np.array_equal(one.phi, after.objects[kind].phi) for kind, one in recorded.objects.items())
+    same &= np.array_equal(recorded.met_pt, after.met_pt) and np.array_equal(recorded.met_phi, after.met_phi)
+    nothing = f"at its trial size {mode.trial:g} it changes nothing in {recorded.events} events"
+    return nothing if same and said == pileup else ""
 
 
 def _check_names(names: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ from drift.detect import RECENT, SPARSE, UNMEASURED, Contributor, Evidence, Weig
 from drift.growth import Floats
 from drift.rate_reference import RateReference, exposure
 from drift.rates import RateModel
-from drift.succession import Place, begins, fill_of, lost, told_fill
+from drift.succession import Place, begins, fill_of, late, lost, told_fill
 
 SEED = "seed"
 """Kind of a contributor that is a seed's rate; its start counts lumisections with counters, not those with inputs."""
@@ -28,6 +28,8 @@ TRAIL = 16 * SPARSE + RECENT
 STEPS = (*SHIFTS, 20.0)
 """Luminosity lets a fill begin many measurement spreads away from its prediction: without a step larger than that, what
 is a fifth off from a fill's first lumisection on is taken for the fill's own before it has said anything."""
+ABSENT = 10
+"""Lumisections without a seed, while others are counted, after which it is gone."""
 LENGTH = 64
 """Lumisections whose deviations are kept, for a verdict."""
 
@@ -63,11 +65,13 @@ class Heard:
         state: Empty when they were taken in; otherwise ``excluded``, ``out_of_support`` or ``data_gap``.
         reason: Why they were not, in words.
         seeds: What every watched seed shows.
+        note: Which watched seeds have stopped to be counted, at the one lumisection at which that is certain.
     """
 
     state: str
     reason: str = ""
     seeds: tuple[SeedDeviation, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +109,7 @@ class RateEvidence:
         self._fill: int | None = None
         self._told_fill: tuple[int, int] | None = None
         self._pileup: float | None = None
+        self._absent = [0] * len(reference.models)
         self._trail: list[tuple[int, int, int]] = []
         self._off = np.zeros((0, len(reference.models)))
         self._sigma = np.zeros((0, len(reference.models)))
@@ -116,8 +121,8 @@ class RateEvidence:
         if not conditions.usable or conditions.pileup is None:
             return Heard("excluded", conditions.obstacle)
         last, place = self.last, (conditions.run, conditions.lumisection)
-        if last is not None and place <= last:
-            return Heard("excluded", f"came after run {last[0]} lumisection {last[1]}; counts are taken once, in order")
+        if words := late(last, place):
+            return Heard("excluded", words)
         pileup, models = conditions.pileup, self.reference.models
         inside = [one.speaks(pileup) for one in models]
         if not any(inside):
@@ -141,7 +146,21 @@ class RateEvidence:
         self._trail = [*self._trail, (self._evidence.clock, conditions.run, conditions.lumisection)][-TRAIL:]
         self._remember(tuple(seen), shown)
         self._add(dict(zip(seen, (one.sigma for one in shown), strict=True)), pileup)
-        return Heard("", "", shown)
+        return Heard("", "", shown, self._miss(inside, counts))
+
+    def _miss(self, inside: list[bool], counts: Mapping[str, SeedCount]) -> str:
+        """Return which seeds nobody has counted for so long, while others were, that the menu must have lost them."""
+        gone = []
+        for k, model in enumerate(self.reference.models):
+            self._absent[k] = self._absent[k] + 1 if inside[k] and model.seed not in counts else 0
+            gone += [model.seed] if self._absent[k] == ABSENT else []
+        if not gone:
+            return ""
+        seeds, are = ("seeds", "are") if len(gone) > 1 else ("seed", "is")
+        return (
+            f"{seeds} {', '.join(gone)} {are} not among the counts of {ABSENT} lumisections: renamed, or off the menu? "
+            "Nothing watches the rate; fit the rates anew (retrigger reference rates)"
+        )
 
     def _remember(self, places: tuple[int, ...], shown: tuple[SeedDeviation, ...]) -> None:
         off, sigma = np.full((2, 1, len(self.reference.models)), np.nan)
@@ -248,6 +267,15 @@ class RateEvidence:
         return next((one[1:] for one in self._trail if one[0] >= clock), self.last)
 
     @property
+    def trail(self) -> list[tuple[int, int, int]]:
+        """Count, run and lumisection of what was taken in, in order, as far as evidence reaches back."""
+        return self._trail
+
+    def clock_of(self, place: Place) -> int:
+        """Return the count of a lumisection, or of the first one that is still known after it."""
+        return next((one[0] for one in self._trail if one[1:] >= place), self.clock)
+
+    @property
     def remembered(self) -> Remembered:
         """The last lumisections."""
         trail = self._trail[-len(self._off) :] if len(self._off) else []
@@ -270,6 +298,7 @@ class RateEvidence:
             "fill": self._fill,
             "told_fill": self._told_fill,
             "pileup": self._pileup,
+            "absent": self._absent,
             "told": self.told,
             "raised": self.raised,
             "trail": self._trail,
@@ -296,6 +325,7 @@ class RateEvidence:
             None if head[name] is None else (head[name][0], head[name][1]) for name in ("told", "told_fill")
         )
         self._trail = [(clock, run, lumisection) for clock, run, lumisection in head["trail"]]
+        self._absent = list(head["absent"])
         self._off, self._sigma = arrays["off"], arrays["sigma"]
 
 

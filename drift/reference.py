@@ -291,10 +291,8 @@ class Reference:
         try:
             with path.open("rb") as raw, np.load(raw, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as cause:
-            raise ReferenceUnfitError(
-                f"{path} cannot be read as a reference: it is missing, damaged or something else; fit it again"
-            ) from cause
+        except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as cause:
+            raise ReferenceUnfitError(f"{path} {_what_is_there(path)}") from cause
         if "header" not in arrays:
             raise ReferenceUnfitError(f"{path} is not a reference; fit one with `retrigger reference fit`")
         try:
@@ -340,6 +338,25 @@ class Reference:
         if loaded.digest != head["digest"]:
             raise ReferenceUnfitError(f"{path} does not match its digest {head['digest'][:12]}; fit it again")
         return loaded
+
+
+def _what_is_there(path: Path) -> str:
+    """Return in words why a path is no reference, from what lies there, and what to do."""
+    fit = "fit one with `retrigger reference fit`"
+    if not path.exists():
+        return f"does not exist: {fit}"
+    if path.is_dir():
+        return "is a folder; name the file of a reference"
+    try:
+        with path.open("rb") as raw:
+            begins = raw.read(4)
+    except OSError as cause:
+        return f"cannot be read: {cause.strerror}; check path and rights"
+    if not begins:
+        return f"is empty: {fit}"
+    if begins != b"PK\x03\x04":
+        return f"is no reference: it begins with {begins!r} and not as the .npz file of one; name another file"
+    return "is a damaged reference; fit it again with `retrigger reference fit`"
 
 
 def _mixed(change: str) -> str:

@@ -5,7 +5,7 @@ expectation looks like under it is `drift.views`'s question.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from drift.conditions import Conditions, Region
@@ -79,32 +79,39 @@ class Standing:
         rebaselined: Declared changes in force that have constants of their own in the reference.
         muted: Object types that take no part.
         masked: Regions that take no part.
+        smooth: Object types of which only the map is looked at, for holes: a change was seen to move the rest.
     """
 
     stratum: str = ""
     rebaselined: tuple[str, ...] = ()
     muted: tuple[str, ...] = ()
     masked: tuple[Region, ...] = ()
+    smooth: tuple[str, ...] = ()
 
     def to_json(self) -> list[Any]:
         """Return the form that a saved watch holds; empty for what most lumisections are compared under."""
         if self == PLAIN:
             return []
-        return [self.stratum, self.rebaselined, self.muted, [one.to_json() for one in self.masked]]
+        return [self.stratum, self.rebaselined, self.muted, [one.to_json() for one in self.masked], self.smooth]
 
     @classmethod
     def from_json(cls, body: list[Any]) -> "Standing":
         """Return what `to_json` took apart."""
         if not body:
             return PLAIN
-        stratum, rebaselined, muted, masked = body
-        return cls(stratum, tuple(rebaselined), tuple(muted), tuple(region_of(one) for one in masked))
+        stratum, rebaselined, muted, masked, smooth = body
+        regions = tuple(region_of(one) for one in masked)
+        return cls(stratum, tuple(rebaselined), tuple(muted), regions, tuple(smooth))
 
     @classmethod
     def of(
         cls, conditions: Conditions, strata: Strata, rebaselined: Iterable[Rebaselined], settled: tuple[str, ...]
     ) -> "Standing":
         """Return what a lumisection is compared under.
+
+        A declaration that people end or move later is in force as it is declared now, whatever its interval was when
+        constants were fitted; and where a change that the whole reference was taken under is over, what it touched is
+        not what the reference expects.
 
         Args:
             conditions: Of the lumisection.
@@ -113,19 +120,23 @@ class Standing:
             settled: Declared changes that all of the reference was taken under: they are what it expects.
         """
         place = (conditions.run, conditions.lumisection)
-        held = [one for one in rebaselined if one.holds(place)]
+        over = {one.id for one in conditions.elsewhere}
+        held = [one for one in rebaselined if one.holds(place) and one.id not in over]
         known = {one.id for one in held}
         muted: set[str] = set()
         masked = {one.region for one in held if one.region is not None}
-        for change in conditions.declared:
-            if change.id in settled:
-                continue
+        undone = [one for one in conditions.elsewhere if one.id in settled]
+        for change in (*(one for one in conditions.declared if one.id not in settled), *undone):
             if change.region is not None:
                 masked.add(change.region)
             if change.id not in known:
                 muted.update(one for one in change.objects if change.region is None or one != change.region.object)
         stratum = strata.of(conditions)
         return cls(stratum or "", tuple(one.id for one in held), tuple(sorted(muted)), tuple(sorted(masked)))
+
+    def smoothing(self, objects: Iterable[str]) -> "Standing":
+        """Return it with more object types of which only the map is looked at."""
+        return replace(self, smooth=tuple(sorted({*self.smooth, *objects})))
 
 
 PLAIN = Standing()

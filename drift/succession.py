@@ -29,6 +29,14 @@ def lost(before: Place | None, place: Place) -> int:
     return min(max(between, 0), MOST)
 
 
+def late(before: Place | None, place: Place) -> str:
+    """Return in words that a lumisection comes again or after a later one; empty when it does not."""
+    if before is None or place > before:
+        return ""
+    came = f"run {place[0]} lumisection {place[1]} came after run {before[0]} lumisection {before[1]}"
+    return f"{came}; evidence is counted once, in order of time"
+
+
 def told_fill(before: tuple[int, int] | None, conditions: Conditions) -> tuple[int, int] | None:
     """Return run and fill as last told, a lumisection later.
 

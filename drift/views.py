@@ -97,6 +97,10 @@ class View:
                 whole.add(name)
             else:
                 view = masked
+        if standing.smooth:
+            smooth = [*standing.smooth, SCORE]
+            streams = replace(view.quiet, streams=view.quiet.streams | about(view.streams.labels, smooth))
+            view = replace(view, streams=_blind(view.streams, smooth, layout), quiet=streams)
         return view.muting(frozenset(whole), layout) if whole else view
 
     def _shifted(self, row: int, benign: Benign, looser: Floats) -> "View":

@@ -14,11 +14,13 @@ import numpy as np
 from drift.alarm import Alarm, Decision
 from drift.boundary import cross
 from drift.breach import Breach, Contract
-from drift.conditions import Conditions
+from drift.conditions import Conditions, DeclaredChange
+from drift.contract_verdict import breaking, broken_columns
 from drift.counters import SeedCount
 from drift.detect import UNMEASURED, Contributor, Evidence, Weights
 from drift.diagnose import SHIFT, Diagnosis
-from drift.expected import explained, remembered
+from drift.expected import explained, learn, news, remembered
+from drift.expected_rates import foreseen
 from drift.explain_rates import explained as pictured
 from drift.ladder import BROKEN, CONTRACT, EXPECTED, TRANSIENT
 from drift.memory import Latched, Memory, Pending, load, save, seen_of, window_of
@@ -32,7 +34,7 @@ from drift.score_streams import SCORE, score_note
 from drift.slow import SHARE, SlowEvidence
 from drift.standing import Standing
 from drift.streams import SILENT
-from drift.succession import begins, fill_of, lost, told_fill
+from drift.succession import begins, fill_of, late, lost, told_fill
 from drift.support import unfit
 from drift.verdict import concluded, judge
 
@@ -125,12 +127,11 @@ class Watch:
             ReferenceUnfitError: The summary was counted under another schema than the reference.
         """
         before, place = self._memory.last, (summary.run, summary.lumisection)
-        if before is not None and place <= before:
-            came = f"run {place[0]} lumisection {place[1]} came after run {before[0]} lumisection {before[1]}"
-            return Decision("excluded", f"{came}; evidence is counted once, in order of time", self._log())
+        if words := late(before, place):
+            return Decision("excluded", words, self._log())
+        self._memory.changes = remembered(self._memory.changes, news(conditions, self.reference.settled))
         why = unfit(self.reference, summary, conditions)
-        if self.rates is not None and counts is not None:
-            self.rates.take(conditions, counts)
+        gone = "" if self.rates is None or counts is None else self.rates.take(conditions, counts).note
         self._memory.last, self._memory.told_fill = place, told_fill(self._memory.told_fill, conditions)
         fill = fill_of(self._memory.told_fill, conditions)
         over = begins(self._memory.fill, fill, summary.run)
@@ -140,19 +141,16 @@ class Watch:
                 self._note(self._log())
             alarm = self._tell(summary)
             told = ("alarm", alarm.text) if alarm is not None else (why.state, why.reason)
-            return Decision(*told, self._log(), alarm)
+            return Decision(*told, self._log(), alarm, gone)
         assert conditions.pileup is not None
-        standing = self.reference.standing(conditions)
-        view = self._stand(standing, fill, conditions.pileup, over=over)
-        news = (one for one in conditions.declared if self.reference.puzzles(one))
-        self._memory.changes = remembered(self._memory.changes, news)
+        view = self._stand(self._standing(conditions), fill, conditions.pileup, over=over)
         broken = self._kept.breaches(summary, conditions.pileup, view.promises)
         heard = view.quiet is None or SCORE not in view.quiet.objects
         shown = [one.streams for one in self._memory.seen[-1:]]
-        note = score_note(self.reference.streams, summary, shown) if heard else ""
+        notes = (score_note(self.reference.streams, summary, shown) if heard else "", gone)
         self._gather(summary, conditions.pileup, fill, broken, view)
         self._age()
-        decision = replace(self._decide(summary), note=note)
+        decision = replace(self._decide(summary), note="; ".join(one for one in notes if one))
         alarm = self._tell_ageing(summary.run, summary.lumisection) if over else None
         if alarm is None:
             return decision
@@ -185,6 +183,11 @@ class Watch:
         if told is None:
             return None
         return self._raise(run, lumisection, told.found, told.log_evidence, told.parts, aged=told.onset)
+
+    def _standing(self, conditions: Conditions) -> Standing:
+        over = {one.id for one in conditions.elsewhere}
+        moved = [objects for change, objects in self._memory.learnt.items() if change not in over]
+        return self.reference.standing(conditions).smoothing(kind for objects in moved for kind in objects)
 
     def _stand(self, standing: Standing, fill: int, pileup: float, *, over: bool) -> Reference:
         """Return what is expected under a standing, having started anew what a new fill or standing makes new."""
@@ -245,7 +248,7 @@ class Watch:
             words = (
                 f"told at run {told.run} lumisection {told.lumisection} ({told.verdict}); acknowledge to listen anew"
             )
-            if alarm is None and self._breaks():
+            if alarm is None and self._breaks() and told.verdict == CONTRACT:
                 return Decision("contract", f"input columns break their promises; {words}", level)
             return Decision("alarm", alarm.text if alarm is not None else words, level, alarm)
         self._note(level)
@@ -281,9 +284,12 @@ class Watch:
         return self._publish(summary.run, summary.lumisection)
 
     def _escalate(self, summary: LumisectionSummary, level: float) -> Alarm | None:
-        """Tell of a broken detector behind a smooth cause told before, or of inputs behind rates; no more."""
+        """Tell of columns that break behind an alarm, of a hole behind a smooth cause, or of inputs behind rates."""
         memory = self._memory
         assert memory.latched is not None
+        bad = breaking(memory.seen, WAIT + 1) if memory.latched.verdict != CONTRACT else None
+        if bad is not None and (columns := broken_columns(memory.seen, bad, 0)) is not None:
+            return self._raise(summary.run, summary.lumisection, columns, level, self._of_inputs())
         if self.rates is not None and self.rates.told is not None:
             self._note(self._log(rates=False))
             return self._tell(summary)
@@ -294,7 +300,7 @@ class Watch:
         memory.latched.looked = self._evidence.clock
         parts = self._of_inputs()
         found = judge(window_of(self.reference, memory), parts, self._evidence.clock - 1, self.reference)
-        found = explained(found, memory.trail, memory.changes)
+        found = explained(found, memory.trail, self._puzzles())
         if found.verdict != BROKEN or found.box is None or found.box_evidence < 2 * self._limit:
             return None
         return self._raise(summary.run, summary.lumisection, found, level, parts)
@@ -302,34 +308,18 @@ class Watch:
     def _publish(self, run: int, lumisection: int) -> Alarm:
         pending = self._memory.pending
         assert pending is not None
-        found, parts = self._contract(pending), pending.contributors
+        found, parts = broken_columns(self._memory.seen, pending.clock, WAIT), pending.contributors
         if found is None:
             named = [(one.clock, one.run, one.lumisection) for one in self._memory.seen]
             ruling = rule(self.rates, parts, named, moved=self._log(rates=False) >= self._limit)
-            if ruling is not None:
+            if ruling is not None and self.rates is not None:
+                ruling = foreseen(ruling, self.rates, self._memory.changes)
                 return self._raise(run, lumisection, ruling.found, pending.level, parts, ruling=ruling)
             led = self.rates is not None and self.rates.raised is not None
             inputs = self._of_inputs() if led else tuple(one for one in parts if one.kind != SEED)
             found = judge(window_of(self.reference, self._memory), inputs, pending.clock, self.reference)
-            found = explained(found, self._memory.trail, self._memory.changes)
+            found = explained(found, self._memory.trail, self._puzzles())
         return self._raise(run, lumisection, found, pending.level, parts)
-
-    def _contract(self, pending: Pending) -> Diagnosis | None:
-        """Return the verdict when columns broke their contract since the alarm was raised."""
-        since = [one for one in self._memory.seen if one.clock >= pending.clock]
-        bad = [one for one in self._memory.seen if one.broken and one.clock >= pending.clock - WAIT]
-        if not bad or not since:
-            return None
-        first = bad[0]
-        names = sorted({part.text for one in bad for part in one.broken})
-        kind = first.broken[0].object
-        text = "; ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-        if len(since) > 1 and not since[-1].broken:
-            text = f"{text}, for a moment"
-            return Diagnosis(TRANSIENT, kind, first.clock, None, text, "it may come again", 0.0)
-        whole = sum(not one.broken for one in since)
-        against = f"{whole} of {len(since)} lumisections since kept the contract"
-        return Diagnosis(CONTRACT, kind, first.clock, None, text, against, 0.0)
 
     def _raise(
         self,
@@ -350,17 +340,20 @@ class Watch:
         inputs = tuple(one for one in parts if one.kind != SEED) or self._of_inputs()
         why = pictured(self.reference, memory, self.rates, found, parts, inputs, onset)
         memory.pending = None
+        smooth = ruling is None and aged is None
+        learns = learn(memory.learnt, found, memory.trail, self._puzzles(), inputs) if smooth else ()
         if ruling is None:
             self._slow.forget(
                 self.reference.under(memory.standing), None if aged or found.verdict == SHIFT else found.onset
             )
-        if found.verdict != TRANSIENT:
+        if found.verdict != TRANSIENT and not learns:
             memory.latched = Latched(found.verdict, run, lumisection, self._evidence.clock)
         if ruling is None:
-            self._forget(found.verdict)
+            self._forget(TRANSIENT if learns else found.verdict)
         elif self.rates is not None:
             self.rates.settle(None if found.verdict == TRANSIENT else (run, lumisection))
         action, told = found.action if ruling is None else ruling.action, (run, lumisection)
+        action = f"{action}; until then {', '.join(learns)} are watched for holes alone" if learns else action
         action = SCORE_ACTION if (found.verdict, found.object) == (BROKEN, SCORE) else action
         return Alarm(
             self.stream,
@@ -379,6 +372,9 @@ class Watch:
             found.against,
             why,
         )
+
+    def _puzzles(self) -> list[DeclaredChange]:
+        return [one for one in self._memory.changes if self.reference.puzzles(one)]
 
     def _start_anew(self) -> None:
         """Forget evidence, what was seen, and what the filter knows of the fill."""

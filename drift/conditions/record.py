@@ -26,6 +26,7 @@ class Conditions:
         dead_time: Fraction 0..1 of delivered luminosity not recorded.
         filling_scheme: Name of the pattern of bunches, OMS's injection scheme.
         declared: Declared changes in force.
+        elsewhere: Declared changes that are not in force here: over, or yet to begin.
     """
 
     run: int
@@ -40,6 +41,7 @@ class Conditions:
     dead_time: float | None = None
     filling_scheme: str | None = None
     declared: tuple[DeclaredChange, ...] = ()
+    elsewhere: tuple[DeclaredChange, ...] = ()
 
     @property
     def obstacle(self) -> str:

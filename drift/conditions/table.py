@@ -150,6 +150,7 @@ class ConditionsTable:
             dead_time=row.dead_time,
             filling_scheme=row.filling_scheme,
             declared=tuple(one for one in self.declared if one.holds((run, lumisection))),
+            elsewhere=tuple(one for one in self.declared if not one.holds((run, lumisection))),
         )
 
     def runs(self) -> tuple[int, ...]:

@@ -5,10 +5,14 @@ import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from drift.library import SHIPPED
-from drift.plug_ins import GROUP, gathered, installed
+from drift.faults import Gain
+from drift.library import SHIPPED, FailureMode
+from drift.plug_ins import GROUP, Modes, gathered, installed, tried
+from drift.schema import AXOL1TL_57
+from drift.specimens import Specimens
 
 ROOT = Path(__file__).parents[3]
 MODULE = """
@@ -97,3 +101,41 @@ def test_without_packages_the_library_is_what_ships():
     assert (
         gathered([EntryPoint("x", "no_such_module:y", GROUP)]).refused[0].startswith("failure modes of entry point 'x'")
     )
+
+
+def nothing(size):
+    return Gain(1.0)
+
+
+def divides(size):
+    return size / 0
+
+
+class Wrong:
+    def apply(self, recorded, rng):
+        return None
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (nothing, "changes nothing in 400 events"),
+        (divides, "raises ZeroDivisionError"),
+        (lambda _: None, "raises AttributeError"),
+        (lambda _: Wrong(), "raises AttributeError"),
+    ],
+)
+def test_a_mode_that_cannot_be_replayed_is_left_out_and_named_and_the_others_stay(toy, make, words):
+    rng = np.random.default_rng(3)
+    specimens = Specimens(AXOL1TL_57, rng)
+    specimens.add(toy.events(1, 1, 45.0, 400, rng), 45.0)
+    group = specimens.groups(40.0, 50.0)[0]
+    mine = FailureMode("mine", "mine", "mine", "EG", "broken_detector", 0.1, 1.0, make)
+    good = FailureMode("good", "good", "mine", "EG", "broken_detector", 0.1, 1.0, lambda a: Gain(1 + a))
+
+    found = tried(Modes((*SHIPPED, mine, good), ()), group.recorded, group.pileup, rng)
+
+    assert found.modes == (*SHIPPED, good)
+    assert len(found.refused) == 1
+    assert "'mine' is left out" in found.refused[0]
+    assert words in found.refused[0]

@@ -9,11 +9,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from drift.conditions import Conditions
+from drift.conditions import Conditions, DeclaredChange
 from drift.counters import SeedCount
+from drift.diagnose import Diagnosis
 from drift.errors import RatesUnfitError, StateError
+from drift.expected_rates import foreseen
 from drift.growth import RatePoints
+from drift.rate_evidence import RateEvidence
 from drift.rate_reference import REVOLUTION_HZ, RateReference
+from drift.rate_rule import Ruling
 from drift.rate_watch import RateWatch
 from drift.rates import RateModel
 
@@ -318,3 +322,40 @@ def test_seeds_of_the_real_zero_bias_table_choose_the_families_that_the_docs_quo
 
     assert families == {"linear": 54, "quadratic": 20, "sinh": 3, "inconclusive": 268}
     assert 0.93 < np.mean(half) < 0.99
+
+
+def test_a_seed_that_the_menu_lost_is_named_once(reference):
+    """Renamed from Tight to Medium: its evidence stands still, and somebody must know that nothing watches it."""
+    rates, notes = RateEvidence(reference), []
+    for conditions, counts in shifts(12, 1, 60, start=55.0):
+        renamed = {one.replace("Tight", "Medium"): count for one, count in counts.items()}
+        heard = rates.take(conditions, renamed if conditions.lumisection > 20 else counts)
+        notes += [(conditions.lumisection, heard.note)] if heard.note else []
+
+    assert [place for place, _ in notes] == [30]
+    assert "seed L1_AXO_Tight is not among the counts of 10 lumisections" in notes[0][1]
+
+
+def test_counts_that_come_again_are_not_counted_again(reference):
+    rates = RateEvidence(reference)
+    pair = next(iter(shifts(13, 1, 30, start=50.0)))
+    assert rates.take(*pair).state == ""
+    assert rates.take(*pair).state == "excluded"
+    assert rates.clock == 1
+
+
+def test_a_rate_that_moves_with_a_declared_menu_is_expected(reference):
+    """A menu moves no input, so it silences nothing; it is what moves a rate, so it explains one."""
+    rates = RateEvidence(reference)
+    for conditions, counts in shifts(14, 1, 70, lost="L1_AXO_Tight", factor=1.3, onset=40):
+        rates.take(conditions, counts)
+    menu = DeclaredChange("menu-1.1", "menu", (400_000, 41), None, (), None, "AXO_Tight threshold lowered", "menu team")
+    found = Diagnosis("broken_detector", "L1_AXO_Tight", 0, None, "the rate moved", "inputs did not", 0.0)
+    ruling = Ruling(found, (400_000, 42), "call the trigger expert")
+
+    told = foreseen(ruling, rates, [menu])
+
+    assert told.found.verdict == "expected_change"
+    assert "menu menu-1.1 was declared then (AXO_Tight threshold lowered, by menu team)" in told.found.text
+    assert "retrigger reference rates" in told.action
+    assert foreseen(ruling, rates, [replace(menu, first=(400_000, 20))]) is ruling

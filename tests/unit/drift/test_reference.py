@@ -60,7 +60,7 @@ def test_an_altered_reference_is_refused(toy_reference, tmp_path):
 
     with pytest.raises(ReferenceUnfitError, match="digest"):
         Reference.load(tmp_path / "other.npz")
-    with pytest.raises(ReferenceUnfitError, match="cannot be read"):
+    with pytest.raises(ReferenceUnfitError, match=r"absent\.npz does not exist: fit one with"):
         Reference.load(tmp_path / "absent.npz")
 
 
@@ -256,7 +256,7 @@ def test_a_damaged_reference_is_refused_in_words_and_never_with_a_trace(toy_refe
     toy_reference.save(path)
     path.write_bytes(damage(path.read_bytes()))
 
-    with pytest.raises(ReferenceUnfitError, match="fit it again"):
+    with pytest.raises(ReferenceUnfitError, match=r"is (empty|no reference: it begins with|a damaged reference)"):
         Reference.load(path)
 
 
