@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from daemon.scan import writable
+from daemon.output import saving, writable
 from drift.conditions import Conditions, ConditionsTable
 from drift.counter_forms import LUMISECTION_S
 from drift.counters import CounterTable, SeedCount
@@ -56,10 +56,11 @@ def fit_rates(counts: list[Path], conditions: Path, output: Path, *, least_count
         RatesUnfitError: The fills do not suffice.
         SetupError: The reference cannot be written where it should go.
     """
-    writable(output.parent, "the rate reference")
+    writable(output, "the rate reference")
     table = CounterTable.load(counts)
     reference = RateReference.fit(_pairs(table, conditions), least_counts=least_counts)
-    reference.save(output)
+    with saving(output, "the rate reference"):
+        reference.save(output)
     return {
         "path": str(output),
         "digest": reference.digest,

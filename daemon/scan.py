@@ -11,6 +11,7 @@ import numpy as np
 from daemon import event_store, explanations
 from daemon.config import Settings
 from daemon.errors import SetupError
+from daemon.output import folder_writable, saving, writable, writing
 from daemon.scorer import summariser_for
 from drift.conditions import Conditions, ConditionsTable
 from drift.counter_folder import CounterFolder
@@ -124,7 +125,7 @@ def fit_reference(
         SetupError: A file among them could not be read: a reference must rest on all that it was given.  Or the
             reference cannot be written where it should go.
     """
-    writable(output.parent, "the reference")
+    writable(output, "the reference")
     table = conditions_for(settings, conditions)
     schema = schema_named(settings.stream.schema_name)
     summariser = summariser_for(schema, bundle)
@@ -140,7 +141,8 @@ def fit_reference(
     reference = Reference.fit(joined(), schema, strata=settings.drift.strata if strata is None else strata)
     groups = specimens.groups(reference.pileup_low, reference.pileup_high)
     reference = reference.with_library(groups, np.random.default_rng(0), library.modes)
-    reference.save(output)
+    with saving(output, "the reference"):
+        reference.save(output)
     return {
         "path": str(output),
         "digest": reference.digest,
@@ -283,22 +285,7 @@ def _explainable(detector: str, folder: Path) -> None:
         raise SetupError(
             f"{detector} explains nothing: it names streams and gives no verdict; use --detector retrigger"
         )
-    writable(folder, "explanations")
-
-
-def writable(folder: Path, what: str) -> None:
-    """Make sure, before long work begins, that its result can be written to a folder.
-
-    Raises:
-        SetupError: It cannot.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".retrigger-probe"
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as cause:
-        raise SetupError(f"{what} cannot be written to {folder} ({cause.strerror}); name a folder of yours") from cause
+    folder_writable(folder, "explanations")
 
 
 def _counters(
@@ -338,9 +325,7 @@ def _alarm_line(alarm: Told, settings: Settings, kept: Reservoir | None, explain
     line: dict[str, Any] = {"type": "alarm", **alarm.to_json()}
     told = explanations.document(alarm) if explain is not None and isinstance(alarm, Alarm) else None
     if explain is not None and told is not None:
-        path = explain / f"alarm-run{line['run']}-ls{line['lumisection']}.json"
-        path.write_bytes(explanations.encoded(told))
-        line["explanation"] = str(path)
+        line |= _explained(explain / f"alarm-run{line['run']}-ls{line['lumisection']}.json", told)
     if kept is None:
         return line
     onset = (line["onset"]["run"], line["onset"]["lumisection"])
@@ -353,6 +338,16 @@ def _alarm_line(alarm: Told, settings: Settings, kept: Reservoir | None, explain
     else:
         kept.condemn(onset)
     return line
+
+
+def _explained(path: Path, told: explanations.Told) -> dict[str, str]:
+    """Write an explanation and say where it is, or why there is none: no disk may keep an alarm from being told."""
+    try:
+        with writing(path, "its explanation") as sink:
+            sink.write(explanations.encoded(told))
+    except SetupError as error:
+        return {"explanation_missing": str(error)}
+    return {"explanation": str(path)}
 
 
 def _at(table: ConditionsTable, events: LumisectionEvents) -> Conditions:

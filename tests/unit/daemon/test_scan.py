@@ -60,6 +60,46 @@ def test_a_scan_writes_why_each_alarm_was_raised_when_asked(place, simulated_fil
     assert "explanation" not in plain
 
 
+def test_an_alarm_is_told_also_where_its_explanation_cannot_be_written(place, simulated_fills, tmp_path):
+    plain = lines(place, simulated_fills)
+    taken = tmp_path / f"alarm-run{plain[0]['run']}-ls{plain[0]['lumisection']}.json"
+    (taken / "in the way").mkdir(parents=True)
+    told = lines(place, simulated_fills, explain=tmp_path)
+
+    assert told[0] | plain[0] == told[0]
+    assert told[0]["explanation_missing"].startswith(f"its explanation could not be written: {taken}: Is a directory")
+    assert len(told) == len(plain)
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_the_alarm_is_printed_before_a_page_that_cannot_be_written(place, simulated_fills, tmp_path):
+    alarm = lines(place, simulated_fills)[0]
+    (tmp_path / f"alarm-run{alarm['run']}-ls{alarm['lumisection']}.html" / "in the way").mkdir(parents=True)
+    asked = (
+        "scan",
+        "--config",
+        place / "retrigger.toml",
+        "--reference",
+        place / "reference.npz",
+        "--explain",
+        tmp_path,
+    )
+    asked = (*asked, "--conditions", simulated_fills.conditions, simulated_fills.files[0].parent)
+    answers = [
+        subprocess.run(
+            [sys.executable, "-m", "daemon", *map(str, (*asked, *more))], capture_output=True, text=True, check=False
+        )
+        for more in ((), ("--json",))
+    ]
+
+    assert [one.returncode for one in answers] == [1, 1]
+    assert answers[0].stdout.startswith("ALARM")
+    assert "\n  the page of its explanation could not be written: " in answers[0].stdout
+    printed = [json.loads(line)["type"] for line in answers[1].stdout.splitlines()]
+    assert printed[:2] == ["alarm", "note"]
+    assert printed[-1] == "summary"
+
+
 def test_a_detector_that_gives_no_verdict_explains_nothing(place, simulated_fills, tmp_path):
     with pytest.raises(SetupError, match="adwin explains nothing"):
         lines(place, simulated_fills, detector="adwin", explain=tmp_path)
