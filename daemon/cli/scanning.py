@@ -12,6 +12,8 @@ from daemon.cli.app import app
 from daemon.cli.offline import ConfigFile, Json
 from daemon.errors import SetupError
 
+REASONS_SHOWN = 5
+
 
 @app.command()
 def scan(
@@ -43,7 +45,7 @@ def scan(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Watch files once, without daemon or ledger; exit 1 when there is an alarm or a quarantined file."""
+    """Watch files once, without daemon or ledger; exit 1 on an alarm, an unread file, or nothing watched."""
     from daemon import scan as scanning  # noqa: PLC0415 each verb pays for its own libraries
 
     settings = config.load(config_file)
@@ -61,7 +63,7 @@ def scan(
         rate_reference=rate_reference,
     )
     for line in lines:
-        bad = bad or line["type"] == "alarm" or bool(line.get("quarantined"))
+        bad = bad or line["type"] == "alarm" or bool(line.get("quarantined")) or line.get("watched") == 0
         if json:
             say.machine(line)
         else:
@@ -109,16 +111,48 @@ def _scan_words(line: Mapping[str, object]) -> None:
         if "second_opinion" in line:
             say.words(f"  second opinion: {_opinion_words(line['second_opinion'])}")
         return
+    _summary_words(line)
+
+
+def _summary_words(line: Mapping[str, Any]) -> None:
+    """Say what was watched and found, what was not watched and why, and what else a person must know."""
+    missed = line["not_watched"]
+    if not line["watched"]:
+        most = f"most often {_missed_words(missed[0])}" if missed else "no lumisection was read"
+        say.words(f"nothing was watched; {most}")
+    outside = {one: line[one] for one in ("excluded", "out_of_support", "data_gap")}
+    inside = {state: number for state, number in line["states"].items() if state not in outside}
+    among = f" ({_counted(inside)})" if inside else ""
     say.words(
-        f"{line['watched']} of {line['lumisections']} lumisections watched, {line['excluded']} excluded, "
+        f"{line['watched']} of {line['lumisections']} lumisections watched{among}, {_counted(outside)}; "
         f"{line['alarms']} alarm(s), {line['events']} events in {line['seconds']:.1f} s"
     )
+    for one in missed[:REASONS_SHOWN]:
+        say.words(f"  not watched: {_missed_words(one)}")
+    if len(missed) > REASONS_SHOWN:
+        say.words(f"  not watched: for {len(missed) - REASONS_SHOWN} more reasons")
     if line.get("scores", "watched") != "watched":
         say.words(f"  scores {line['scores']}")
-    quarantined = line["quarantined"]
-    assert isinstance(quarantined, list)
-    for one in quarantined:
+    if "counters" in line:
+        say.words(f"  counters heard in {line['counters']['heard']} of {line['counters']['lumisections']} lumisections")
+    for one in line["silenced"]:
+        say.words(f"  {one['text']}")
+    for note in line["notes"]:
+        say.words(f"  note: {note}")
+    for one in line["quarantined"]:
         say.words(f"  not read: {one['path']}: {one['reason']}")
+
+
+def _counted(states: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {state.replace('_', ' ')}" for state, number in states.items())
+
+
+def _missed_words(one: Mapping[str, Any]) -> str:
+    first = one["first"]
+    return (
+        f"{one['lumisections']} {one['state'].replace('_', ' ')}: {one['reason']} "
+        f"(first {first['run']}:{first['lumisection']})"
+    )
 
 
 def _opinion_words(told: Any) -> str:
