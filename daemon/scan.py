@@ -11,6 +11,7 @@ import numpy as np
 from daemon import event_store, explanations
 from daemon.config import Settings
 from daemon.errors import SetupError
+from daemon.file_names import place_named
 from daemon.output import folder_writable, saving, writable, writing
 from daemon.scan_tally import Tally, notes
 from daemon.scorer import summariser_for
@@ -33,7 +34,7 @@ from drift.watch import Alarm, Watch
 
 
 def run_files(paths: list[Path]) -> list[Path]:
-    """Return every .root file below these paths, in name order.
+    """Return every .root file below these paths, by run and first lumisection where names say them.
 
     Raises:
         SetupError: A path does not exist, or there is no run file at all.
@@ -45,7 +46,7 @@ def run_files(paths: list[Path]) -> list[Path]:
         found += sorted(path.rglob("*.root")) if path.is_dir() else [path]
     if not found:
         raise SetupError(f"no *.root file below {', '.join(map(str, paths))}")
-    return sorted(found, key=lambda path: path.name)
+    return sorted(found, key=lambda path: place_named(path.name))
 
 
 def conditions_for(settings: Settings, chosen: Path | None) -> ConditionsTable:

@@ -15,7 +15,7 @@ from daemon.config import DriftSettings
 from daemon.errors import SetupError
 from daemon.rates import fit_rates
 from daemon.rebaselining import rebaseline_reference
-from daemon.scan import fit_reference, scan
+from daemon.scan import fit_reference, run_files, scan
 from daemon.scan_tally import Tally
 from drift.alarm import Decision
 from drift.conditions import Conditions
@@ -63,6 +63,14 @@ def test_a_scan_writes_why_each_alarm_was_raised_when_asked(place, simulated_fil
         assert Path(one["explanation"]).name == f"alarm-run{one['run']}-ls{one['lumisection']}.json"
         assert told["alarm"] == {key: value for key, value in one.items() if key != "explanation"}
     assert "explanation" not in plain
+
+
+def test_files_come_in_the_order_of_the_data_and_not_of_their_letters(tmp_path):
+    for name in ("run9_ls1-10", "run10_ls1-10", "run9_ls101-110", "run9_ls11-20", "other"):
+        (tmp_path / f"{name}.root").touch()
+    found = [path.stem for path in run_files([tmp_path])]
+
+    assert found == ["other", "run9_ls1-10", "run9_ls11-20", "run9_ls101-110", "run10_ls1-10"]
 
 
 def test_an_alarm_is_told_also_where_its_explanation_cannot_be_written(place, simulated_fills, tmp_path):
