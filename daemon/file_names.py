@@ -1,4 +1,4 @@
-"""What the name of a run file says of its place in the stream: ``run{run}_ls{first}-{last}``; other names are welcome."""
+"""What a run file's name says of its place in the stream: ``run{run}_ls{first}-{last}``; other names are welcome."""
 
 import re
 

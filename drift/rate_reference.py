@@ -148,8 +148,12 @@ class RateReference:
     def save(self, path: Path) -> None:
         """Write it to a file in one step."""
         partial = path.with_suffix(path.suffix + ".part")
-        partial.write_text(json.dumps(self.to_json(), sort_keys=True, indent=1) + "\n", encoding="utf-8")
-        partial.replace(path)
+        try:
+            partial.write_text(json.dumps(self.to_json(), sort_keys=True, indent=1) + "\n", encoding="utf-8")
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
 
     @classmethod
     def load(cls, path: Path) -> "RateReference":

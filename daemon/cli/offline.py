@@ -12,6 +12,7 @@ from daemon import config
 from daemon.cli import say
 from daemon.cli.app import app
 from daemon.errors import SetupError
+from daemon.output import folder_writable, named, writing
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 ConfigFile = Annotated[Path, typer.Option("--config", help="The configuration file (TOML).")]
@@ -27,13 +28,18 @@ def init(
     path = folder / "retrigger.toml"
     if path.exists():
         raise SetupError(f"{path} is already there; choose another folder, or edit that file")
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(resources.files("daemon").joinpath("template.toml").read_text(encoding="utf-8"), encoding="utf-8")
-    settings = config.load(path)
-    for needed in (settings.state, settings.conditions.folder, settings.source.quarantine, settings.deploy.folder):
-        needed.mkdir(parents=True, exist_ok=True)
-    Path(settings.source.url).mkdir(parents=True, exist_ok=True)
-    Ledger.open(settings.ledger.url).close()
+    with writing(path, "the configuration") as sink:
+        sink.write(resources.files("daemon").joinpath("template.toml").read_bytes())
+    try:
+        settings = config.load(path)
+        places = (settings.state, settings.conditions.folder, settings.source.quarantine, settings.deploy.folder)
+        for needed in (*places, Path(settings.source.url)):
+            with named(needed, "a folder of the configuration"):
+                needed.mkdir(parents=True, exist_ok=True)
+        Ledger.open(settings.ledger.url).close()
+    except Exception:
+        path.unlink(missing_ok=True)  # so that init may be tried again
+        raise
     if json:
         say.machine({"type": "initialised", "config": str(path), "ledger": settings.ledger.url})
         return
@@ -95,7 +101,9 @@ def simulate(
         TextColumn("{task.completed}/{task.total}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, disable=json or not sys.stderr.isatty(), transient=True) as bar:
+    folder_writable(out, "simulated fills")
+    showing = Progress(*columns, disable=json or not sys.stderr.isatty(), transient=True)
+    with showing as bar, named(out, "simulated fills"):
         task = bar.add_task("simulating", total=None)
         stream = write_fills(
             scenario,

@@ -2,13 +2,21 @@
 
 import os
 import resource
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from daemon.errors import SetupError
 from daemon.output import folder_writable, named, saving, writable, writing
+from drift.reference import Reference
+from drift.schema import AXOL1TL_57
+from tests.unit.drift import conftest as toy
+from tests.unit.drift.seed_counting import rate_reference
 
 
 @contextmanager
@@ -92,3 +100,78 @@ def test_only_what_the_system_refuses_is_renamed(tmp_path):
     full = pytest.raises(SetupError, match=r"the reference could not be written: .*x\.npz: No space left on device")
     with full, saving(tmp_path / "deep" / "x.npz", "the reference"):
         raise OSError(28, "No space left on device")
+
+
+def retrigger(*words, octets=None):
+    """Run a verb, where it is asked as if the disk were full; no verb may leave a part behind."""
+    limit = None if octets is None else lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (octets, octets))
+    return subprocess.run(
+        [sys.executable, "-m", "daemon", *map(str, words)], capture_output=True, text=True, check=False,
+        preexec_fn=limit,
+    )  # fmt: skip
+
+
+ROWS = np.random.default_rng(1).random((100, 8))
+TABLE = "".join(
+    f"{line}\n"
+    for line in ("run,a,b,c,d,e,f,g,h", *(f"{k},{','.join(map(str, row))}" for k, row in enumerate(ROWS, 1)))
+)
+SMALL_WEEK = ("simulate", "--fills", 1, "--lumisections", 4, "--workers", 1, "{}/week")
+
+
+@pytest.mark.parametrize(
+    ("octets", "words", "what"),
+    [
+        (300, ("init", "{}/new"), "the configuration could not be written: {}/new/retrigger.toml: "),
+        (300, SMALL_WEEK, "simulated fills could not be written: {}/week: "),
+        (20_000, SMALL_WEEK, "simulated fills could not be written: {}/week: "),
+        (
+            300,
+            ("rank", "{}/table.csv", "--output", "{}/ranked.csv"),
+            "the ranking could not be written: {}/ranked.csv: ",
+        ),
+    ],
+)
+def test_a_verb_on_a_full_disk_names_what_it_was_writing_and_where(tmp_path, octets, words, what):
+    (tmp_path / "table.csv").write_text(TABLE)
+    answer = retrigger(*(str(word).format(tmp_path) for word in words), octets=octets)
+
+    assert answer.returncode == 2
+    assert answer.stderr.startswith(f"retrigger: {what.format(tmp_path)}{os.strerror(27)}")
+    assert [one for one in tmp_path.rglob("*") if ".part" in one.name] == []
+    assert list(tmp_path.rglob("*.root*")) == []
+    assert not (tmp_path / "ranked.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("rank", "{}/none.csv", "--output", "{}"), "the ranking"),
+        (("explain", "a", "--config", "{}/none.toml", "--output", "{}"), "the page"),
+        (("summarise", "--merge", "{}/none.rtls", "--output", "{}"), "the summary"),
+        (("reference", "rates", "--counts", "x", "--conditions", "x", "--output", "{}"), "the rate reference"),
+    ],
+)
+def test_an_output_that_is_a_folder_is_refused_before_anything_is_read(tmp_path, words, what):
+    answer = retrigger(*(str(word).format(tmp_path) for word in words))
+
+    assert answer.returncode == 2
+    assert answer.stderr == f"retrigger: {what} cannot be written to {tmp_path}, which is a folder; name a file\n"
+
+
+def test_references_that_cannot_be_saved_leave_no_part(tmp_path):
+    fills = list(toy.fills(11, 4, 30, 60))
+    for one, name in ((Reference.fit(fills, AXOL1TL_57), "x.npz"), (rate_reference(fills), "x.json")):
+        with a_full_disk(), pytest.raises(OSError, match="File too large"):
+            one.save(tmp_path / name)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_init_that_failed_can_be_tried_again(tmp_path):
+    (tmp_path / "ledger.db").mkdir()
+    refused = retrigger("init", tmp_path)
+    Path(tmp_path / "ledger.db").rmdir()
+    done = retrigger("init", tmp_path)
+
+    assert (refused.returncode, done.returncode) == (2, 0)
