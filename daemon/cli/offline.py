@@ -90,6 +90,9 @@ def simulate(
     storage: Annotated[Literal["ttree", "rntuple"], typer.Option(help="TTree, or RNTuple.")] = "ttree",
     first_fill: Annotated[int, typer.Option(min=1)] = 9500,
     workers: Annotated[int, typer.Option(min=1)] = 2,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Take an earlier simulation in OUT away first.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Write fills as a detector would deliver them, with conditions and, apart, the truth."""
@@ -117,6 +120,7 @@ def simulate(
             first_fill=first_fill,
             progress=lambda done, total, text: bar.update(task, completed=done, total=total, description=text),
             workers=workers,
+            overwrite=overwrite,
         )
     if json:
         say.machine(
