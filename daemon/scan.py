@@ -252,7 +252,8 @@ def scan(
     if last is not None:
         tally.alarms += 1
         yield _alarm_line(last, settings, kept, explain)
-    told = notes("conditions", table.faults) + notes("counters", () if counters is None else counters.faults)
+    told = [] if table.runs() else [f"conditions: {conditions or settings.conditions.folder} holds no conditions"]
+    told += notes("conditions", table.faults) + notes("counters", () if counters is None else counters.faults)
     other |= {"quarantined": files.quarantined, "notes": told, "seconds": round(time.perf_counter() - started, 3)}
     yield {"type": "summary", **tally.to_json(), **other}
 

@@ -24,6 +24,7 @@ from drift.growth import Floats, Ints, RatePoints
 from drift.rates import RateModel, folds
 from drift.streams import StreamLabel
 from drift.tails import LEAST_COUNTS
+from drift.text_forms import json_of
 
 REVOLUTION_HZ = 11245.8
 LEAST_FILLS = 3
@@ -163,10 +164,13 @@ class RateReference:
             RatesUnfitError: The file cannot be read, is of another version, or does not match its digest.
         """
         try:
-            tree = json.loads(path.read_text(encoding="utf-8"))
+            tree = json_of(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as cause:
+            reason = cause.strerror if isinstance(cause, OSError) else cause
+            if isinstance(cause, UnicodeDecodeError):
+                reason = "it is no text"
             raise RatesUnfitError(
-                f"{path} cannot be read as a rate reference ({cause}); make one with: retrigger reference rates"
+                f"{path} cannot be read as a rate reference ({reason}); make one with: retrigger reference rates"
             ) from cause
         try:
             return cls.from_json(tree)
