@@ -32,11 +32,13 @@ def writable(path: Path, what: str, *, pipes: bool = False) -> None:
             if pipes:
                 return
             raise SetupError(f"{what} cannot be written to {path}, which is no plain file; name another")
-    _probe(path.resolve().parent, path, what)
+    _probe(path.resolve().parent, path, what, b"\0")
 
 
 def folder_writable(folder: Path, what: str) -> None:
     """Make sure, before long work begins, that its results can be written to a folder; leaves no trace.
+
+    Room is not asked for: a scan on a full disk still tells its alarms.
 
     Raises:
         SetupError: They cannot; the message says why.
@@ -44,15 +46,15 @@ def folder_writable(folder: Path, what: str) -> None:
     with named(folder, what):
         if folder.exists() and not folder.is_dir():
             raise SetupError(f"{what} cannot be written to {folder}, which is a file; name a folder")
-    _probe(folder.resolve(), folder, what)
+    _probe(folder.resolve(), folder, what, b"")
 
 
-def _probe(folder: Path, path: Path, what: str) -> None:
-    """Write a byte, in a file without a name, to the nearest folder that exists."""
+def _probe(folder: Path, path: Path, what: str, content: bytes) -> None:
+    """Write a little, in a file without a name, to the nearest folder that exists."""
     try:
         nearest = next(one for one in (folder, *folder.parents) if one.exists())
         with tempfile.TemporaryFile(dir=nearest) as probe:
-            probe.write(b"\0")
+            probe.write(content)
     except OSError as cause:
         raise SetupError(
             f"{what} cannot be written to {path} ({cause.strerror or cause}); name a place of yours with room on it"

@@ -94,6 +94,13 @@ def test_what_cannot_be_written_is_refused_before_the_work_and_nothing_is_made(t
     assert [one.name for one in tmp_path.iterdir()] == ["file"]
 
 
+def test_room_is_asked_for_a_file_and_not_for_a_folder_so_that_a_scan_on_a_full_disk_still_tells(tmp_path):
+    with a_full_disk(0):
+        folder_writable(tmp_path, "explanations")
+        with pytest.raises(SetupError, match=r"the ranking cannot be written to .*File too large"):
+            writable(tmp_path / "x", "the ranking")
+
+
 def test_only_what_the_system_refuses_is_renamed(tmp_path):
     with pytest.raises(ValueError, match="mine"), named(tmp_path, "the ranking"):
         raise ValueError("mine")
