@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from daemon.scan import writable
+from daemon.errors import SetupError
+from daemon.output import saving, writable
 from drift.conditions import Conditions, ConditionsTable
 from drift.counter_forms import LUMISECTION_S
 from drift.counters import CounterTable, SeedCount
@@ -54,12 +55,13 @@ def fit_rates(counts: list[Path], conditions: Path, output: Path, *, least_count
         CountersError: A counter file cannot be used.
         ConditionsError: The conditions folder cannot be listed.
         RatesUnfitError: The fills do not suffice.
-        SetupError: The reference cannot be written where it should go.
+        SetupError: The conditions folder holds none, or the reference cannot be written where it should go.
     """
-    writable(output.parent, "the rate reference")
+    writable(output, "the rate reference")
     table = CounterTable.load(counts)
     reference = RateReference.fit(_pairs(table, conditions), least_counts=least_counts)
-    reference.save(output)
+    with saving(output, "the rate reference"):
+        reference.save(output)
     return {
         "path": str(output),
         "digest": reference.digest,
@@ -96,6 +98,7 @@ def watch_rates(
         CountersError: A counter file cannot be used.
         ConditionsError: A conditions folder cannot be listed.
         RatesUnfitError: The healthy fills do not suffice.
+        SetupError: A conditions folder holds none.
     """
     before = CounterTable.load(reference_counts)
     reference = RateReference.fit(_pairs(before, reference_conditions or conditions), least_counts=least_counts)
@@ -144,6 +147,12 @@ def watch_rates(
 
 def _pairs(table: CounterTable, folder: Path) -> Iterable[Pair]:
     known = ConditionsTable.load(folder)
+    if not known.runs():
+        why = f" that can be understood ({known.faults[0]})" if known.faults else ""
+        raise SetupError(
+            f"{folder} holds no conditions{why}: no luminosity CSV and no OMS file by lumisection; name the folder of "
+            "these counts' conditions"
+        )
     for run, lumisection, by_seed in table:
         yield known.at(run, lumisection) or Conditions(run, lumisection), by_seed
 

@@ -6,6 +6,7 @@ from typing import Any
 from daemon import scan
 from daemon.config import Settings
 from daemon.errors import SetupError
+from daemon.output import saving, writable
 from daemon.scorer import summariser_for
 from drift.rebaseline import rebaseline
 from drift.reference import Reference
@@ -40,7 +41,7 @@ def rebaseline_reference(
     """
     if output.resolve() == reference.resolve():
         raise SetupError(f"{output} is the reference itself, which stays for every other interval; name another file")
-    scan.writable(output.parent, "the reference")
+    writable(output, "the reference")
     before = Reference.load(reference)
     schema = schema_named(settings.stream.schema_name)
     table = scan.conditions_for(settings, conditions)
@@ -57,7 +58,8 @@ def rebaseline_reference(
         if known[change].holds((events.run, events.lumisection))
     )
     after = rebaseline(before, known[change], pairs)
-    after.save(output)
+    with saving(output, "the reference"):
+        after.save(output)
     own = after.rebaselined[-1]
     return {
         "path": str(output),

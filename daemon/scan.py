@@ -11,9 +11,13 @@ import numpy as np
 from daemon import event_store, explanations
 from daemon.config import Settings
 from daemon.errors import SetupError
+from daemon.file_names import place_named
+from daemon.output import folder_writable, saving, writable, writing
+from daemon.scan_tally import Tally, notes
 from daemon.scorer import summariser_for
 from drift.conditions import Conditions, ConditionsTable
 from drift.counter_folder import CounterFolder
+from drift.counters import SeedCount
 from drift.events import LumisectionEvents
 from drift.ladder import TRANSIENT
 from drift.plug_ins import installed, tried
@@ -30,7 +34,7 @@ from drift.watch import Alarm, Watch
 
 
 def run_files(paths: list[Path]) -> list[Path]:
-    """Return every .root file below these paths, in name order.
+    """Return every .root file below these paths, by run and first lumisection where names say them.
 
     Raises:
         SetupError: A path does not exist, or there is no run file at all.
@@ -42,7 +46,7 @@ def run_files(paths: list[Path]) -> list[Path]:
         found += sorted(path.rglob("*.root")) if path.is_dir() else [path]
     if not found:
         raise SetupError(f"no *.root file below {', '.join(map(str, paths))}")
-    return sorted(found, key=lambda path: path.name)
+    return sorted(found, key=lambda path: place_named(path.name))
 
 
 def conditions_for(settings: Settings, chosen: Path | None) -> ConditionsTable:
@@ -124,7 +128,7 @@ def fit_reference(
         SetupError: A file among them could not be read: a reference must rest on all that it was given.  Or the
             reference cannot be written where it should go.
     """
-    writable(output.parent, "the reference")
+    writable(output, "the reference")
     table = conditions_for(settings, conditions)
     schema = schema_named(settings.stream.schema_name)
     summariser = summariser_for(schema, bundle)
@@ -142,7 +146,8 @@ def fit_reference(
     if groups:
         library = tried(library, groups[0].recorded, groups[0].pileup, np.random.default_rng(0))
     reference = reference.with_library(groups, np.random.default_rng(0), library.modes)
-    reference.save(output)
+    with saving(output, "the reference"):
+        reference.save(output)
     return {
         "path": str(output),
         "digest": reference.digest,
@@ -213,8 +218,8 @@ def scan(
         rate_reference: File of the rate reference, when it is not the configured one.
 
     Raises:
-        SetupError: There is no reference, no run file, counters without a rate reference, or a detector is asked for
-            what it does not do.
+        SetupError: There is no reference, no run file, counters without a rate reference or the reverse, no counter
+            that can be understood, or a detector is asked for what it does not do.
         DriftError: Counters or their reference cannot be read.
     """
     started = time.perf_counter()
@@ -223,38 +228,36 @@ def scan(
     name = detector or settings.drift.detector
     if explain is not None:
         _explainable(name, explain)
-    counters, rates = _counters(name, counts, rate_reference or settings.drift.rate_reference)
+    counters, rates = _counters(name, counts, rate_reference, settings)
     expected = Reference.load(reference)
     watch = _detector(name, expected, settings, rates)
     summariser = summariser_for(schema_named(settings.stream.schema_name), bundle)
     table = conditions_for(settings, conditions)
-    scores: dict[str, str] = {}
+    other: dict[str, Any] = {} if name == "retrigger" else {"detector": name}
     kept = Reservoir(np.random.default_rng(0)) if second_opinion else None
-    counted = {"lumisections": 0, "watched": 0, "excluded": 0, "alarms": 0, "events": 0}
+    tally = Tally(expected, counters=counters is not None)
     with reading(settings) as files:
         for events in _each_once(files, paths):
             at = _at(table, events)
             summary = summariser.fill(events)
-            decision = _take(watch, summary, at, counters)
+            heard = None if counters is None else counters.at(at.run, at.lumisection)
+            decision = _take(watch, summary, at, heard)
             if expected.scorer or bundle is not None:
-                scores = {"scores": _scores_words(expected, summary)}
-            counted["lumisections"] += 1
-            counted["events"] += events.events
-            watched = decision.state in {"quiet", "warn", "alarm"}
-            counted["watched" if watched else "excluded"] += 1
+                other["scores"] = _scores_words(expected, summary)
+            watched = tally.take(decision, at, events.events, heard=_any_watched(rates, heard))
             if kept is not None and watched and at.usable and at.pileup is not None:
                 kept.add(events, at.pileup)
             if decision.alarm is not None:
-                counted["alarms"] += 1
+                tally.alarms += 1
                 yield _alarm_line(decision.alarm, settings, kept, explain)
-        quarantined = files.quarantined
     last = watch.conclude()
     if last is not None:
-        counted["alarms"] += 1
+        tally.alarms += 1
         yield _alarm_line(last, settings, kept, explain)
-    seconds = round(time.perf_counter() - started, 3)
-    other = scores if name == "retrigger" else {"detector": name, **scores}
-    yield {"type": "summary", **other, **counted, "quarantined": quarantined, "seconds": seconds}
+    told = [] if table.runs() else [f"conditions: {conditions or settings.conditions.folder} holds no conditions"]
+    told += notes("conditions", table.faults) + notes("counters", () if counters is None else counters.faults)
+    other |= {"quarantined": files.quarantined, "notes": told, "seconds": round(time.perf_counter() - started, 3)}
+    yield {"type": "summary", **tally.to_json(), **other}
 
 
 def _each_once(files: Files, paths: list[Path]) -> Iterator[LumisectionEvents]:
@@ -285,45 +288,46 @@ def _explainable(detector: str, folder: Path) -> None:
         raise SetupError(
             f"{detector} explains nothing: it names streams and gives no verdict; use --detector retrigger"
         )
-    writable(folder, "explanations")
-
-
-def writable(folder: Path, what: str) -> None:
-    """Make sure, before long work begins, that its result can be written to a folder.
-
-    Raises:
-        SetupError: It cannot.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".retrigger-probe"
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as cause:
-        raise SetupError(f"{what} cannot be written to {folder} ({cause.strerror}); name a folder of yours") from cause
+    folder_writable(folder, "explanations")
 
 
 def _counters(
-    name: str, counts: list[Path] | None, rate_reference: Path | None
+    name: str, counts: list[Path] | None, rate_reference: Path | None, settings: Settings
 ) -> tuple[CounterFolder | None, RateReference | None]:
     """Return the counters that are to be heard, and what rates are expected; nothing when none are named."""
     if not counts:
+        if rate_reference is not None:
+            raise SetupError(
+                f"--rate-reference {rate_reference} says what counters are compared with, and there are none; name "
+                "them with --counts, or leave it out"
+            )
         return None, None
     if name != "retrigger":
         raise SetupError(f"{name} takes no seed counters; use --detector retrigger, or leave --counts out")
-    if rate_reference is None:
+    expected = rate_reference or settings.drift.rate_reference
+    if expected is None:
         raise SetupError(
             "--counts needs a rate reference; name one with --rate-reference, made by: retrigger reference rates"
         )
-    return CounterFolder.load(counts), RateReference.load(rate_reference)
+    counters = CounterFolder.load(counts)
+    if not counters.tables:
+        why = counters.faults[0] if counters.faults else "there is no .csv or .json file"
+        raise SetupError(
+            f"no seed count can be understood in {', '.join(map(str, counts))} ({why}); give counts by lumisection, or "
+            "leave --counts out"
+        )
+    return counters, RateReference.load(expected)
+
+
+def _any_watched(rates: RateReference | None, heard: Mapping[str, SeedCount] | None) -> bool:
+    """Return whether a counter was heard of a seed whose rate is watched."""
+    return rates is not None and heard is not None and any(one.seed in heard for one in rates.models)
 
 
 def _take(
-    watch: SequentialDetector, summary: LumisectionSummary, at: Conditions, counters: CounterFolder | None
+    watch: SequentialDetector, summary: LumisectionSummary, at: Conditions, heard: Mapping[str, SeedCount] | None
 ) -> Taken:
-    if counters is not None and isinstance(watch, Watch):
-        return watch.take(summary, at, counters.at(at.run, at.lumisection))
-    return watch.take(summary, at)
+    return watch.take(summary, at, heard) if isinstance(watch, Watch) else watch.take(summary, at)
 
 
 def _detector(name: str, reference: Reference, settings: Settings, rates: RateReference | None) -> SequentialDetector:
@@ -340,9 +344,7 @@ def _alarm_line(alarm: Told, settings: Settings, kept: Reservoir | None, explain
     line: dict[str, Any] = {"type": "alarm", **alarm.to_json()}
     told = explanations.document(alarm) if explain is not None and isinstance(alarm, Alarm) else None
     if explain is not None and told is not None:
-        path = explain / f"alarm-run{line['run']}-ls{line['lumisection']}.json"
-        path.write_bytes(explanations.encoded(told))
-        line["explanation"] = str(path)
+        line |= _explained(explain / f"alarm-run{line['run']}-ls{line['lumisection']}.json", told)
     if kept is None:
         return line
     onset = (line["onset"]["run"], line["onset"]["lumisection"])
@@ -355,6 +357,16 @@ def _alarm_line(alarm: Told, settings: Settings, kept: Reservoir | None, explain
     else:
         kept.condemn(onset)
     return line
+
+
+def _explained(path: Path, told: explanations.Told) -> dict[str, str]:
+    """Write an explanation and say where it is, or why there is none: no disk may keep an alarm from being told."""
+    try:
+        with writing(path, "its explanation") as sink:
+            sink.write(explanations.encoded(told))
+    except SetupError as error:
+        return {"explanation_missing": str(error)}
+    return {"explanation": str(path)}
 
 
 def _at(table: ConditionsTable, events: LumisectionEvents) -> Conditions:

@@ -1,16 +1,16 @@
 """Summaries on disk: one file a lumisection, and many added into one, exactly.
 
-A summary is written under a temporary name and renamed, so a file that is there is whole; writing it again gives the
-same bytes.  Nothing here watches, joins conditions or remembers.
+A summary that is there is whole (`daemon.output`); writing it again gives the same bytes.  Nothing here watches, joins
+conditions or remembers.
 """
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from daemon.config import Settings
 from daemon.errors import SetupError
+from daemon.output import folder_writable, writable, writing
 from daemon.scan import reading, run_files
 from daemon.scorer import summariser_for
 from drift.errors import SummaryError
@@ -29,13 +29,13 @@ def summarise(
     counted too.
 
     Raises:
-        SetupError: There is no such run file.
+        SetupError: There is no such run file, or a summary cannot be written.
     """
+    folder_writable(output, "summaries")
     summariser = summariser_for(schema_named(settings.stream.schema_name), bundle)
     seen: set[tuple[int, int]] = set()
     counted = {"lumisections": 0, "events": 0, "bytes": 0, "duplicates": 0}
     files = run_files(paths)
-    output.mkdir(parents=True, exist_ok=True)
     with reading(settings) as reader:
         for path in files:
             contents = reader.contents(path)
@@ -56,9 +56,10 @@ def merge(paths: Iterable[Path], output: Path, *, uhi: bool) -> dict[str, Any]:
     """Add summaries into one; their order does not matter.
 
     Raises:
-        SetupError: There is none, or one is not there.
+        SetupError: There is none, one is not there, or the sum cannot be written.
         SummaryError: One is damaged or counted otherwise, or a lumisection is in two of them.
     """
+    writable(output, "the summary", pipes=True)
     total: LumisectionSummary | None = None
     origin: dict[tuple[int, int], Path] = {}
     for path in summary_files(paths):
@@ -113,18 +114,17 @@ def read(path: Path) -> LumisectionSummary:
 
 
 def write(summary: LumisectionSummary, path: Path, *, uhi: bool) -> int:
-    """Write a summary, packed or as UHI JSON; return its bytes."""
+    """Write a summary, packed or as UHI JSON; return its bytes.
+
+    Raises:
+        SetupError: The system refused.
+    """
     if uhi:
         from drift import interchange  # noqa: PLC0415 the same
 
         content = interchange.to_json(summary.to_boost()).encode()
     else:
         content = summary.to_bytes()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f"{path.name}.part{os.getpid()}")
-    with half.open("wb") as sink:
+    with writing(path, "the summary") as sink:
         sink.write(content)
-        sink.flush()
-        os.fsync(sink.fileno())
-    half.replace(path)
     return len(content)

@@ -2,10 +2,10 @@
 
 Call it as often as wanted: only files that changed are read again, and one that is damaged or half written keeps its
 last good reading.  Of two counts of a seed in a lumisection that of hardware holds: a handful of zero-bias events never
-stands in for a counter.
+stands in for a counter.  Where two files disagree the one that was changed later holds, and both are named.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -28,9 +28,10 @@ class CounterFolder:
     """Counts by run and lumisection, as one reading found them; never changes.
 
     Attributes:
-        faults: Files that could not be read, and rows that were not understood, one sentence each.
+        faults: Files that could not be read, rows that were not understood, and files that contradict each other, one
+            sentence each.
         files: Every file as it was, and what it said; None where it never could be read.
-        tables: What was read, in order of files.
+        tables: What was read, the file that was changed last at the end.
     """
 
     faults: tuple[str, ...]
@@ -80,8 +81,32 @@ def _read_again(stamps: list[_Stamp], before: CounterFolder | None) -> CounterFo
         except CountersError as error:
             read[stamp] = good.get(stamp.path)
             faults.append(str(error))
-    tables = tuple(one for one in read.values() if one is not None)
-    return CounterFolder((*faults, *(text for one in tables for text in one.faults)), read, tables)
+    in_time = sorted(read.items(), key=lambda entry: entry[0].modified_ns)
+    said = [(stamp.path, table) for stamp, table in in_time if table is not None]
+    faults += [text for table in read.values() if table is not None for text in table.faults]
+    return CounterFolder((*faults, *_contradictions(said)), read, tuple(table for _, table in said))
+
+
+def _contradictions(said: list[tuple[Path, CounterTable]]) -> Iterator[str]:
+    """Yield a sentence for every two files that count a seed otherwise in some lumisection, the later last."""
+    where: dict[tuple[int, int], list[int]] = {}
+    for place, (_, table) in enumerate(said):
+        for pair in table.places:
+            where.setdefault(pair, []).append(place)
+    found: dict[tuple[int, int], list[str]] = {}
+    for (run, lumisection), places in where.items():
+        known: dict[tuple[str, bool], tuple[int, SeedCount]] = {}
+        for later in places if len(places) > 1 else ():
+            for seed, count in said[later][1].of(run, lumisection).items():
+                earlier, before = known.get((seed, count.crossings is None), (later, count))
+                if before != count:
+                    found.setdefault((earlier, later), []).append(f"{seed} in {run}:{lumisection}")
+                known[seed, count.crossings is None] = later, count
+    for (earlier, later), those in found.items():
+        yield (
+            f"{said[later][0]} contradicts {said[earlier][0]} in {len(those)} counts, first of {those[0]}; the first "
+            "of the two files was changed later and holds"
+        )
 
 
 def _stamps(path: Path) -> list[_Stamp]:

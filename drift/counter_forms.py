@@ -4,8 +4,6 @@ Each function takes a text and adds what it understands to a sheet of rows; what
 `drift.counters`' question.
 """
 
-import csv
-import json
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from drift.errors import CountersError
+from drift.text_forms import cells_of, json_of, real, why
 
 LUMISECTION_S = 23.3104
 """2^18 orbits at 11 245.8 Hz."""
@@ -93,25 +92,36 @@ def read_csv(path: Path, text: str, sheet: Sheet) -> None:
     Raises:
         CountersError: The header lacks a needed column.
     """
-    lines = csv.reader(text.splitlines())
-    header = next((cells for cells in lines if any(cell.strip() for cell in cells)), [])
-    place = _columns(path, lines.line_num, header)
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip(" ,\t")]
+    first, header = _header(path, lines)
+    place = _columns(path, first, header)
     if "pre_counts" not in place and "prescale" not in place:
         sheet.note(f"{path}: there is no prescale column, so every seed is taken as not prescaled")
-    for cells in lines:
-        filled = [cell.strip() for cell in cells]
-        if not any(filled) or filled[0].startswith("#"):
+    for number, line in lines[1:]:
+        if line.lstrip().startswith("#"):
             continue
+        filled: list[str] = []
         try:
+            filled = cells_of(line)
             run, lumisection, seed = (filled[place[name]] for name in ("run", "lumisection", "seed"))
             sheet.add(_number(run, "run"), _number(lumisection, "lumisection"), seed, _values(filled, place))
         except IndexError:
             sheet.fault(
-                f"{path} line {lines.line_num}: found {len(filled)} cells, the header names {len(header)}; if the file "
+                f"{path} line {number}: found {len(filled)} cells, the header names {len(header)}; if the file "
                 "is still being written, read it again later"
             )
         except ValueError as error:
-            sheet.fault(f"{path} line {lines.line_num} ({','.join(filled)[:80]}): {error}; correct or remove the row")
+            sheet.fault(f"{path} line {number} ({line.strip()[:80]}): {error}; correct or remove the row")
+
+
+def _header(path: Path, lines: list[tuple[int, str]]) -> tuple[int, list[str]]:
+    if not lines:
+        return 1, []
+    number, line = lines[0]
+    try:
+        return number, cells_of(line)
+    except ValueError as error:
+        raise CountersError(f"{path} line {number}: the header cannot be read, {error}; correct it") from error
 
 
 def _columns(path: Path, line: int, header: list[str]) -> dict[str, int]:
@@ -139,12 +149,12 @@ def _values(cells: list[str], place: Mapping[str, int]) -> tuple[float, float, f
     if cell("pre_counts"):
         return float(_number(cell("pre_counts"), "pre_counts", least=0)), 1.0, 0.0, _crossings(cell("crossings"))
     counts = float(_number(cell("counts"), "counts", least=0))
-    prescale = float(cell("prescale") or 1.0)
+    prescale = real(cell("prescale") or "1", "prescale", "0 or a number from 1")
     if not (prescale == 0 or 1.0 <= prescale < 1e9):
         raise ValueError(f"prescale {prescale:g} is neither 0 nor at least 1")
     if prescale == 0 and counts:
         raise ValueError(f"found {counts:g} counts of a seed that prescale 0 switches off")
-    dead = float(cell("dead_time") or NONE)
+    dead = real(cell("dead_time") or "nan", "dead_time", "a fraction from 0 to below 1")
     if not np.isnan(dead) and not 0.0 <= dead < 1.0:
         raise ValueError(f"dead time {dead:g} is no fraction from 0 to below 1 (a percentage?)")
     crossings = _crossings(cell("crossings"))
@@ -173,10 +183,10 @@ def read_oms(path: Path, text: str, sheet: Sheet) -> None:
         CountersError: It is no such answer at all.
     """
     try:
-        entries = [(str(one.get("type", OMS_TYPE)), one["attributes"]) for one in json.loads(text)["data"]]
-    except (ValueError, TypeError, KeyError, AttributeError) as cause:
+        entries = [(str(one.get("type", OMS_TYPE)), one["attributes"]) for one in json_of(text)["data"]]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as cause:
         raise CountersError(
-            f"{path} is no OMS response with data[].attributes ({type(cause).__name__}: {cause}); save the answer of "
+            f"{path} is no OMS response with data[].attributes ({why(cause)}); save the answer of "
             f"/{OMS_TYPE} with group[granularity]=lumisection, or give CSV"
         ) from cause
     for index, (kind, attributes) in enumerate(entries):
@@ -184,9 +194,8 @@ def read_oms(path: Path, text: str, sheet: Sheet) -> None:
             continue
         try:
             sheet.add(*_oms_row(attributes))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            words = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-            sheet.fault(f"{path} data[{index}]: {words}; query {OMS_TYPE} by lumisection")
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            sheet.fault(f"{path} data[{index}]: {why(error)}; query {OMS_TYPE} by lumisection")
 
 
 def _oms_row(attributes: Mapping[str, Any]) -> tuple[int, int, str, tuple[float, float, float, float]]:
@@ -196,7 +205,7 @@ def _oms_row(attributes: Mapping[str, Any]) -> tuple[int, int, str, tuple[float,
         raise ValueError(f"spans lumisections {first} to {last}, expected one")
     counts = attributes.get(OMS_COUNTER)
     if counts is None:
-        rate = float(attributes[OMS_RATE])
+        rate = real(attributes[OMS_RATE], OMS_RATE, "a rate in Hz")
         if not 0.0 <= rate < 1e9:
             raise ValueError(f"{OMS_RATE} is {rate:g}, expected a rate in Hz")
         counts = round(rate * LUMISECTION_S)

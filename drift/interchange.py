@@ -19,6 +19,7 @@ from drift.errors import SummaryError
 from drift.layout import HT_STEP, Layout, MapGrid, layout_of
 from drift.schema import PT_LSB_GEV, SCHEMAS, FeatureSchema
 from drift.score_bins import SCORE_CELLS, ScoreCounts, Threshold, checked_thresholds, score_edges
+from drift.text_forms import json_of, why
 from drift.weights import Weighted, checked_scale, steps
 
 Counts = NDArray[np.int64]
@@ -147,9 +148,9 @@ def from_json(text: str) -> dict[str, bh.Histogram[Any]]:
         SummaryError: It is no JSON, or no histograms.
     """
     try:
-        return {name: from_uhi(one) for name, one in json.loads(text).items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as cause:
-        raise SummaryError(f"this is no UHI JSON of histograms ({cause!r}); export the summary again") from cause
+        return {name: from_uhi(one) for name, one in json_of(text).items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as cause:
+        raise SummaryError(f"this is no UHI JSON of histograms ({why(cause)}); export the summary again") from cause
 
 
 def _plain(value: object) -> object:
@@ -214,12 +215,12 @@ def _about(histograms: Histograms) -> dict[str, Any]:
     if not isinstance(text, str):
         raise SummaryError("there is no histogram 'events' with retrigger's metadata; give all that to_boost returned")
     try:
-        about = json.loads(text)
+        about = json_of(text)
         keys = ("schema", "lumisections", "thresholds", "weight_scale")
         return {key: about[key] for key in keys} | {"scorer": str(about.get("scorer", ""))}
-    except (ValueError, KeyError, TypeError) as cause:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as cause:
         raise SummaryError(
-            f"the metadata of histogram 'events' are damaged ({cause!r}); export the summary again"
+            f"the metadata of histogram 'events' are damaged ({why(cause)}); export the summary again"
         ) from cause
 
 

@@ -25,6 +25,7 @@ from drift.rates import RateModel, folds
 from drift.streams import StreamLabel
 from drift.succession import fills_of
 from drift.tails import LEAST_COUNTS
+from drift.text_forms import json_of
 
 REVOLUTION_HZ = 11245.8
 LEAST_FILLS = 3
@@ -151,8 +152,12 @@ class RateReference:
     def save(self, path: Path) -> None:
         """Write it to a file in one step."""
         partial = path.with_suffix(path.suffix + ".part")
-        partial.write_text(json.dumps(self.to_json(), sort_keys=True, indent=1) + "\n", encoding="utf-8")
-        partial.replace(path)
+        try:
+            partial.write_text(json.dumps(self.to_json(), sort_keys=True, indent=1) + "\n", encoding="utf-8")
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
 
     @classmethod
     def load(cls, path: Path) -> "RateReference":
@@ -162,10 +167,13 @@ class RateReference:
             RatesUnfitError: The file cannot be read, is of another version, or does not match its digest.
         """
         try:
-            tree = json.loads(path.read_text(encoding="utf-8"))
+            tree = json_of(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as cause:
+            reason = cause.strerror if isinstance(cause, OSError) else cause
+            if isinstance(cause, UnicodeDecodeError):
+                reason = "it is no text"
             raise RatesUnfitError(
-                f"{path} cannot be read as a rate reference ({cause}); make one with: retrigger reference rates"
+                f"{path} cannot be read as a rate reference ({reason}); make one with: retrigger reference rates"
             ) from cause
         try:
             return cls.from_json(tree)

@@ -277,9 +277,13 @@ class Reference:
         head, arrays = self.parts()
         header = np.frombuffer(json.dumps(head | {"digest": self.digest}).encode(), dtype=np.uint8)
         partial = path.with_suffix(path.suffix + ".part")
-        with partial.open("wb") as stream:
-            np.savez_compressed(stream, allow_pickle=False, header=header, **arrays)
-        partial.replace(path)
+        try:
+            with partial.open("wb") as stream:
+                np.savez_compressed(stream, allow_pickle=False, header=header, **arrays)
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
 
     @classmethod
     def load(cls, path: Path) -> "Reference":

@@ -11,6 +11,7 @@ from daemon.assemble import parts
 from daemon.cli import say
 from daemon.cli.app import app
 from daemon.cli.offline import ConfigFile, Json
+from daemon.output import writable, writing
 
 
 @app.command()
@@ -26,11 +27,14 @@ def explain(
     """Say why an alarm was raised; exit 1 when its explanation is gone or was altered."""
     from daemon.web.explained_file import static_page  # noqa: PLC0415 the page is paid for by this verb alone
 
+    if output is not None:
+        writable(output, "the page", pipes=True)
     with parts(config.load(config_file)) as ready:
         raised = explanations.raised(ready.ledger, ready.settings.stream.name, alarm)
         told = explanations.read(ready.settings.explanations, alarm, raised.alarm)
     if output is not None:
-        output.write_text(static_page(told), encoding="utf-8")
+        with writing(output, "the page") as sink:
+            sink.write(static_page(told).encode())
     if json:
         say.machine({"id": alarm, **told})
         return

@@ -1,10 +1,9 @@
-"""Verbs that need no daemon: a new folder, a configuration, simulated fills, a reference, a scan of files."""
+"""Verbs that need no daemon: a new folder, a configuration, simulated fills, a reference."""
 
 import sys
-from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -13,6 +12,7 @@ from daemon import config
 from daemon.cli import say
 from daemon.cli.app import app
 from daemon.errors import SetupError
+from daemon.output import folder_writable, named, writing
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 ConfigFile = Annotated[Path, typer.Option("--config", help="The configuration file (TOML).")]
@@ -28,13 +28,18 @@ def init(
     path = folder / "retrigger.toml"
     if path.exists():
         raise SetupError(f"{path} is already there; choose another folder, or edit that file")
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(resources.files("daemon").joinpath("template.toml").read_text(encoding="utf-8"), encoding="utf-8")
-    settings = config.load(path)
-    for needed in (settings.state, settings.conditions.folder, settings.source.quarantine, settings.deploy.folder):
-        needed.mkdir(parents=True, exist_ok=True)
-    Path(settings.source.url).mkdir(parents=True, exist_ok=True)
-    Ledger.open(settings.ledger.url).close()
+    with writing(path, "the configuration") as sink:
+        sink.write(resources.files("daemon").joinpath("template.toml").read_bytes())
+    try:
+        settings = config.load(path)
+        places = (settings.state, settings.conditions.folder, settings.source.quarantine, settings.deploy.folder)
+        for needed in (*places, Path(settings.source.url)):
+            with named(needed, "a folder of the configuration"):
+                needed.mkdir(parents=True, exist_ok=True)
+        Ledger.open(settings.ledger.url).close()
+    except Exception:
+        path.unlink(missing_ok=True)  # so that init may be tried again
+        raise
     if json:
         say.machine({"type": "initialised", "config": str(path), "ledger": settings.ledger.url})
         return
@@ -85,6 +90,9 @@ def simulate(
     storage: Annotated[Literal["ttree", "rntuple"], typer.Option(help="TTree, or RNTuple.")] = "ttree",
     first_fill: Annotated[int, typer.Option(min=1)] = 9500,
     workers: Annotated[int, typer.Option(min=1)] = 2,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Take an earlier simulation in OUT away first.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Write fills as a detector would deliver them, with conditions and, apart, the truth."""
@@ -96,7 +104,9 @@ def simulate(
         TextColumn("{task.completed}/{task.total}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, disable=json or not sys.stderr.isatty(), transient=True) as bar:
+    folder_writable(out, "simulated fills")
+    showing = Progress(*columns, disable=json or not sys.stderr.isatty(), transient=True)
+    with showing as bar, named(out, "simulated fills"):
         task = bar.add_task("simulating", total=None)
         stream = write_fills(
             scenario,
@@ -110,6 +120,7 @@ def simulate(
             first_fill=first_fill,
             progress=lambda done, total, text: bar.update(task, completed=done, total=total, description=text),
             workers=workers,
+            overwrite=overwrite,
         )
     if json:
         say.machine(
@@ -269,114 +280,6 @@ def bootstrap(
         say.words(f"Proven: {result['bundle']}.  Adopt it with: retrigger import-champion {result['bundle']}")
 
 
-@app.command()
-def scan(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Run files, or folders of them.")],
-    *,
-    config_file: ConfigFile = Path("retrigger.toml"),
-    reference: Annotated[Path, typer.Option(help="A reference made by `retrigger reference fit`.")],
-    conditions: Annotated[
-        Path | None, typer.Option(help="Conditions folder, when it is not the configured one.")
-    ] = None,
-    detector: Annotated[
-        Literal["retrigger", "adwin", "page_hinkley", "kswin"] | None,
-        typer.Option(help="What listens, when it is not drift.detector; river's three give no verdict."),
-    ] = None,
-    second_opinion: Annotated[
-        bool, typer.Option("--second-opinion", help="On alarm, also compare the events with earlier ones.")
-    ] = False,
-    bundle: Annotated[
-        Path | None, typer.Option(metavar="BUNDLE", help="Bundle folder: watch the scores of its model too.")
-    ] = None,
-    explain: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write why each alarm was raised there, as JSON and as a page.")
-    ] = None,
-    counts: Annotated[
-        list[Path] | None, typer.Option(metavar="PATH", help="Seed counters to hear too, files or folders; repeatable.")
-    ] = None,
-    rate_reference: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Of these, when it is not drift.rate_reference.")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Watch files once, without daemon or ledger; exit 1 when there is an alarm or a quarantined file."""
-    from daemon import scan as scanning  # noqa: PLC0415 each verb pays for its own libraries
-
-    settings = config.load(config_file)
-    bad = False
-    lines = scanning.scan(
-        paths,
-        settings,
-        reference,
-        conditions=conditions,
-        detector=detector,
-        second_opinion=second_opinion,
-        explain=explain,
-        bundle=bundle,
-        counts=counts,
-        rate_reference=rate_reference,
-    )
-    for line in lines:
-        if "explanation" in line:
-            from daemon.web.explained_file import write_beside  # noqa: PLC0415 the page is paid for on an alarm
-
-            write_beside(Path(line["explanation"]))
-        bad = bad or line["type"] == "alarm" or bool(line.get("quarantined"))
-        if json:
-            say.machine(line)
-        else:
-            _scan_words(line)
-    if bad:
-        raise typer.Exit(say.BAD_VERDICT)
-
-
-def _scan_words(line: Mapping[str, object]) -> None:
-    if line["type"] == "alarm":
-        onset = line["onset"]
-        assert isinstance(onset, dict)
-        evidence = line["log_evidence"]
-        say.words(
-            f"ALARM {line['verdict']} on {line['stream']} at run {line['run']} lumisection {line['lumisection']}, "
-            f"since run {onset['run']} lumisection {onset['lumisection']}"
-            + (f"; log evidence {evidence:.1f}" if evidence is not None else "")
-        )
-        say.words(f"  {line.get('text', '')}")
-        modes = line.get("modes")
-        if isinstance(modes, list) and modes:
-            best = modes[0]
-            say.words(f"  most like: {best['words']}, size {best['size']:g} ({best['probability']:.0%})")
-        say.words(f"  to do: {line['action']}")
-        if line.get("against"):
-            say.words(f"  against it: {line['against']}")
-        if "explanation" in line:
-            say.words(f"  why: {Path(str(line['explanation'])).with_suffix('.html')}")
-        if "second_opinion" in line:
-            say.words(f"  second opinion: {_opinion_words(line['second_opinion'])}")
-        return
-    say.words(
-        f"{line['watched']} of {line['lumisections']} lumisections watched, {line['excluded']} excluded, "
-        f"{line['alarms']} alarm(s), {line['events']} events in {line['seconds']:.1f} s"
-    )
-    if line.get("scores", "watched") != "watched":
-        say.words(f"  scores {line['scores']}")
-    quarantined = line["quarantined"]
-    assert isinstance(quarantined, list)
-    for one in quarantined:
-        say.words(f"  not read: {one['path']}: {one['reason']}")
-
-
-def _opinion_words(told: Any) -> str:
-    """Say in one line what the events said of an alarm."""
-    if "reason" in told:
-        return f"none, {told['reason']}"
-    counted = told["lumisections"]
-    named = ", ".join(one["feature"] for one in told["separating"][:3])
-    return (
-        f"p = {told['p_value']:.3f}, area {told['auc']:.3f} ({told['auc_low']:.3f} to {told['auc_high']:.3f}), most in "
-        f"{named}; {counted['after']} lumisections since the onset against {counted['before']} before"
-    )
-
-
 __all__ = [
     "bootstrap",
     "check_config",
@@ -384,6 +287,5 @@ __all__ = [
     "reference_fit",
     "reference_rebaseline",
     "reference_sensitivity",
-    "scan",
     "simulate",
 ]

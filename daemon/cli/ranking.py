@@ -15,6 +15,7 @@ import typer
 
 from daemon.cli import say
 from daemon.cli.app import app
+from daemon.output import writable, writing
 from drift.errors import RankingError
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ def rank_runs(
     """Rank runs by how much their histogram statistics stand out, without labels."""
     from drift import ranking  # noqa: PLC0415 each verb pays for its own libraries
 
+    if output is not None:
+        writable(output, "the ranking", pipes=True)
     sheet = read_sheet(table)
     runs, columns, values, entries = numbers(sheet)
     try:
@@ -66,7 +69,8 @@ def rank_runs(
     order = [int(row) for row in ranked.order()]
     text = "run,score\n" + "".join(f"{ranked.runs[row]},{ranked.scores[row]:.6f}\n" for row in order)
     if output is not None:
-        output.write_text(text, encoding="utf-8")
+        with writing(output, "the ranking") as sink:
+            sink.write(text.encode())
     if json:
         _tell_machine(ranked, order, {"entries": entries is not None, "output": str(output or "")})
     elif output is None:

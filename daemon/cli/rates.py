@@ -71,6 +71,7 @@ def reference_rates(
 ) -> None:
     """Fit every seed's rate given pileup from certified lumisections, for scan and daemon."""
     from daemon.rates import fit_rates  # noqa: PLC0415 each verb pays for its own libraries
+    from daemon.scan_tally import notes  # noqa: PLC0415 the same
 
     report = fit_rates(counts, conditions, output, least_counts=least_counts)
     if json:
@@ -82,11 +83,13 @@ def reference_rates(
     )
     for seed, why in report["inconclusive"].items():
         say.words(f"  {seed}: {why}")
-    for fault in report["faults"]:
-        say.words(f"  note: {fault}")
+    for note in notes("counters", report["faults"]):
+        say.words(f"  note: {note}")
 
 
 def _report(seeds: list[Mapping[str, Any]], summary: Mapping[str, Any]) -> None:
+    from daemon.scan_tally import notes  # noqa: PLC0415 each verb pays for its own libraries
+
     for one in seeds:
         if not one["lumisections"]:
             say.words(f"{one['seed']}: {one['why'] or 'not watched: outside its pileups, or off'} ({one['reason']})")
@@ -100,8 +103,8 @@ def _report(seeds: list[Mapping[str, Any]], summary: Mapping[str, Any]) -> None:
         )
     states = ", ".join(f"{number} {state}" for state, number in sorted(summary["states"].items()))
     say.words(f"{summary['lumisections']} lumisections ({states}), {summary['alarms']} alarm(s)")
-    for fault in summary["faults"]:
-        say.words(f"  note: {fault}")
+    for note in notes("counters", summary["faults"]):
+        say.words(f"  note: {note}")
 
 
 __all__ = ["rates", "reference_rates"]

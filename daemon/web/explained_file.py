@@ -6,6 +6,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from daemon.output import writing
 from daemon.web.explained import Document
 from daemon.web.render import TEMPLATES
 
@@ -20,7 +21,13 @@ def static_page(told: Document) -> str:
 
 
 def write_beside(path: Path) -> Path:
-    """Write the page of a kept explanation (JSON) beside it and return where."""
+    """Write the page of a kept explanation (JSON) beside it and return where.
+
+    Raises:
+        SetupError: It cannot be written.
+    """
     page = path.with_suffix(".html")
-    page.write_text(static_page(json.loads(path.read_bytes())), encoding="utf-8")
+    content = static_page(json.loads(path.read_bytes())).encode()
+    with writing(page, "the page of its explanation") as sink:
+        sink.write(content)
     return page

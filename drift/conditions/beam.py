@@ -1,11 +1,11 @@
 """What the machine does now, from a feed of beam modes that somebody else appends to."""
 
-import json
 import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from drift.conditions.record import BeamMode
+from drift.text_forms import json_of
 
 TAIL_BYTES = 1 << 18
 CLOCK_SKEW = timedelta(seconds=60)
@@ -52,9 +52,9 @@ class BeamModeFeed:
 
 def _mode(line: str) -> BeamMode | None:
     try:
-        entry = json.loads(line)
+        entry = json_of(line)
         since = datetime.fromisoformat(entry["time"])
         mode = BeamMode(int(entry["fill"]), str(entry["beam_mode"]).upper(), since)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
     return mode if since.tzinfo is not None else None

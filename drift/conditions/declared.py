@@ -6,11 +6,12 @@ of the detector.  Nothing here reads a file or decides anything.
 """
 
 import contextlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from drift.text_forms import json_of
 
 Place = tuple[int, int]
 """Run and lumisection."""
@@ -106,6 +107,9 @@ def parse_changes(text: str) -> tuple[tuple[DeclaredChange, ...], tuple[str, ...
         except (ValueError, TypeError) as error:
             faults.append(f"declared change {number}: {error}")
             continue
+        except RecursionError:
+            faults.append(f"declared change {number}: brackets stand in brackets too deep")
+            continue
         if change.id in found:
             faults.append(f"declared change {number}: {change.id!r} is declared before; the first declaration holds")
         else:
@@ -117,18 +121,18 @@ def _entries(text: str) -> tuple[list[tuple[int, object]], list[str]]:
     """Return numbered entries and what is no JSON."""
     if text.lstrip().startswith("["):
         try:
-            tree = json.loads(text)
+            tree = json_of(text)
         except ValueError as error:
             return [], [f"is no JSON ({error}); half written files are read again when they change"]
         return list(enumerate(tree, start=1)), []
     entries: list[tuple[int, object]] = []
     faults: list[str] = []
     with contextlib.suppress(ValueError):
-        return [(1, json.loads(text))], faults  # a single one, laid out over lines
+        return [(1, json_of(text))], faults  # a single one, laid out over lines
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
             try:
-                entries.append((number, json.loads(line)))
+                entries.append((number, json_of(line)))
             except ValueError as error:
                 faults.append(f"line {number} is no JSON object ({error}): {line[:60]!r}; write one change a line")
     return entries, faults

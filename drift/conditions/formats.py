@@ -4,8 +4,6 @@ Every function takes a text and returns what it could understand and what it cou
 a file may be half written when it is read.  What two files say together is `drift.conditions.table`'s question.
 """
 
-import csv
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -14,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from drift.conditions.declared import DeclaredChange, parse_changes
+from drift.text_forms import cells_of, json_of, real, why
 
 Range = tuple[int, int]
 
@@ -104,8 +103,11 @@ def parse_lumi_csv(text: str) -> Parsed:
     if lines and not text.endswith("\n") and not _looks_finished(lines):
         sheet.faults.append(f"line {len(lines)} is not ended yet: {lines[-1][:80]!r}; it is read when the file changes")
         lines.pop()
-    for number, cells in enumerate(csv.reader(lines), start=1):
-        _take_line(sheet, number, [cell.strip() for cell in cells])
+    for number, line in enumerate(lines, start=1):
+        try:
+            _take_line(sheet, cells_of(line))
+        except (ValueError, IndexError, KeyError) as error:
+            sheet.faults.append(f"line {number} ({line.strip()[:80]!r}): {why(error)}")
     if sheet.faults and not sheet.rows:
         one = f"no row of luminosity by lumisection among {len(lines)} lines (first: {sheet.faults[0]})"
         return Parsed(faults=(one,), unrecorded=sheet.unrecorded, whole=False)
@@ -119,7 +121,7 @@ def _looks_finished(lines: list[str]) -> bool:
     return len(lines) > 1 and (lines[-1].lstrip().startswith("#") or shape(lines[-1]) == shape(lines[-2]))
 
 
-def _take_line(sheet: _Sheet, number: int, cells: list[str]) -> None:
+def _take_line(sheet: _Sheet, cells: list[str]) -> None:
     filled = [cell for cell in cells if cell]
     if not filled:
         return
@@ -128,11 +130,7 @@ def _take_line(sheet: _Sheet, number: int, cells: list[str]) -> None:
             names = (re.sub(r"\(.*\)", "", cell).strip("# ").replace(" ", "") for cell in cells)
             sheet.columns = {name: place for place, name in enumerate(names)}
         return
-    try:
-        row = _brilcalc_row(cells, sheet.columns) if ":" in cells[0] else _simple_row(cells)
-    except (ValueError, IndexError, KeyError) as error:
-        sheet.faults.append(f"line {number} ({','.join(cells)[:80]!r}): {error}")
-        return
+    row = _brilcalc_row(cells, sheet.columns) if ":" in cells[0] else _simple_row(cells)
     if row is None:
         sheet.unrecorded += 1
     else:
@@ -158,17 +156,19 @@ def _brilcalc_row(cells: list[str], columns: dict[str, int] | None) -> Row | Non
     place = columns if columns is not None else DEFAULT_COLUMNS
     if len(cells) != len(place):
         raise ValueError(f"has {len(cells)} columns, the header names {len(place)}")
-    run, fill = (_number(part) for part in cells[place["run:fill"]].split(":"))
-    parts = cells[place["ls"]].split(":")
-    lumisection = int(parts[-1])
-    if lumisection == 0:
+    pair = cells[place["run:fill"]].split(":")
+    if len(pair) != 2:
+        raise ValueError(f"run:fill is {cells[place['run:fill']]!r:.40}, expected two numbers")
+    run, fill = _number(pair[0]), _number(pair[1])
+    lumisection = cells[place["ls"]].split(":")[-1]
+    if lumisection.strip("0") == "" and lumisection:
         return None
-    delivered, recorded = float(cells[place["delivered"]]), float(cells[place["recorded"]])
+    delivered, recorded = (real(cells[place[name]], name) for name in ("delivered", "recorded"))
     if not (math.isfinite(delivered) and math.isfinite(recorded)) or min(delivered, recorded) < 0:
         raise ValueError(f"delivered {delivered}, recorded {recorded}: expected numbers from 0")
     return Row(
         run,
-        _number(str(lumisection)),
+        _number(lumisection),
         fill=fill,
         pileup=_pileup(cells[place["avgpu"]]),
         beam_mode=cells[place["beamstatus"]].upper() or None,
@@ -185,16 +185,19 @@ def _dead_time(delivered: float, recorded: float) -> float | None:
 
 
 def _number(text: str) -> int:
-    value = int(text)
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
     if not 1 <= value < 10_000_000:
-        raise ValueError(f"{text} is no run, fill or lumisection number")
+        raise ValueError(f"{text!r:.40} is no run, fill or lumisection number")
     return value
 
 
 def _pileup(text: str) -> float | None:
     if not text:
         return None
-    value = float(text)
+    value = real(text, "pileup")
     if not 0.0 <= value <= PILEUP_LIMIT:
         raise ValueError(f"pileup {text} is not between 0 and {PILEUP_LIMIT:g}")
     return value
@@ -203,7 +206,7 @@ def _pileup(text: str) -> float | None:
 def parse_certificate(text: str) -> Parsed:
     """Read a golden or DCS JSON: ``{"run": [[first, last], …]}``."""
     try:
-        tree = json.loads(text)
+        tree = json_of(text)
     except ValueError as error:
         return Parsed(
             faults=(f"is no JSON ({error}); half written files are read again when they change",), whole=False
@@ -215,8 +218,8 @@ def parse_certificate(text: str) -> Parsed:
     for key, value in tree.items():
         try:
             ranges[_number(key)] = _ranges(value)
-        except (ValueError, TypeError) as error:
-            faults.append(f"run {key[:40]!r}: {error}")
+        except (ValueError, TypeError, RecursionError) as error:
+            faults.append(f"run {key[:40]!r}: {error if str(error) else why(error)}")
     return Parsed(ranges=ranges, faults=tuple(faults))
 
 
@@ -251,25 +254,30 @@ def parse_oms(text: str) -> Parsed:
     Detector control is good when every ``*_ready`` flag of a detector that feeds the trigger is true.
     """
     try:
-        tree = json.loads(text)
+        tree = json_of(text)
         entries = [(str(entry.get("type", "lumisections")), entry["attributes"]) for entry in tree["data"]]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        return Parsed(
-            faults=(f"is no OMS response with data[].attributes ({type(error).__name__}: {error})",), whole=False
-        )
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        return Parsed(faults=(f"is no OMS response with data[].attributes ({why(error)})",), whole=False)
     bunches = dict(_pairs(entries, "fills", "fill_number", "bunches_colliding"))
     fills = dict(_pairs(entries, "runs", "run_number", "fill_number"))
     schemes = dict(_schemes(entries))
     rows: list[Row] = []
     faults: list[str] = []
-    for kind, attributes in entries:
+    for number, (kind, attributes) in enumerate(entries, start=1):
         if kind != "lumisections":
             continue
         try:
             rows.append(_oms_row(attributes, fills, bunches, schemes))
-        except (ValueError, TypeError, KeyError) as error:
-            faults.append(f"lumisection resource {str(attributes)[:80]!r}: {type(error).__name__}: {error}")
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            faults.append(f"lumisection resource {number} ({_shown(attributes)}): {why(error)}")
     return Parsed(tuple(rows), None, tuple(faults))
+
+
+def _shown(attributes: object) -> str:
+    try:
+        return f"{attributes!s:.80}"
+    except RecursionError:
+        return "nested too deeply to be shown"
 
 
 def _pairs(entries: list[tuple[str, Any]], kind: str, key: str, value: str) -> Iterator[tuple[int, int]]:
@@ -311,6 +319,8 @@ def _oms_row(
         beam_mode=None if mode is None else str(mode).upper(),
         stable=attributes.get("beams_stable"),
         dcs_ok=all(flag is True for flag in flags) if flags else None,
-        dead_time=None if delivered is None or recorded is None else _dead_time(float(delivered), float(recorded)),
+        dead_time=None
+        if delivered is None or recorded is None
+        else _dead_time(real(delivered, "delivered"), real(recorded, "recorded")),
         filling_scheme=None if not scheme else str(scheme),
     )

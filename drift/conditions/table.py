@@ -255,5 +255,6 @@ def _parse(stamp: _Stamp) -> Parsed:
     try:
         text = stamp.path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        return Parsed(faults=(f"cannot be read as text ({error}); it is read again when it changes",), whole=False)
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        return Parsed(faults=(f"cannot be read as text ({reason}); it is read again when it changes",), whole=False)
     return _PARSERS[stamp.kind](text)

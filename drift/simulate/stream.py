@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from drift.simulate import columns, conditions, menu, scenarios, seed_counters, writer
+from drift.simulate import columns, conditions, earlier, menu, scenarios, seed_counters, writer
 from drift.simulate.kernels import Optics, cross, optics
 from drift.simulate.pools import MINIMUM_BIAS, SLICES, load_pool
 from drift.simulate.timeline import Fill, Lumisection, make_timeline
@@ -81,6 +81,7 @@ def simulate(
     first_fill: int = 10_001,
     progress: Callable[[int, int, str], None] | None = None,
     workers: int = 1,
+    overwrite: bool = False,
 ) -> SimulatedStream:
     """Write fills as a detector would deliver them, with conditions, seed counters and, apart, the truth.
 
@@ -96,9 +97,11 @@ def simulate(
         first_fill: Number of the first fill; later streams of one detector go on from there.
         progress: Called with files done, files in all, name of the last.
         workers: Processes; 1 works in this one.
+        overwrite: Takes an earlier simulation in the folder away first.
 
     Raises:
         ScenarioError: The scenario or a parameter of it is unknown.
+        SimulationError: The folder holds run files already.
         ValueError: A count is below one.
         PoolError: The particle pools are absent or broken.
     """
@@ -107,6 +110,7 @@ def simulate(
     undisturbed = make_timeline(fills, seed, first_fill, lumisections_per_fill)
     changes = scenarios.place(scenario, undisturbed, seed)
     timeline = scenarios.apply(undisturbed, changes)
+    earlier.make_room(out, overwrite=overwrite)
     incoming, said, truth = out / "incoming", out / "conditions", out / "truth" / "truth.json"
     for folder in (incoming, said, out / "counters", truth.parent):
         folder.mkdir(parents=True, exist_ok=True)

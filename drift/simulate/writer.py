@@ -35,10 +35,25 @@ def write_file(folder: Path, name: str, events: Mapping[str, Any], storage: Stor
         storage: TTree or RNTuple; field names read the same from both.
         stamp: When the file says it was written; the wall clock leaves no trace.
     """
+    aside = folder / f".{name}.part"
+    sidecar_aside = folder / f".{name}.sha256.part"
+    try:
+        content = _content(aside, name, events, storage, stamp)
+        aside.write_bytes(content)
+        sidecar_aside.write_text(f"{hashlib.sha256(content).hexdigest()}  {name}\n", encoding="utf-8")
+        sidecar_aside.rename(folder / f"{name}.sha256")
+        return aside.rename(folder / name)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        sidecar_aside.unlink(missing_ok=True)
+        raise
+
+
+def _content(aside: Path, name: str, events: Mapping[str, Any], storage: Storage, stamp: datetime) -> bytes:
+    """Write the trees aside and return the bytes of that file, with the wall clock taken out."""
     pairs = np.unique(np.stack([events["run"], events["luminosityBlock"]]), axis=1)
     blocks = {"run": pairs[0].astype(np.uint32), "luminosityBlock": pairs[1].astype(np.uint32)}
     runs = {"run": np.unique(pairs[0]).astype(np.uint32)}
-    aside = folder / f".{name}.part"
     label = uuid.uuid5(uuid.NAMESPACE_URL, f"retrigger:{name}")
     begun = _local_time()
     with uproot.recreate(aside, compression=uproot.ZSTD(5), uuid_function=lambda: label) as file:
@@ -47,13 +62,7 @@ def write_file(folder: Path, name: str, events: Mapping[str, Any], storage: Stor
                 _write_tree(file, tree, columns)
             else:
                 _write_ntuple(file, tree, columns)
-    content = restamp(aside.read_bytes(), begun, _local_time(), stamp)
-    aside.write_bytes(content)
-    digest = hashlib.sha256(content).hexdigest()
-    sidecar_aside = folder / f".{name}.sha256.part"
-    sidecar_aside.write_text(f"{digest}  {name}\n", encoding="utf-8")
-    sidecar_aside.rename(folder / f"{name}.sha256")
-    return aside.rename(folder / name)
+    return restamp(aside.read_bytes(), begun, _local_time(), stamp)
 
 
 def _local_time() -> datetime:

@@ -213,7 +213,8 @@ def test_a_scan_speaks_the_public_form(home, live):
     lines = retrigger("scan", "--config", home / "retrigger.toml", "--reference", home / "reference.npz", *live.files)
 
     assert lines[-1].keys() == {
-        "type", "lumisections", "watched", "excluded", "alarms", "quarantined", "events", "seconds",
+        "type", "lumisections", "watched", "excluded", "out_of_support", "data_gap", "states", "not_watched",
+        "silenced", "alarms", "quarantined", "events", "notes", "seconds",
     }  # fmt: skip
     assert lines[-1]["lumisections"] == 24
     assert lines[-1]["events"] == 2400

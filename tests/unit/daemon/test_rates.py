@@ -122,3 +122,25 @@ def test_a_missing_file_and_too_few_fills_are_one_readable_line(folder):
     assert (short.returncode, few.returncode) == (2, 2)
     assert "absent.csv cannot be read as seed counts: No such file" in short.stderr
     assert "found 2 fills and 120 lumisections" in few.stderr
+
+
+def test_a_folder_without_conditions_is_called_so_and_faults_are_told_a_few_at_a_time(folder, tmp_path):
+    (tmp_path / "empty").mkdir()
+    words = ["reference", "rates", "--counts", folder / "healthy.csv", "--output", tmp_path / "rates.json"]
+
+    def fit(*more):
+        return subprocess.run(
+            [sys.executable, "-m", "daemon", *map(str, [*words, *more])], capture_output=True, text=True, check=False
+        )
+
+    (tmp_path / "bad.csv").write_text(
+        "run,lumisection,seed,counts,prescale,dead_time\n1,1,A,2,1,0.04\n" + "1,1,A,2,x,0.04\n" * 20
+    )
+    none = fit("--conditions", tmp_path / "empty")
+    some = fit("--counts", tmp_path / "bad.csv", "--conditions", folder / "healthy-conditions")
+
+    assert none.returncode == 2
+    assert f"{tmp_path}/empty holds no conditions: no luminosity CSV" in none.stderr
+    assert some.returncode == 0, some.stderr
+    assert some.stdout.count("note: ") == 6
+    assert "note: counters: and 15 more" in some.stdout
