@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -42,6 +43,21 @@ from retrain.errors import RetrainError
 
 log = logging.getLogger("retrigger.loop")
 TROUBLE = "in trouble: "
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How the last turn left things.
+
+    Attributes:
+        trouble: What failed in it and is still to be done; empty when nothing did.
+        waiting: How many files are there and not taken.
+        reason: What the first of them waits for.
+    """
+
+    trouble: str
+    waiting: int
+    reason: str
 
 
 class Loop:
@@ -157,6 +173,13 @@ class Loop:
         self._parts.ledger.put_status("loop", self._view.to_json(), now)
         notify("WATCHDOG=1", status(self._view.doing))
 
+    def ending(self) -> Ending:
+        """Return how the last turn left things."""
+        seen = self._intake.view
+        failed = {**self._troubles, **self._candidates.troubles}
+        trouble = "; ".join(f"{part}: {error}" for part, error in failed.items())
+        return Ending(trouble, len(seen.owed), next((f"{name}: {why}" for name, why in seen.waiting.items()), ""))
+
     def _sentence(self) -> str:
         for part, error in {**self._troubles, **self._candidates.troubles}.items():
             return f"{TROUBLE}{part}: {error}"
@@ -184,8 +207,8 @@ class Loop:
         self._runner.stop()
 
 
-def run(parts: Parts, *, until_idle: bool = False, clock: Callable[[], datetime] = utc_now) -> None:
-    """Lead, and turn until SIGTERM or SIGINT.
+def run(parts: Parts, *, until_idle: bool = False, clock: Callable[[], datetime] = utc_now) -> Ending:
+    """Lead, and turn until SIGTERM or SIGINT; return how the last turn left things.
 
     Args:
         parts: What to work with.
@@ -226,6 +249,7 @@ def run(parts: Parts, *, until_idle: bool = False, clock: Callable[[], datetime]
                     server.shutdown()
                 loop.close()
                 source.close()
+        return loop.ending()
 
 
 @contextmanager
