@@ -66,14 +66,8 @@ class Loop:
     def __init__(self, parts: Parts, lead: Lead, source: RunSource, reader: Reader, started: datetime) -> None:
         settings = parts.settings
         schema = schema_named(settings.stream.schema_name)
-        reference = _reference(parts)
-        if reference.schema.digest != schema.digest:
-            raise SetupError(
-                f"{settings.drift.reference} was fitted for another schema than {schema.name}; fit it anew with: "
-                "retrigger reference fit"
-            )
-
-        rates = _rate_reference(settings)
+        reference = reference_of(settings)
+        rates = rate_reference_of(settings)
 
         def restore(state: bytes | None) -> Watch:
             budget, stream = settings.drift.false_alarms_per_lumisection, settings.stream.name
@@ -266,14 +260,31 @@ def _stopping_on_signals(stop: threading.Event) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _reference(parts: Parts) -> Reference:
-    path = parts.settings.drift.reference
+def reference_of(settings: Settings) -> Reference:
+    """Return the reference that the settings name.
+
+    Raises:
+        SetupError: There is none, or it was fitted for another schema.
+        ReferenceUnfitError: The file cannot be read as one.
+    """
+    path, schema = settings.drift.reference, schema_named(settings.stream.schema_name)
     if not path.exists():
         raise SetupError(f"there is no reference at {path}; make one with: retrigger reference fit --output {path} …")
-    return Reference.load(path)
+    found = Reference.load(path)
+    if found.schema.digest != schema.digest:
+        raise SetupError(
+            f"{path} was fitted for another schema than {schema.name}; fit it anew with: retrigger reference fit"
+        )
+    return found
 
 
-def _rate_reference(settings: Settings) -> RateReference | None:
+def rate_reference_of(settings: Settings) -> RateReference | None:
+    """Return the rate reference that the settings name, None when they name none.
+
+    Raises:
+        SetupError: There is none at its place.
+        RatesUnfitError: The file cannot be read as one.
+    """
     path = settings.drift.rate_reference
     if path is not None and not path.exists():
         raise SetupError(

@@ -1,6 +1,5 @@
-"""Verbs that read the record, and the accounts: history, audit, status, doctor, people."""
+"""Verbs that read the record, and the accounts: history, audit, status, people."""
 
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Annotated
 import typer
 
 from daemon import config
-from daemon.assemble import Parts, parts, utc_now
+from daemon.assemble import parts, utc_now
 from daemon.cli import say
 from daemon.cli.app import app
 from daemon.cli.identity import Me, PasswordStdin, authenticate
@@ -171,55 +170,6 @@ def _status_words(tree: Mapping[str, object], stream: str, slot: str) -> None:
     candidates = tree["candidates"]
     assert isinstance(candidates, dict)
     say.words(f"candidates   {', '.join(f'{name} {phase}' for name, phase in candidates.items()) or 'none'}")
-
-
-TOOLS = (("g++", "builds the C++ emulation that candidates are proven with"),)
-
-
-@app.command()
-def doctor(*, config_file: ConfigFile = Path("retrigger.toml"), json: Json = False) -> None:
-    """Name what is missing on this machine or in this setup; exit 1 when something is."""
-    findings: list[tuple[str, bool, str]] = [
-        ("python", sys.version_info >= (3, 11), f"{sys.version.split()[0]}; needs 3.11 or newer")
-    ]
-    findings += [(tool, shutil.which(tool) is not None, purpose) for tool, purpose in TOOLS]
-    problems, settings = config.check(config_file)
-    findings.append(("configuration", settings is not None, "; ".join(problems) or str(config_file)))
-    if settings is not None:
-        with parts(settings) as ready:
-            findings += _setup_findings(ready)
-    if json:
-        say.machine({"type": "doctor", "findings": [{"what": a, "good": b, "detail": c} for a, b, c in findings]})
-    else:
-        for what, good, detail in findings:
-            say.words(f"{'good   ' if good else 'MISSING'} {what}: {detail}")
-    if not all(good for _, good, _ in findings):
-        raise typer.Exit(say.BAD_VERDICT)
-
-
-def _setup_findings(ready: Parts) -> list[tuple[str, bool, str]]:
-    settings = ready.settings
-    held = {role for roles in ready.people.roles().values() for role in roles}
-    needed = set(ready.policy.tiers["T1"].roles) if "T1" in ready.policy.tiers else set()
-    free_gib = shutil.disk_usage(settings.state if settings.state.exists() else Path.cwd()).free / 2**30
-    slot = settings.stream.slot
-    return [
-        (
-            "reference",
-            settings.drift.reference.exists(),
-            f"{settings.drift.reference}; made by `retrigger reference fit`",
-        ),
-        ("conditions", settings.conditions.folder.is_dir(), str(settings.conditions.folder)),
-        ("beam mode", ready.beam.now(utc_now()) is not None, "beam_mode.jsonl, fresh; without it nothing is deployed"),
-        (
-            "champion",
-            bool(champion_digest(ready.ledger, slot)),
-            f"of {slot}; adopt one with `retrigger import-champion`",
-        ),
-        ("people", needed <= held, f"somebody for each of {', '.join(sorted(needed))}; `retrigger people add`"),
-        ("disk", free_gib > 2.0, f"{free_gib:.0f} GiB free; wants 2"),
-        ("record", not ready.ledger.verify(), "the hash chain holds"),
-    ]
 
 
 @people_app.command("add")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from drift.reference import Reference
 from drift.simulate import simulate
 from tests.e2e.homes import deliver, home_with_reference, outcomes, retrigger, run_once, watch_state
 
@@ -90,6 +91,19 @@ def test_the_daemon_tells_of_the_seed_once_and_opens_a_fault(home, live):
     (told,) = alarms(home)
     assert "the rate of L1_AXO_Nominal is 1.3" in told["text"]
     assert len(retrigger("faults", "--config", home / "retrigger.toml", status=None)) == 1
+
+
+def test_the_doctor_says_what_references_and_counters_hold(home, live):
+    bring_counters(home, live)
+    found = retrigger("doctor", "--config", home / "retrigger.toml", status=1)[0]["findings"]
+    told = {one["what"]: (one["good"], one["detail"]) for one in found}
+    digest = Reference.load(home / "reference.npz").digest
+
+    assert told["reference"][0]
+    assert f"digest {digest[:12]}, 4 fills, pileup " in told["reference"][1]
+    assert told["rate reference"][0]
+    assert "4 fills, 8 seeds, pileup " in told["rate reference"][1]
+    assert told["counters"] == (True, f"{home}/counters, 2 file(s) of seed counters")
 
 
 def test_data_wait_for_their_counters_and_then_go_the_same_way(home, live, tmp_path):

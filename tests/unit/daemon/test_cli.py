@@ -1,8 +1,10 @@
 """What the command line says to a person who makes mistakes, and to a script."""
 
 import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -75,6 +77,35 @@ def test_the_doctor_names_everything_that_is_missing(config):
 
     assert answer.returncode == 1
     assert missing >= {"reference", "beam mode", "champion", "people"}
+
+
+def test_the_doctor_opens_what_the_daemon_will_read(config, tmp_path):
+    """A file that exists may be half a file; the daemon would refuse it at its start."""
+    home = Path(shutil.copytree(config.parent, tmp_path / "home"))
+    file = home / "retrigger.toml"
+    file.write_text(file.read_text().replace('# rate_reference = "rates.json"', 'rate_reference = "rates.json"'))
+    (home / "reference.npz").write_bytes(b"PK\x03\x04 half a reference")
+    (home / "rates.json").write_text("no JSON")
+    answer = retrigger("doctor", "--config", home / "retrigger.toml", "--json")
+    found = {one["what"]: (one["good"], one["detail"]) for one in json.loads(answer.stdout)["findings"]}
+    (home / "rates.json").unlink()
+    without = retrigger("doctor", "--config", home / "retrigger.toml")
+
+    assert found["reference"][0] is False
+    assert f"{home}/reference.npz cannot be read as a reference" in found["reference"][1]
+    assert found["rate reference"][0] is False
+    assert "cannot be read as a rate reference" in found["rate reference"][1]
+    assert found["counters"][0] is False
+    assert "counters cannot be read as seed counts" in found["counters"][1]
+    assert f"TO MEND rate reference: there is no rate reference at {home}/rates.json" in without.stdout
+
+
+def test_checking_a_configuration_says_that_only_the_file_was_looked_at(config):
+    answer = retrigger("check-config", config)
+
+    assert answer.returncode == 0
+    assert answer.stdout.startswith(f"{config}: no problem in the file itself; whether the references")
+    assert f"retrigger doctor --config {config}" in answer.stdout
 
 
 def test_only_a_root_opens_accounts_once_there_is_one(config):
