@@ -16,6 +16,8 @@ from typing import Any
 from daemon import event_store, explanations
 from daemon.config import Settings
 from daemon.first_seen import FirstSeen
+from daemon.in_force import in_force
+from daemon.input_faults import InputFaults
 from daemon.ledger import FileTaken, Ledger, Outcome
 from daemon.lifecycle import Fact
 from daemon.lifecycle import facts as f
@@ -46,6 +48,8 @@ class IntakeView:
     owed: dict[str, int] = field(default_factory=dict)
     newest: datetime | None = None
     silent_scores: str | None = None
+    faults: dict[str, tuple[int, str]] = field(default_factory=dict)
+    declared: tuple[dict[str, Any], ...] = ()
 
 
 class Intake:
@@ -71,6 +75,9 @@ class Intake:
         self._stream = settings.stream.name
         self._watch = restore(ledger.watch_state(self._stream))
         self._first_seen = FirstSeen(ledger, self._stream)
+        self._faults = {"conditions": InputFaults("conditions")}
+        if counters is not None:
+            self._faults["counters"] = counters.faults
         self._contents: tuple[Delivered, FileContents] | None = None
         self.view = IntakeView()
 
@@ -83,6 +90,8 @@ class Intake:
         self._first_seen.note([delivered.name for delivered in due], now)
         if self._counters is not None:
             self._counters.look()
+        self._faults["conditions"].hear(table.faults)
+        self.view.faults = {what: (found.count, found.newest) for what, found in self._faults.items() if found.count}
         for delivered in due:
             if taken >= FILES_PER_CYCLE:
                 break
@@ -97,6 +106,8 @@ class Intake:
                 continue
             self.view.owed.pop(delivered.name, None)
             taken += 1
+        newest = self._ledger.latest(self._stream)
+        self.view.declared = () if newest is None else in_force(table.declared, newest, self._watch.reference)
         return taken
 
     # --- waiting --------------------------------------------------------------------------------------------------
@@ -127,14 +138,16 @@ class Intake:
         ]
         if not lacking or self._first_seen.waited_s(name, now) >= self._settings.conditions.grace_s:
             return found, ""
-        return found, f"no conditions yet for {len(lacking)} lumisections, first {lacking[0]}"
+        said = self._faults["conditions"].clause("of the conditions files")
+        return found, f"no conditions yet for {len(lacking)} lumisections, first {lacking[0]}{said}"
 
     def _lacks_counters(self, name: str, conditions: Sequence[Conditions | None], now: datetime) -> str:
         """Say which seed counters may still come; empty when none, or when the grace of conditions is over."""
         lacking = [] if self._counters is None else self._counters.lacking(conditions)
         if not lacking or self._first_seen.waited_s(name, now) >= self._settings.conditions.grace_s:
             return ""
-        return f"no seed counters yet for {len(lacking)} lumisections, first {lacking[0]}"
+        said = "" if self._counters is None else self._counters.faults.clause("of the counter files")
+        return f"no seed counters yet for {len(lacking)} lumisections, first {lacking[0]}{said}"
 
     # --- one file -------------------------------------------------------------------------------------------------
 

@@ -162,6 +162,8 @@ class Loop:
             waiting_files={stream: len(seen.waiting)},
             newest={} if seen.newest is None else {stream: seen.newest},
             silent_scores={} if seen.silent_scores is None else {stream: seen.silent_scores},
+            faults=dict(seen.faults),
+            declared=seen.declared,
             running={settings.stream.slot: self._parts.sight.running() or ""},
         )
         self._parts.ledger.put_status("loop", self._view.to_json(), now)

@@ -1,6 +1,18 @@
 """The command line: each module brings its verbs to `app`, `main` runs one."""
 
-from daemon.cli import doctor, explain, offline, ranking, rates, record, service, summarise
+from daemon.cli import doctor, explain, offline, ranking, rates, record, service, status, summarise
 from daemon.cli.app import app, main
 
-__all__ = ["app", "doctor", "explain", "main", "offline", "ranking", "rates", "record", "service", "summarise"]
+__all__ = [
+    "app",
+    "doctor",
+    "explain",
+    "main",
+    "offline",
+    "ranking",
+    "rates",
+    "record",
+    "service",
+    "status",
+    "summarise",
+]

@@ -17,6 +17,7 @@ from daemon.cli.app import app
 from daemon.cli.offline import ConfigFile, Json
 from daemon.config import Settings
 from daemon.errors import RetriggerError
+from daemon.input_faults import fault_words
 from daemon.shelf import champion_digest
 from drift.errors import DriftError
 
@@ -49,7 +50,7 @@ def doctor(*, config_file: ConfigFile = Path("retrigger.toml"), json: Json = Fal
 
 def _read_findings(settings: Settings) -> list[Finding]:
     """Open what the daemon compares with and listens to."""
-    looks: list[tuple[str, Callable[[Settings], str]]] = [("reference", _reference)]
+    looks: list[tuple[str, Callable[[Settings], str]]] = [("reference", _reference), ("conditions", _conditions)]
     if settings.drift.rate_reference is not None:
         looks += [("rate reference", _rate_reference), ("counters", _counters)]
     found = []
@@ -83,6 +84,17 @@ def _rate_reference(settings: Settings) -> str:
     )
 
 
+def _conditions(settings: Settings) -> str:
+    from drift.conditions import ConditionsTable  # noqa: PLC0415 as above
+    from drift.errors import ConditionsError  # noqa: PLC0415 as above
+
+    folder = settings.conditions.folder
+    found = ConditionsTable.load(folder)
+    if found.faults:
+        raise ConditionsError(fault_words(len(found.faults), found.faults[-1]))
+    return f"{folder}, {len(found.runs())} run(s), {len(found.declared)} declared change(s)"
+
+
 def _counters(settings: Settings) -> str:
     from drift.counter_folder import CounterFolder  # noqa: PLC0415 as above
     from drift.errors import CountersError  # noqa: PLC0415 as above
@@ -90,7 +102,7 @@ def _counters(settings: Settings) -> str:
     folder = settings.conditions.counters
     found = CounterFolder.load([folder])
     if found.faults:
-        raise CountersError(f"{len(found.faults)} fault(s) in {folder}, the newest: {found.faults[-1]}")
+        raise CountersError(fault_words(len(found.faults), found.faults[-1]))
     return f"{folder}, {len(found.files)} file(s) of seed counters"
 
 
@@ -101,7 +113,6 @@ def _setup_findings(ready: Parts) -> list[Finding]:
     free_gib = shutil.disk_usage(settings.state if settings.state.exists() else Path.cwd()).free / 2**30
     slot = settings.stream.slot
     return [
-        ("conditions", settings.conditions.folder.is_dir(), str(settings.conditions.folder)),
         ("beam mode", ready.beam.now(utc_now()) is not None, "beam_mode.jsonl, fresh; without it nothing is deployed"),
         (
             "champion",

@@ -1,7 +1,6 @@
-"""Verbs that read the record, and the accounts: history, audit, status, people."""
+"""Verbs that read the record, and the accounts: history, audit, alarms, people."""
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -16,10 +15,7 @@ from daemon.cli.offline import ConfigFile, Json
 from daemon.errors import RefusedError
 from daemon.ledger import verify_export
 from daemon.lifecycle import facts as f
-from daemon.lifecycle import open_faults
 from daemon.lifecycle.codec import plain
-from daemon.shelf import champion_digest
-from daemon.snapshot import last_loop_view
 
 audit_app = typer.Typer(help="The hash chain of facts.", no_args_is_help=True)
 app.add_typer(audit_app, name="audit")
@@ -119,57 +115,6 @@ def alarms(*, config_file: ConfigFile = Path("retrigger.toml"), json: Json = Fal
         say.words("No alarm was raised.")
     for fact in raised:
         say.words(f"{fact.alarm_id}: {fact.alarm.get('text', '')}  To do: {fact.alarm.get('action', '')}")
-
-
-@app.command()
-def status(*, config_file: ConfigFile = Path("retrigger.toml"), json: Json = False) -> None:
-    """Say where the daemon stands; exit 1 when it is in trouble, stands still for a minute, or a fault is open."""
-    with parts(config.load(config_file)) as ready:
-        now = utc_now()
-        view = last_loop_view(ready.ledger)
-        figures = ready.ledger.figures()
-        age_s = None if view is None or view.last_turn is None else (now - view.last_turn).total_seconds()
-        stream, slot = ready.settings.stream.name, ready.settings.stream.slot
-        standing = open_faults(one.fact for one in ready.ledger.facts(subject=stream))
-        tree = {
-            "type": "status",
-            "turned_s_ago": age_s,
-            "doing": view.doing if view else "never ran here",
-            "beam_mode": view.beam_mode if view else "",
-            "lumisections": {result: n for (where, result), n in figures.outcomes.items() if where == stream},
-            "files": {outcome: n for (where, outcome), n in figures.files.items() if where == stream},
-            "alarms": {verdict: n for (where, verdict), n in figures.alarms.items() if where == stream},
-            "open_faults": [one.alarm_id for one in standing],
-            "champion": champion_digest(ready.ledger, slot),
-            "running": ready.sight.running() or "",
-            "candidates": {one.id: str(one.phase) for one in ready.sight.candidates()},
-        }
-    if json:
-        say.machine(tree)
-    else:
-        _status_words(tree, stream, slot)
-    if age_s is None or age_s > 60.0 or standing or str(tree["doing"]).startswith("in trouble"):
-        raise typer.Exit(say.BAD_VERDICT)
-
-
-def _status_words(tree: Mapping[str, object], stream: str, slot: str) -> None:
-    def counted(name: str) -> str:
-        counts = tree[name]
-        assert isinstance(counts, dict)
-        return ", ".join(f"{number} {word}" for word, number in sorted(counts.items())) or "none"
-
-    age_s, standing = tree["turned_s_ago"], tree["open_faults"]
-    assert isinstance(standing, list)
-    turned = f"last turn {age_s:.0f} s ago: {tree['doing']}" if isinstance(age_s, float) else "never ran here"
-    record, seen = str(tree["champion"])[:16] or "nothing", str(tree["running"])[:16] or "nothing"
-    say.words(f"loop         {turned}")
-    say.words(f"beam mode    {tree['beam_mode'] or 'unknown'}")
-    say.words(f"{stream:12s} {counted('lumisections')}; files: {counted('files')}; alarms: {counted('alarms')}")
-    say.words(f"faults       {', '.join(standing) or 'none open'}")
-    say.words(f"{slot:12s} record {record}, read back {seen}")
-    candidates = tree["candidates"]
-    assert isinstance(candidates, dict)
-    say.words(f"candidates   {', '.join(f'{name} {phase}' for name, phase in candidates.items()) or 'none'}")
 
 
 @people_app.command("add")

@@ -124,6 +124,18 @@ def test_data_wait_for_their_counters_and_then_go_the_same_way(home, live, tmp_p
     assert watch_state(home) == watch_state(straight)
 
 
+def test_a_bad_counter_file_is_named_where_data_wait_for_their_counters(home, live):
+    (home / "counters").mkdir(exist_ok=True)
+    (home / "counters" / "seeds.csv").write_text("no,counters\n1,2\n")
+    deliver(home, live.files[0])
+    run_once(home, status=1)
+    told = retrigger("status", "--config", home / "retrigger.toml", status=None)[0]
+
+    assert "no seed counters yet for" in told["doing"]
+    assert f"of the counter files, 1 fault, the newest: {home}/counters/seeds.csv" in told["doing"]
+    assert told["input_faults"]["counters"][0] == 1
+
+
 def test_counters_that_never_come_hold_nothing_beyond_the_grace_of_conditions(home, live):
     config = home / "retrigger.toml"
     config.write_text(config.read_text().replace("grace_s = 900.0 ", "grace_s = 0.0 "))
