@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from daemon.cli import say
 from daemon.cli.app import app
 from daemon.cli.identity import Me, PasswordStdin, authenticate
 from daemon.cli.offline import ConfigFile, Json
+from daemon.decisions import closing_words, closings
 from daemon.errors import RefusedError
 from daemon.ledger import verify_export
 from daemon.lifecycle import facts as f
@@ -103,18 +104,25 @@ def audit_export(
 
 @app.command()
 def alarms(*, config_file: ConfigFile = Path("retrigger.toml"), json: Json = False) -> None:
-    """List every alarm that was raised, oldest first."""
+    """List every alarm that was raised, oldest first, and whether it is closed."""
     with parts(config.load(config_file)) as ready:
-        stored = ready.ledger.facts(subject=ready.settings.stream.name, kind="alarm_raised")
-        raised = [one.fact for one in stored if isinstance(one.fact, f.AlarmRaised)]
+        stored = [one.fact for one in ready.ledger.facts(subject=ready.settings.stream.name)]
+        raised, closed = [one for one in stored if isinstance(one, f.AlarmRaised)], closings(stored)
     if json:
         for fact in raised:
-            say.machine({"type": "alarm", "id": fact.alarm_id, "alarm": plain(fact.alarm)})
+            say.machine(_alarm_tree(fact, closed.get(fact.alarm_id)))
         return
     if not raised:
         say.words("No alarm was raised.")
     for fact in raised:
-        say.words(f"{fact.alarm_id}: {fact.alarm.get('text', '')}  To do: {fact.alarm.get('action', '')}")
+        by = closed.get(fact.alarm_id)
+        after = f"To do: {fact.alarm.get('action', '')}" if by is None else f"It is {closing_words(by)}"
+        say.words(f"{fact.alarm_id}: {fact.alarm.get('text', '')}  {after}")
+
+
+def _alarm_tree(fact: f.AlarmRaised, by: f.FaultClosed | None) -> dict[str, Any]:
+    closed = None if by is None else {"by": by.person, "at": by.at.isoformat(), "reason": by.reason}
+    return {"type": "alarm", "id": fact.alarm_id, "closed": closed, "alarm": plain(fact.alarm)}
 
 
 @people_app.command("add")

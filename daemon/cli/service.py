@@ -294,6 +294,8 @@ def faults(
     json: Json = False,
 ) -> None:
     """List open detector faults, or close an alarm: retraining is blocked while a fault is open."""
+    if close and not reason.strip():
+        raise RefusedError(f'to close an alarm, say what it was: retrigger faults --close {close} --reason "…"')
     with parts(config.load(config_file)) as ready:
         stream = ready.settings.stream.name
         if close:

@@ -4,9 +4,15 @@ import json
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+
+from daemon.ledger import Ledger
+from daemon.lifecycle import facts as f
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def retrigger(*words: object, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -129,6 +135,39 @@ def test_only_a_root_opens_accounts_once_there_is_one(config):
         for line in retrigger("people", "list", "--config", config, "--json").stdout.splitlines()
     ]
     assert sorted(names) == ["bo", "rita"]
+
+
+def test_a_closed_alarm_says_who_closed_it_and_cannot_be_closed_again(tmp_path):
+    home = tmp_path / "home"
+    retrigger("init", home)
+    file, ledger = home / "retrigger.toml", f"sqlite:///{home / 'ledger.db'}"
+    alarm = {"text": "a hole", "action": "call the expert", "verdict": "broken_detector"}
+    raised = [
+        f.AlarmRaised(at=NOON, actor="daemon", stream="ZeroBias", alarm_id=name, alarm=alarm) for name in ("one", "two")
+    ]
+    with Ledger.open(ledger) as record:
+        record.append("ZeroBias", raised)
+    retrigger(
+        "people", "add", "ada", "--role", "ml_expert", "--config", file, "--password-stdin", stdin="a long secret\n"
+    )
+    asked = ("faults", "--config", file, "--person", "ada", "--password-stdin", "--close")
+    unreasoned = retrigger("faults", "--config", file, "--close", "one")
+    retrigger(*asked, "one", "--reason", "a dead crate, replaced", stdin="a long secret\n")
+    again = retrigger(*asked, "one", "--reason", "once more", stdin="a long secret\n")
+    unknown = retrigger(*asked, "three", "--reason", "which", stdin="a long secret\n")
+    first, second = retrigger("alarms", "--config", file).stdout.splitlines()
+    told, standing = (json.loads(line) for line in retrigger("alarms", "--config", file, "--json").stdout.splitlines())
+
+    assert (unreasoned.returncode, again.returncode, unknown.returncode) == (2, 2, 2)
+    assert "say what it was: retrigger faults --close one --reason" in unreasoned.stderr
+    assert "alarm one is not open any more, closed by ada at 20" in again.stderr
+    assert "a dead crate, replaced" in again.stderr
+    assert unknown.stderr == "retrigger: ZeroBias: there is no alarm 'three'; `retrigger alarms` lists them\n"
+    assert first.startswith("one: a hole  It is closed by ada at 20")
+    assert "call the expert" not in first
+    assert second == "two: a hole  To do: call the expert"
+    assert (told["closed"]["by"], told["closed"]["reason"]) == ("ada", "a dead crate, replaced")
+    assert standing["closed"] is None
 
 
 def test_pausing_takes_a_person_with_a_role_and_is_in_the_record(config):
