@@ -5,7 +5,7 @@ Each verb reads the candidate's facts, looks at the world (the bundle's bytes in
 again on the new facts.  Who the person is was settled before: by a session, or by the account on the terminal.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -194,9 +194,7 @@ def close_fault(
     for _ in range(TRIES):
         stored = ledger.facts(subject=stream)
         if alarm_id not in standing_alarms(one.fact for one in stored):
-            raise RefusedError(
-                f"{stream}: no alarm {alarm_id} is open; it may have been closed already, reload the page"
-            )
+            raise RefusedError(_not_open(stream, alarm_id, closings(one.fact for one in stored)))
         if not roles & set(policy.reject_roles):
             raise RefusedError(f"{person} cannot close a fault; it takes one of {', '.join(policy.reject_roles)}")
         if not reason.strip():
@@ -230,6 +228,23 @@ def standing_alarms(facts: Iterable[Fact]) -> list[str]:
             case f.FaultClosed(alarm_id=alarm_id):
                 standing.pop(alarm_id, None)
     return list(standing)
+
+
+def closings(facts: Iterable[Fact]) -> dict[str, f.FaultClosed]:
+    """Return who closed which alarm of a stream, when and why, by the alarm's id."""
+    return {fact.alarm_id: fact for fact in facts if isinstance(fact, f.FaultClosed)}
+
+
+def closing_words(closed: f.FaultClosed) -> str:
+    """Return by whom, when and why an alarm was closed."""
+    return f"closed by {closed.person} at {closed.at:%Y-%m-%d %H:%M} UTC: {closed.reason}"
+
+
+def _not_open(stream: str, alarm_id: str, closed: Mapping[str, f.FaultClosed]) -> str:
+    """Return why an alarm cannot be closed: it is closed already, or it never was."""
+    if alarm_id in closed:
+        return f"{stream}: alarm {alarm_id} is not open any more, {closing_words(closed[alarm_id])}"
+    return f"{stream}: there is no alarm {alarm_id!r}; `retrigger alarms` lists them"
 
 
 def _any_required(candidate: Candidate, held: frozenset[str]) -> str:

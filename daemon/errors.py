@@ -77,6 +77,10 @@ class SetupError(RetriggerError):
     """Something that must exist before the daemon runs does not; the message names the verb that makes it."""
 
 
+class UnfinishedError(RetriggerError):
+    """The daemon was told to return when done, and its last turn failed; run it again once the cause is gone."""
+
+
 class VerdictError(RetriggerError):
     """A check ran and its verdict is bad (exit status 1, where wrong use is 2)."""
 

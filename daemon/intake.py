@@ -1,13 +1,12 @@
 """From delivered files to outcomes in the ledger: read, join conditions, watch, record, in the order of the data.
 
 One file is one transaction (docs/adr/0002).  A file is held while earlier lumisections or its own conditions may still
-come, and never longer than its grace.  Nothing here decides what an alarm leads to.
+come, and never longer than its grace, counted from its first sight.  Nothing here decides what an alarm leads to.
 """
 
 import contextlib
 import hashlib
 import logging
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -15,6 +14,10 @@ from typing import Any
 
 from daemon import event_store, explanations
 from daemon.config import Settings
+from daemon.file_names import IN_NAME, place_named
+from daemon.first_seen import FirstSeen
+from daemon.in_force import in_force
+from daemon.input_faults import InputFaults
 from daemon.ledger import FileTaken, Ledger, Outcome
 from daemon.lifecycle import Fact
 from daemon.lifecycle import facts as f
@@ -28,7 +31,6 @@ from drift.watch import Alarm, Decision, Watch
 
 log = logging.getLogger("retrigger.intake")
 ACTOR = "daemon"
-IN_NAME = re.compile(r"run(\d+)_ls(\d+)-(\d+)")
 FILES_PER_CYCLE = 8
 
 
@@ -45,6 +47,8 @@ class IntakeView:
     owed: dict[str, int] = field(default_factory=dict)
     newest: datetime | None = None
     silent_scores: str | None = None
+    faults: dict[str, tuple[int, str]] = field(default_factory=dict)
+    declared: tuple[dict[str, Any], ...] = ()
 
 
 class Intake:
@@ -69,7 +73,10 @@ class Intake:
         self._counters = counters
         self._stream = settings.stream.name
         self._watch = restore(ledger.watch_state(self._stream))
-        self._held_since: dict[str, datetime] = {}
+        self._first_seen = FirstSeen(ledger, self._stream)
+        self._faults = {"conditions": InputFaults("conditions")}
+        if counters is not None:
+            self._faults["counters"] = counters.faults
         self._contents: tuple[Delivered, FileContents] | None = None
         self.view = IntakeView()
 
@@ -77,9 +84,13 @@ class Intake:
         """Take the files that are due; return how many were taken."""
         taken = 0
         self.view.waiting.clear()
-        due = sorted(self._source.poll(now), key=_place)
+        due = sorted(self._source.poll(now), key=lambda one: place_named(one.name))
         self.view.owed = {delivered.name: _lumisections_named(delivered.name) for delivered in due}
-        self._await_counters([delivered.name for delivered in due], now)
+        self._first_seen.note([delivered.name for delivered in due], now)
+        if self._counters is not None:
+            self._counters.look()
+        self._faults["conditions"].hear(table.faults)
+        self.view.faults = {what: (found.count, found.newest) for what, found in self._faults.items() if found.count}
         for delivered in due:
             if taken >= FILES_PER_CYCLE:
                 break
@@ -94,6 +105,8 @@ class Intake:
                 continue
             self.view.owed.pop(delivered.name, None)
             taken += 1
+        newest = self._ledger.latest(self._stream)
+        self.view.declared = () if newest is None else in_force(table.declared, newest, self._watch.reference)
         return taken
 
     # --- waiting --------------------------------------------------------------------------------------------------
@@ -108,17 +121,13 @@ class Intake:
         missing = [pair for pair in _between(table, latest, first) if (at := table.at(*pair)) is not None and at.usable]
         if not missing:
             return ""
-        if self._grace_over(f"gap:{delivered.name}", now, self._settings.source.gap_grace_s):
+        if self._first_seen.waited_s(delivered.name, now) >= self._settings.source.gap_grace_s:
             return ""
         run, lumisection = missing[0]
         return f"{len(missing)} earlier lumisections have not arrived, first {run}:{lumisection}"
 
-    def _grace_over(self, what: str, now: datetime, grace_s: float) -> bool:
-        since = self._held_since.setdefault(what, now)
-        return (now - since).total_seconds() >= grace_s
-
     def _conditions(
-        self, contents: FileContents, table: ConditionsTable, now: datetime
+        self, name: str, contents: FileContents, table: ConditionsTable, now: datetime
     ) -> tuple[list[Conditions | None], str]:
         found = [table.at(one.run, one.lumisection) for one in contents.lumisections]
         lacking = [
@@ -126,28 +135,18 @@ class Intake:
             for one, at in zip(contents.lumisections, found, strict=True)
             if at is None or at.pileup is None
         ]
-        if not lacking or self._grace_over(f"conditions:{contents.sha256}", now, self._settings.conditions.grace_s):
+        if not lacking or self._first_seen.waited_s(name, now) >= self._settings.conditions.grace_s:
             return found, ""
-        return found, f"no conditions yet for {len(lacking)} lumisections, first {lacking[0]}"
-
-    def _await_counters(self, names: Sequence[str], now: datetime) -> None:
-        """Start the grace for counters of every file that is there, so that files in a row wait for them only once."""
-        if self._counters is None:
-            return
-        self._counters.look()
-        mark = "counters:"
-        gone = [what for what in self._held_since if what.startswith(mark) and what.removeprefix(mark) not in names]
-        for what in gone:
-            del self._held_since[what]
-        for name in names:
-            self._held_since.setdefault(mark + name, now)
+        said = self._faults["conditions"].clause("of the conditions files")
+        return found, f"no conditions yet for {len(lacking)} lumisections, first {lacking[0]}{said}"
 
     def _lacks_counters(self, name: str, conditions: Sequence[Conditions | None], now: datetime) -> str:
         """Say which seed counters may still come; empty when none, or when the grace of conditions is over."""
         lacking = [] if self._counters is None else self._counters.lacking(conditions)
-        if not lacking or self._grace_over(f"counters:{name}", now, self._settings.conditions.grace_s):
+        if not lacking or self._first_seen.waited_s(name, now) >= self._settings.conditions.grace_s:
             return ""
-        return f"no seed counters yet for {len(lacking)} lumisections, first {lacking[0]}"
+        said = "" if self._counters is None else self._counters.faults.clause("of the counter files")
+        return f"no seed counters yet for {len(lacking)} lumisections, first {lacking[0]}{said}"
 
     # --- one file -------------------------------------------------------------------------------------------------
 
@@ -167,20 +166,15 @@ class Intake:
                 return self._quarantine(delivered, answer, now)
             contents = answer.contents
             self._contents = (delivered, contents)
-        conditions, reason = self._conditions(contents, table, now)
+        conditions, reason = self._conditions(delivered.name, contents, table, now)
         reason = reason or self._lacks_counters(delivered.name, conditions, now)
         if reason:
             return reason
         self._record(delivered, contents, conditions, now)
         self._contents = None
-        self._forget(delivered, contents.sha256)
+        self._first_seen.forget(delivered.name)
         self._source.settle(delivered)
         return ""
-
-    def _forget(self, delivered: Delivered, sha256: str) -> None:
-        """Drop what was noted while this file waited."""
-        for what in (f"gap:{delivered.name}", f"conditions:{sha256}"):
-            self._held_since.pop(what, None)
 
     def _taken_before(self, delivered: Delivered, now: datetime) -> bool:
         """Whether these very bytes have their outcome; then they are not read again, under whatever name they come."""
@@ -203,6 +197,7 @@ class Intake:
                 reason=f"the bytes of {before.path}",
             )
             self._ledger.take_file(twin, (), None, ())
+        self._first_seen.forget(delivered.name)
         self._source.settle(delivered)
         return True
 
@@ -228,7 +223,7 @@ class Intake:
             (),
         )
         self._source.quarantine(delivered, why, now)
-        self._forget(delivered, sha256)
+        self._first_seen.forget(delivered.name)
         return ""
 
     def _record(
@@ -347,11 +342,6 @@ class Intake:
 def alarm_id(stream: str, run: int, lumisection: int, verdict: str) -> str:
     """Return the name of an alarm: where it was told, and what it says."""
     return f"{stream}:{run}:{lumisection}:{verdict}"
-
-
-def _place(delivered: Delivered) -> tuple[int, int, str]:
-    place = IN_NAME.search(delivered.name)
-    return (int(place[1]), int(place[2]), delivered.name) if place else (0, 0, delivered.name)
 
 
 def _lumisections_named(name: str) -> int:

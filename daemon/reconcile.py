@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -44,20 +45,29 @@ log = logging.getLogger("retrigger.loop")
 TROUBLE = "in trouble: "
 
 
+@dataclass(frozen=True)
+class Ending:
+    """How the last turn left things.
+
+    Attributes:
+        trouble: What failed in it and is still to be done; empty when nothing did.
+        waiting: How many files are there and not taken.
+        reason: What the first of them waits for.
+    """
+
+    trouble: str
+    waiting: int
+    reason: str
+
+
 class Loop:
     """One turn after another."""
 
     def __init__(self, parts: Parts, lead: Lead, source: RunSource, reader: Reader, started: datetime) -> None:
         settings = parts.settings
         schema = schema_named(settings.stream.schema_name)
-        reference = _reference(parts)
-        if reference.schema.digest != schema.digest:
-            raise SetupError(
-                f"{settings.drift.reference} was fitted for another schema than {schema.name}; fit it anew with: "
-                "retrigger reference fit"
-            )
-
-        rates = _rate_reference(settings)
+        reference = reference_of(settings)
+        rates = rate_reference_of(settings)
 
         def restore(state: bytes | None) -> Watch:
             budget, stream = settings.drift.false_alarms_per_lumisection, settings.stream.name
@@ -152,10 +162,19 @@ class Loop:
             waiting_files={stream: len(seen.waiting)},
             newest={} if seen.newest is None else {stream: seen.newest},
             silent_scores={} if seen.silent_scores is None else {stream: seen.silent_scores},
+            faults=dict(seen.faults),
+            declared=seen.declared,
             running={settings.stream.slot: self._parts.sight.running() or ""},
         )
         self._parts.ledger.put_status("loop", self._view.to_json(), now)
         notify("WATCHDOG=1", status(self._view.doing))
+
+    def ending(self) -> Ending:
+        """Return how the last turn left things."""
+        seen = self._intake.view
+        failed = {**self._troubles, **self._candidates.troubles}
+        trouble = "; ".join(f"{part}: {error}" for part, error in failed.items())
+        return Ending(trouble, len(seen.owed), next((f"{name}: {why}" for name, why in seen.waiting.items()), ""))
 
     def _sentence(self) -> str:
         for part, error in {**self._troubles, **self._candidates.troubles}.items():
@@ -184,8 +203,8 @@ class Loop:
         self._runner.stop()
 
 
-def run(parts: Parts, *, until_idle: bool = False, clock: Callable[[], datetime] = utc_now) -> None:
-    """Lead, and turn until SIGTERM or SIGINT.
+def run(parts: Parts, *, until_idle: bool = False, clock: Callable[[], datetime] = utc_now) -> Ending:
+    """Lead, and turn until SIGTERM or SIGINT; return how the last turn left things.
 
     Args:
         parts: What to work with.
@@ -226,6 +245,7 @@ def run(parts: Parts, *, until_idle: bool = False, clock: Callable[[], datetime]
                     server.shutdown()
                 loop.close()
                 source.close()
+        return loop.ending()
 
 
 @contextmanager
@@ -242,14 +262,31 @@ def _stopping_on_signals(stop: threading.Event) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _reference(parts: Parts) -> Reference:
-    path = parts.settings.drift.reference
+def reference_of(settings: Settings) -> Reference:
+    """Return the reference that the settings name.
+
+    Raises:
+        SetupError: There is none, or it was fitted for another schema.
+        ReferenceUnfitError: The file cannot be read as one.
+    """
+    path, schema = settings.drift.reference, schema_named(settings.stream.schema_name)
     if not path.exists():
         raise SetupError(f"there is no reference at {path}; make one with: retrigger reference fit --output {path} …")
-    return Reference.load(path)
+    found = Reference.load(path)
+    if found.schema.digest != schema.digest:
+        raise SetupError(
+            f"{path} was fitted for another schema than {schema.name}; fit it anew with: retrigger reference fit"
+        )
+    return found
 
 
-def _rate_reference(settings: Settings) -> RateReference | None:
+def rate_reference_of(settings: Settings) -> RateReference | None:
+    """Return the rate reference that the settings name, None when they name none.
+
+    Raises:
+        SetupError: There is none at its place.
+        RatesUnfitError: The file cannot be read as one.
+    """
     path = settings.drift.rate_reference
     if path is not None and not path.exists():
         raise SetupError(

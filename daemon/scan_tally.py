@@ -82,10 +82,11 @@ class Tally:
 
     def _note_silence(self, at: Conditions) -> None:
         known = {*self.reference.settled, *self.reference.standing(at).rebaselined}
-        for change in at.declared:
+        undone = [one for one in at.elsewhere if one.id in self.reference.settled]
+        for change in (*(one for one in at.declared if one.id not in known), *undone):
             objects = [one for one in change.objects if change.region is None or one != change.region.object]
             parts = (*objects, *(() if change.region is None else (f"a region of {change.region.object}",)))
-            if parts and change.id not in known:
+            if parts:
                 self._silenced.setdefault(change.id, _Silenced(parts, (at.run, at.lumisection))).lumisections += 1
 
     @property

@@ -4,17 +4,15 @@ They come like conditions, by other ways and later than the events.  How long th
 question; a folder that cannot be read says what it said before.
 """
 
-import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from daemon.input_faults import InputFaults
 from drift.conditions import Conditions
 from drift.counter_folder import CounterFolder
 from drift.counters import SeedCount
 from drift.errors import CountersError
 from drift.rate_reference import RateReference
-
-log = logging.getLogger("retrigger.counters")
 
 
 class SeedCounts:
@@ -24,18 +22,16 @@ class SeedCounts:
         self._seeds = {one.seed for one in reference.models}
         self._paths = tuple(paths)
         self._folder: CounterFolder | None = None
-        self._trouble = ""
+        self.faults = InputFaults("seed counters")
 
     def look(self) -> None:
-        """Read what changed; a path that cannot be listed is logged once, and what it said before still holds."""
+        """Read what changed; a path that cannot be listed is a fault, and what it said before still holds."""
         try:
             self._folder = CounterFolder.load(self._paths)
-            trouble = "; ".join(self._folder.faults[:3])
         except CountersError as error:
-            trouble = str(error)
-        if trouble and trouble != self._trouble:
-            log.warning("seed counters: %s", trouble)
-        self._trouble = trouble
+            self.faults.hear([str(error)])
+        else:
+            self.faults.hear(_faults_of(self._folder))
 
     def at(self, run: int, lumisection: int) -> Mapping[str, SeedCount] | None:
         """Return the counts of one lumisection; None when no watched seed has any yet."""
@@ -49,3 +45,10 @@ class SeedCounts:
             for at in all_of
             if at is not None and at.usable and self.at(at.run, at.lumisection) is None
         ]
+
+
+def _faults_of(folder: CounterFolder) -> list[str]:
+    """What was not understood, and every file that never could be read, whenever it was tried."""
+    told = list(folder.faults)
+    never = [str(stamp.path) for stamp, table in folder.files.items() if table is None]
+    return told + [f"{path} could not be read" for path in never if not any(path in one for one in told)]

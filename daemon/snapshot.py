@@ -45,6 +45,8 @@ class LoopView:
         waiting_files: Files that are there but not yet whole, by stream.
         newest: When the newest data taken in were written, by stream.
         silent_scores: Why scores are not watched, empty when they are, by stream whose reference has them.
+        faults: How many faults each kind of input has (``conditions``, ``counters``), and the newest of them.
+        declared: Declared changes in force at the newest lumisection: id, what each silences, and both in words.
         running: Digest last read back from the board, by slot; empty when it could not be read.
     """
 
@@ -61,6 +63,8 @@ class LoopView:
     waiting_files: Mapping[str, int] = field(default_factory=dict)
     newest: Mapping[str, datetime] = field(default_factory=dict)
     silent_scores: Mapping[str, str] = field(default_factory=dict)
+    faults: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    declared: Sequence[Mapping[str, Any]] = ()
     running: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -69,7 +73,11 @@ class LoopView:
         newest = {stream: at.isoformat() for stream, at in self.newest.items()}
         evidence = {stream: list(pair) for stream, pair in self.evidence.items()}
         rates = {stream: list(three) for stream, three in self.rates.items()}
-        return {**vars(self), **times, "newest": newest, "evidence": evidence, "rates": rates}
+        heard = {
+            "faults": {what: list(pair) for what, pair in self.faults.items()},
+            "declared": [dict(one) for one in self.declared],
+        }
+        return {**vars(self), **times, "newest": newest, "evidence": evidence, "rates": rates, **heard}
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> "LoopView":
@@ -83,6 +91,8 @@ class LoopView:
                 "newest": {stream: datetime.fromisoformat(at) for stream, at in body["newest"].items()},
                 "evidence": {stream: (now, budget) for stream, (now, budget) in body["evidence"].items()},
                 "rates": {stream: (log, middle, far) for stream, (log, middle, far) in body.get("rates", {}).items()},
+                "faults": {what: (count, newest) for what, (count, newest) in body.get("faults", {}).items()},
+                "declared": tuple(body.get("declared", ())),
             }
         )
 

@@ -36,6 +36,8 @@ MOST_MODES = 3
 COLUMN_STEP = 0.1
 """Prescale columns lie about a fifth apart: a luminosity farther off than half of it has the wrong one."""
 SCALES = ("EG", "JET", "MET")
+CALORIMETER = ("EG", "JET")
+"""Object types with a map that the same detector sees: a place lost to one should be lost to the other."""
 
 
 def judge(window: Window, contributors: tuple[Contributor, ...], raised: int, reference: Reference) -> Diagnosis:
@@ -161,7 +163,11 @@ def _in_place(found: Diagnosis, weighing: Weighing) -> Diagnosis:
 
 
 def _asked_others(window: Window, since: Bools, found: Diagnosis, box: Box) -> Diagnosis:
-    """Ask every object type about the place; it is laid to the one whose maps say most, and who disagrees is told."""
+    """Ask every object type about the place; it is laid to the one whose maps say most.
+
+    What speaks against it is an object that the same detector sees and in whose map the place is as ever.  That muons
+    know nothing of a calorimeter's loss, or jets of a muon chamber's, speaks against nothing.
+    """
     evidence: dict[str, float] = {}
     for fine in window.fine.values():
         if fine.grid.object in window.rates:
@@ -170,11 +176,14 @@ def _asked_others(window: Window, since: Bools, found: Diagnosis, box: Box) -> D
     if not evidence:
         return found
     with_it = [kind for kind, gained in evidence.items() if kind != found.object and gained >= AGREES]
-    without = [kind for kind, gained in evidence.items() if kind != found.object and gained < AGREES]
     kind = max(evidence, key=lambda one: evidence[one])
+    without = [
+        one
+        for one in CALORIMETER
+        if kind in CALORIMETER and one not in {kind, found.object} and evidence.get(one, AGREES) < AGREES
+    ]
     text = f"{found.text}; the same place stands out in {' and '.join(with_it)}" if with_it else found.text
-    named = ", ".join(f"{one} ({evidence[one]:+.1f})" for one in without)
-    against = f"the same place does not stand out in {named} (log likelihood ratio, {AGREES:.0f} needed)"
+    against = f"the same place does not stand out in {' and '.join(without)}, which the same calorimeter sees"
     return replace(found, object=kind, text=text, against=against if without else NOTHING)
 
 

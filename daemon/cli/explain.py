@@ -51,7 +51,7 @@ def _words(told: explanations.Told) -> None:
     for term, said in explained.facts(told):
         say.words(f"  {term.lower()}: {said}")
     say.words("What moved most:")
-    for one in told["contributors"]:
+    for one in explained.moved(told):
         say.words(f"  {one['log_evidence']:6.1f}  {one['words']}")
     say.words("What was ruled out:")
     for one in told["ruled_out"]:

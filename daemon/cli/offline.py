@@ -57,18 +57,21 @@ def init(
 
 @app.command("check-config")
 def check_config(file: Annotated[Path, typer.Argument(help="The configuration file.")], *, json: Json = False) -> None:
-    """Name every problem of a configuration at once."""
+    """Name every problem of a configuration file at once; the files that it names are for `doctor` to open."""
     problems, settings = config.check(file)
     if settings is not None:
         problems += config.unready(settings)
     if json:
-        say.machine({"type": "config", "file": str(file), "problems": problems})
+        say.machine({"type": "config", "file": str(file), "problems": problems, "files_opened": False})
     elif problems:
         say.words(f"{file}: {len(problems)} problem(s)")
         for problem in problems:
             say.words(f"  {problem}")
     else:
-        say.words(f"{file}: good")
+        say.words(
+            f"{file}: no problem in the file itself; whether the references and folders that it names can be read, "
+            f"`retrigger doctor --config {file}` says"
+        )
     if problems:
         raise typer.Exit(say.BAD_VERDICT)
 

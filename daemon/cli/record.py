@@ -1,26 +1,22 @@
-"""Verbs that read the record, and the accounts: history, audit, status, doctor, people."""
+"""Verbs that read the record, and the accounts: history, audit, alarms, people."""
 
-import shutil
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from daemon import config
-from daemon.assemble import Parts, parts, utc_now
+from daemon.assemble import parts, utc_now
 from daemon.cli import say
 from daemon.cli.app import app
 from daemon.cli.identity import Me, PasswordStdin, authenticate
 from daemon.cli.offline import ConfigFile, Json
+from daemon.decisions import closing_words, closings
 from daemon.errors import RefusedError
 from daemon.ledger import verify_export
 from daemon.lifecycle import facts as f
-from daemon.lifecycle import open_faults
 from daemon.lifecycle.codec import plain
-from daemon.shelf import champion_digest
-from daemon.snapshot import last_loop_view
 
 audit_app = typer.Typer(help="The hash chain of facts.", no_args_is_help=True)
 app.add_typer(audit_app, name="audit")
@@ -108,118 +104,25 @@ def audit_export(
 
 @app.command()
 def alarms(*, config_file: ConfigFile = Path("retrigger.toml"), json: Json = False) -> None:
-    """List every alarm that was raised, oldest first."""
+    """List every alarm that was raised, oldest first, and whether it is closed."""
     with parts(config.load(config_file)) as ready:
-        stored = ready.ledger.facts(subject=ready.settings.stream.name, kind="alarm_raised")
-        raised = [one.fact for one in stored if isinstance(one.fact, f.AlarmRaised)]
+        stored = [one.fact for one in ready.ledger.facts(subject=ready.settings.stream.name)]
+        raised, closed = [one for one in stored if isinstance(one, f.AlarmRaised)], closings(stored)
     if json:
         for fact in raised:
-            say.machine({"type": "alarm", "id": fact.alarm_id, "alarm": plain(fact.alarm)})
+            say.machine(_alarm_tree(fact, closed.get(fact.alarm_id)))
         return
     if not raised:
         say.words("No alarm was raised.")
     for fact in raised:
-        say.words(f"{fact.alarm_id}: {fact.alarm.get('text', '')}  To do: {fact.alarm.get('action', '')}")
+        by = closed.get(fact.alarm_id)
+        after = f"To do: {fact.alarm.get('action', '')}" if by is None else f"It is {closing_words(by)}"
+        say.words(f"{fact.alarm_id}: {fact.alarm.get('text', '')}  {after}")
 
 
-@app.command()
-def status(*, config_file: ConfigFile = Path("retrigger.toml"), json: Json = False) -> None:
-    """Say where the daemon stands; exit 1 when it is in trouble, stands still for a minute, or a fault is open."""
-    with parts(config.load(config_file)) as ready:
-        now = utc_now()
-        view = last_loop_view(ready.ledger)
-        figures = ready.ledger.figures()
-        age_s = None if view is None or view.last_turn is None else (now - view.last_turn).total_seconds()
-        stream, slot = ready.settings.stream.name, ready.settings.stream.slot
-        standing = open_faults(one.fact for one in ready.ledger.facts(subject=stream))
-        tree = {
-            "type": "status",
-            "turned_s_ago": age_s,
-            "doing": view.doing if view else "never ran here",
-            "beam_mode": view.beam_mode if view else "",
-            "lumisections": {result: n for (where, result), n in figures.outcomes.items() if where == stream},
-            "files": {outcome: n for (where, outcome), n in figures.files.items() if where == stream},
-            "alarms": {verdict: n for (where, verdict), n in figures.alarms.items() if where == stream},
-            "open_faults": [one.alarm_id for one in standing],
-            "champion": champion_digest(ready.ledger, slot),
-            "running": ready.sight.running() or "",
-            "candidates": {one.id: str(one.phase) for one in ready.sight.candidates()},
-        }
-    if json:
-        say.machine(tree)
-    else:
-        _status_words(tree, stream, slot)
-    if age_s is None or age_s > 60.0 or standing or str(tree["doing"]).startswith("in trouble"):
-        raise typer.Exit(say.BAD_VERDICT)
-
-
-def _status_words(tree: Mapping[str, object], stream: str, slot: str) -> None:
-    def counted(name: str) -> str:
-        counts = tree[name]
-        assert isinstance(counts, dict)
-        return ", ".join(f"{number} {word}" for word, number in sorted(counts.items())) or "none"
-
-    age_s, standing = tree["turned_s_ago"], tree["open_faults"]
-    assert isinstance(standing, list)
-    turned = f"last turn {age_s:.0f} s ago: {tree['doing']}" if isinstance(age_s, float) else "never ran here"
-    record, seen = str(tree["champion"])[:16] or "nothing", str(tree["running"])[:16] or "nothing"
-    say.words(f"loop         {turned}")
-    say.words(f"beam mode    {tree['beam_mode'] or 'unknown'}")
-    say.words(f"{stream:12s} {counted('lumisections')}; files: {counted('files')}; alarms: {counted('alarms')}")
-    say.words(f"faults       {', '.join(standing) or 'none open'}")
-    say.words(f"{slot:12s} record {record}, read back {seen}")
-    candidates = tree["candidates"]
-    assert isinstance(candidates, dict)
-    say.words(f"candidates   {', '.join(f'{name} {phase}' for name, phase in candidates.items()) or 'none'}")
-
-
-TOOLS = (("g++", "builds the C++ emulation that candidates are proven with"),)
-
-
-@app.command()
-def doctor(*, config_file: ConfigFile = Path("retrigger.toml"), json: Json = False) -> None:
-    """Name what is missing on this machine or in this setup; exit 1 when something is."""
-    findings: list[tuple[str, bool, str]] = [
-        ("python", sys.version_info >= (3, 11), f"{sys.version.split()[0]}; needs 3.11 or newer")
-    ]
-    findings += [(tool, shutil.which(tool) is not None, purpose) for tool, purpose in TOOLS]
-    problems, settings = config.check(config_file)
-    findings.append(("configuration", settings is not None, "; ".join(problems) or str(config_file)))
-    if settings is not None:
-        with parts(settings) as ready:
-            findings += _setup_findings(ready)
-    if json:
-        say.machine({"type": "doctor", "findings": [{"what": a, "good": b, "detail": c} for a, b, c in findings]})
-    else:
-        for what, good, detail in findings:
-            say.words(f"{'good   ' if good else 'MISSING'} {what}: {detail}")
-    if not all(good for _, good, _ in findings):
-        raise typer.Exit(say.BAD_VERDICT)
-
-
-def _setup_findings(ready: Parts) -> list[tuple[str, bool, str]]:
-    settings = ready.settings
-    held = {role for roles in ready.people.roles().values() for role in roles}
-    needed = set(ready.policy.tiers["T1"].roles) if "T1" in ready.policy.tiers else set()
-    free_gib = shutil.disk_usage(settings.state if settings.state.exists() else Path.cwd()).free / 2**30
-    slot = settings.stream.slot
-    return [
-        (
-            "reference",
-            settings.drift.reference.exists(),
-            f"{settings.drift.reference}; made by `retrigger reference fit`",
-        ),
-        ("conditions", settings.conditions.folder.is_dir(), str(settings.conditions.folder)),
-        ("beam mode", ready.beam.now(utc_now()) is not None, "beam_mode.jsonl, fresh; without it nothing is deployed"),
-        (
-            "champion",
-            bool(champion_digest(ready.ledger, slot)),
-            f"of {slot}; adopt one with `retrigger import-champion`",
-        ),
-        ("people", needed <= held, f"somebody for each of {', '.join(sorted(needed))}; `retrigger people add`"),
-        ("disk", free_gib > 2.0, f"{free_gib:.0f} GiB free; wants 2"),
-        ("record", not ready.ledger.verify(), "the hash chain holds"),
-    ]
+def _alarm_tree(fact: f.AlarmRaised, by: f.FaultClosed | None) -> dict[str, Any]:
+    closed = None if by is None else {"by": by.person, "at": by.at.isoformat(), "reason": by.reason}
+    return {"type": "alarm", "id": fact.alarm_id, "closed": closed, "alarm": plain(fact.alarm)}
 
 
 @people_app.command("add")

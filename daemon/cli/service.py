@@ -16,7 +16,7 @@ from daemon.cli.app import app
 from daemon.cli.identity import Me, PasswordStdin, authenticate
 from daemon.cli.offline import ConfigFile, Json
 from daemon.cli.words import candidate_rows, candidate_story
-from daemon.errors import ConfigurationError, RefusedError
+from daemon.errors import ConfigurationError, RefusedError, UnfinishedError
 from daemon.lifecycle import Candidate, Phase, open_faults
 from daemon.lifecycle import facts as f
 
@@ -28,7 +28,9 @@ CandidateId = Annotated[str, typer.Argument(metavar="ID", help="A candidate, suc
 def run(
     *,
     config_file: ConfigFile = Path("retrigger.toml"),
-    once: Annotated[bool, typer.Option("--once", help="Return when nothing is left to do.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="Return when nothing is left to do: 0 all taken, 1 files wait, 2 it failed.")
+    ] = False,
     page: Annotated[bool, typer.Option("--page/--no-page", help="Also start the approval page.")] = True,
     json: Json = False,  # noqa: ARG001 every verb has it; the log of this one goes to standard error
 ) -> None:
@@ -40,7 +42,12 @@ def run(
     if problems := config.unready(settings):
         raise ConfigurationError(f"{config_file}: {'; '.join(problems)}")
     with parts(settings) as ready, _page(config_file, wanted=page and bool(settings.web.listen) and not once):
-        reconcile.run(ready, until_idle=once)
+        ending = reconcile.run(ready, until_idle=once)
+    if once and ending.trouble:
+        raise UnfinishedError(f"in trouble: {ending.trouble}")
+    if once and ending.waiting:
+        say.complaint(f"{ending.waiting} file(s) wait: {ending.reason}")
+        raise typer.Exit(say.BAD_VERDICT)
 
 
 @contextmanager
@@ -287,6 +294,8 @@ def faults(
     json: Json = False,
 ) -> None:
     """List open detector faults, or close an alarm: retraining is blocked while a fault is open."""
+    if close and not reason.strip():
+        raise RefusedError(f'to close an alarm, say what it was: retrigger faults --close {close} --reason "…"')
     with parts(config.load(config_file)) as ready:
         stream = ready.settings.stream.name
         if close:

@@ -4,6 +4,7 @@ Written for somebody who was woken up: what, where, since when, what to do and w
 Nothing here reads a file or knows a template.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,12 @@ from daemon.web.words import ALARMS, likenesses, moment_of, sentence, span
 
 Document = Mapping[str, Any]
 LUMISECTION_S = 23.3104
+LEAST_SHOWN = 1.0
+_NUMBER = r"-?\d+\.\d+"
+REPEATED = re.compile(
+    rf"( in eta {_NUMBER} to {_NUMBER}, phi {_NUMBER} to {_NUMBER}|, since run \d+ lumisection \d+)(?=[,;. ]|$)"
+)
+"""The region and the onset in an alarm's text, which "Where" and "Since" say again."""
 RULES: dict[str, str] = {
     "contract": "Contract",
     "transient": "Transient",
@@ -37,6 +44,17 @@ def lead(told: Document) -> tuple[str, str, str]:
         sentence(str(alarm["action"])),
         sentence(str(alarm.get("against") or "nothing measured")),
     )
+
+
+def headline(told: Document) -> list[tuple[str, bool]]:
+    """Return the first sentence in pieces, each with whether the lines below repeat it: a phone leaves those out."""
+    seen, _, _ = lead(told)
+    return [(piece, REPEATED.fullmatch(piece) is not None) for piece in REPEATED.split(seen) if piece]
+
+
+def moved(told: Document) -> list[Mapping[str, Any]]:
+    """Return what moved by more than chance would have it: contributions of at least one unit of log evidence."""
+    return [one for one in told["contributors"] if float(one["log_evidence"]) >= LEAST_SHOWN]
 
 
 def facts(told: Document) -> list[tuple[str, str]]:

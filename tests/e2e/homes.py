@@ -53,8 +53,8 @@ def deliver(home: Path, *files: Path) -> None:
             shutil.copy(one, home / "incoming" / one.name)
 
 
-def run_once(home: Path) -> None:
-    retrigger("run", "--config", home / "retrigger.toml", "--once", "--no-page")
+def run_once(home: Path, status: int = 0) -> None:
+    retrigger("run", "--config", home / "retrigger.toml", "--once", "--no-page", status=status)
 
 
 def outcomes(home: Path) -> list[tuple]:

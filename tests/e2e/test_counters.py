@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from drift.reference import Reference
 from drift.simulate import simulate
 from tests.e2e.homes import deliver, home_with_reference, outcomes, retrigger, run_once, watch_state
 
@@ -92,13 +93,26 @@ def test_the_daemon_tells_of_the_seed_once_and_opens_a_fault(home, live):
     assert len(retrigger("faults", "--config", home / "retrigger.toml", status=None)) == 1
 
 
+def test_the_doctor_says_what_references_and_counters_hold(home, live):
+    bring_counters(home, live)
+    found = retrigger("doctor", "--config", home / "retrigger.toml", status=1)[0]["findings"]
+    told = {one["what"]: (one["good"], one["detail"]) for one in found}
+    digest = Reference.load(home / "reference.npz").digest
+
+    assert told["reference"][0]
+    assert f"digest {digest[:12]}, 4 fills, pileup " in told["reference"][1]
+    assert told["rate reference"][0]
+    assert "4 fills, 8 seeds, pileup " in told["rate reference"][1]
+    assert told["counters"] == (True, f"{home}/counters, 2 file(s) of seed counters")
+
+
 def test_data_wait_for_their_counters_and_then_go_the_same_way(home, live, tmp_path):
     straight = Path(shutil.copytree(home, tmp_path / "straight"))
     bring_counters(straight, live)
     deliver(straight, *live.files)
     run_once(straight)
     deliver(home, *live.files)
-    run_once(home)
+    run_once(home, status=1)
     before = outcomes(home)
     waits = retrigger("status", "--config", home / "retrigger.toml", status=None)[0]["doing"]
     bring_counters(home, live)
@@ -108,6 +122,18 @@ def test_data_wait_for_their_counters_and_then_go_the_same_way(home, live, tmp_p
     assert "no seed counters yet for" in waits
     assert outcomes(home) == outcomes(straight)
     assert watch_state(home) == watch_state(straight)
+
+
+def test_a_bad_counter_file_is_named_where_data_wait_for_their_counters(home, live):
+    (home / "counters").mkdir(exist_ok=True)
+    (home / "counters" / "seeds.csv").write_text("no,counters\n1,2\n")
+    deliver(home, live.files[0])
+    run_once(home, status=1)
+    told = retrigger("status", "--config", home / "retrigger.toml", status=None)[0]
+
+    assert "no seed counters yet for" in told["doing"]
+    assert f"of the counter files, 1 fault, the newest: {home}/counters/seeds.csv" in told["doing"]
+    assert told["input_faults"]["counters"][0] == 1
 
 
 def test_counters_that_never_come_hold_nothing_beyond_the_grace_of_conditions(home, live):

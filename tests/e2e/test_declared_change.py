@@ -3,6 +3,8 @@
 import json
 import shutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -104,8 +106,38 @@ def test_the_daemon_calls_nobody_and_asks_for_no_candidate_about_an_expected_cha
         kinds = [kind for (kind,) in ledger.execute("select kind from facts where subject = 'ZeroBias'")]
         bodies = [json.loads(body) for (body,) in ledger.execute("select body from facts where kind = 'alarm_raised'")]
 
+    told = retrigger("status", "--config", home / "retrigger.toml", status=None)[0]["declared"]
+
     assert kinds == ["alarm_raised"]
+    assert "an alarm that begins with it is an expected change" in told[0]["words"]
     assert bodies[0]["alarm"]["verdict"] == "expected_change"
+
+
+def test_the_daemon_says_what_is_declared_in_force_and_what_was_not_understood(base, conditions, tmp_path):
+    home = Path(shutil.copytree(base / "home", tmp_path / "home"))
+    declare(base, conditions, ["JET", "MET"])
+    with (conditions / "declared.jsonl").open("a", encoding="utf-8") as sink:
+        sink.write(json.dumps({"id": "lut-3", "kind": "calibration"}) + "\n")
+    for source in conditions.iterdir():
+        shutil.copy(source, home / "conditions" / source.name)
+    for file in (base / "week" / "incoming").iterdir():
+        shutil.copy(file, home / "incoming" / file.name)
+    command = [sys.executable, "-m", "daemon", "run", "--config", str(home / "retrigger.toml"), "--once", "--no-page"]
+    log = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    told = retrigger("status", "--config", home / "retrigger.toml", status=None)[0]
+    (row,) = [
+        one
+        for one in retrigger("doctor", "--config", home / "retrigger.toml", status=1)[0]["findings"]
+        if one["what"] == "conditions"
+    ]
+
+    assert [(one["id"], one["silences"]) for one in told["declared"]] == [("lut-2", ["MET", "JET"])]
+    assert "retrigger reference rebaseline" in told["declared"][0]["words"]
+    assert told["input_faults"]["conditions"][0] == 1
+    assert "declared change 2: first is None" in told["input_faults"]["conditions"][1]
+    assert log.count("declared change 2: first is None") == 1
+    assert not row["good"]
+    assert row["detail"].startswith("1 fault, the newest: ")
 
 
 def test_strata_are_chosen_on_the_command_line_and_unknown_ones_refused(base, tmp_path):

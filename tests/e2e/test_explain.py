@@ -51,7 +51,8 @@ def test_an_alarm_of_the_daemon_says_cause_step_and_which_failure_modes_it_is_li
 
     assert (alarm["verdict"], alarm["cause"], alarm["rung"]) == ("broken_detector", "broken_detector", "mask_or_call")
     assert alarm["modes"][0]["mode"] == "dead_region"
-    assert alarm["against"] != "nothing measured"
+    assert "the same place stands out in" in alarm["text"]
+    assert alarm["against"] == "nothing measured"  # both objects of the calorimeter agree, and muons are not asked
 
 
 def kept(home: Path) -> dict[str, bytes]:

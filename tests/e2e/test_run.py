@@ -90,13 +90,31 @@ def test_a_missing_file_is_waited_for_and_then_taken_in_order(home, live, tmp_pa
     run_once(straight)
     first, gap, *rest = live.files
     deliver(home, first, *rest)
-    run_once(home)
+    run_once(home, status=1)
     held = len(outcomes(home))
     deliver(home, gap)
     run_once(home)
 
     assert held == 4
     assert outcomes(home) == outcomes(straight)
+
+
+def test_a_grace_goes_on_over_restarts_and_what_still_waits_is_told(home, live):
+    """Each run would begin the grace anew if it were kept in memory, and the files would wait for ever."""
+    config = home / "retrigger.toml"
+    config.write_text(config.read_text().replace("gap_grace_s = 600.0", "gap_grace_s = 15.0"))
+    deliver(home, live.files[0], *live.files[2:])
+    command = [sys.executable, "-m", "daemon", "run", "--config", str(config), "--once", "--no-page"]
+    before = time.monotonic()
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    held = len(outcomes(home))
+    time.sleep(max(0.0, 16.0 - (time.monotonic() - before)))
+    run_once(home)
+
+    assert told.returncode == 1
+    assert told.stderr.splitlines()[-1].startswith("retrigger: 4 file(s) wait: ")
+    assert "4 earlier lumisections have not arrived" in told.stderr.splitlines()[-1]
+    assert (held, len(outcomes(home))) == (4, 20)
 
 
 def test_a_file_that_comes_after_its_grace_is_late_and_not_watched(home, live):
@@ -144,7 +162,7 @@ def test_lumisections_without_conditions_wait_for_them(home, live):
     for source in (home / "conditions").iterdir():
         source.unlink()
     deliver(home, live.files[0])
-    run_once(home)
+    run_once(home, status=1)
     assert outcomes(home) == []
 
     for source in live.conditions.iterdir():
@@ -266,7 +284,8 @@ def test_a_full_disk_for_a_while_changes_neither_the_evidence_nor_the_record(hom
     blocked.unlink()
     run_once(home)
 
-    assert answer.returncode == 0
+    assert answer.returncode == 2
+    assert answer.stderr.splitlines()[-1].startswith("retrigger: in trouble: intake: ")
     assert told.startswith("in trouble: intake")
     assert outcomes(home) == outcomes(straight)
     assert watch_state(home) == watch_state(straight)

@@ -142,6 +142,29 @@ def test_the_first_words_are_what_where_since_when_what_to_do_and_what_speaks_ag
     assert "Not a transient" in text
 
 
+def test_a_phone_leaves_out_what_the_lines_below_the_headline_repeat(told):
+    pieces = explained.headline(told)
+    short = "".join(piece for piece, repeated in pieces if not repeated)
+
+    assert "".join(piece for piece, _ in pieces) == explained.lead(told)[0]
+    assert [piece.split()[:2] for piece, repeated in pieces if repeated] == [["in", "eta"], [",", "since"]]
+    assert "eta" not in short
+    assert "lumisection" not in short
+    assert len(short) < 0.6 * len(explained.lead(told)[0])
+
+
+def test_what_moved_by_less_than_one_unit_of_evidence_is_not_shown(told):
+    parts = [{"object": "EG", "words": f"part {evidence}", "log_evidence": evidence, "since": None}
+             for evidence in (9.0, 1.0, 0.9, -0.2)]  # fmt: skip
+    page = static_page({**told, "contributors": parts})
+    nothing = static_page({**told, "contributors": parts[2:]})
+
+    assert "Part 9.0" in page
+    assert "Part 1.0" in page
+    assert "Part 0.9" not in page
+    assert "No single part; many small ones add up." in nothing
+
+
 def test_text_of_an_alarm_is_never_markup(told):
     evil = "<script>alert(1)</script>"
     alarm = {**told["alarm"], "text": evil, "against": evil, "action": evil, "stream": evil}

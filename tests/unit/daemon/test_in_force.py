@@ -1,0 +1,57 @@
+"""Declared changes in force, told with what they silence and how that ends."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from daemon.in_force import in_force
+from drift.conditions.declared import change_of
+
+NOBODY = SimpleNamespace(settled=(), rebaselined=())
+
+
+def change(**fields):
+    entry = {
+        "id": "lut-2", "kind": "calibration", "first": {"run": 5, "lumisection": 10}, "last": None,
+        "objects": ["JET", "MET"], "words": "new jet table", "by": "calo on-call",
+    }  # fmt: skip
+    return change_of(entry | fields)
+
+
+def test_a_change_in_force_names_what_it_silences_and_the_verb_that_ends_it():
+    (told,) = in_force([change()], (5, 10), NOBODY)
+
+    assert told["silences"] == ["MET", "JET"]
+    assert told["words"] == (
+        "lut-2 (calibration by calo on-call, since 5:10: new jet table): not compared: MET, JET; "
+        "`retrigger reference rebaseline --change lut-2` gives it constants of its own"
+    )
+    assert in_force([change()], (5, 9), NOBODY) == ()
+
+
+def test_only_the_region_is_silent_where_a_region_is_declared():
+    region = {"object": "EG", "eta": [-1.5, 0.0], "phi": [0.5, 1.0]}
+    (told,) = in_force([change(kind="mask", objects=["EG"], region=region)], (6, 1), NOBODY)
+
+    assert told["silences"] == ["EG at eta -1.50 to +0.00, phi +0.50 to +1.00"]
+
+
+@pytest.mark.parametrize(
+    ("declared", "reference", "words"),
+    [
+        (change(), SimpleNamespace(settled=("lut-2",), rebaselined=()), "all of the reference was taken under it"),
+        (
+            change(),
+            SimpleNamespace(settled=(), rebaselined=(SimpleNamespace(id="lut-2", holds=lambda _: True),)),
+            "the reference has constants of its own for it",
+        ),
+        (change(objects=[]), NOBODY, "an alarm that begins with it is an expected change"),
+        (change(objects=[], kind="menu"), NOBODY, "it moves no input"),
+    ],
+)
+def test_a_change_that_silences_nothing_says_why(declared, reference, words):
+    (told,) = in_force([declared], (5, 10), reference)
+
+    assert told["silences"] == []
+    assert words in told["words"]
+    assert "rebaseline" not in told["words"]
