@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -42,6 +42,8 @@ from drift.schema import AXOL1TL_57
 
 FORMAT = 1
 """Goes up when a file holds something else for the same plan."""
+NOTED = tuple(one.name for one in fields(Conditions) if one.name not in {"declared", "elsewhere"})
+"""What is kept of conditions: none of the drawn streams has declared changes."""
 Drawn = tuple[LumisectionEvents, Conditions, int]
 LEAD, WATCHED = 120, 90
 """Healthy lumisections before a fault, and faulty ones in which it should be seen."""
@@ -159,7 +161,7 @@ def write(path: Path, head: dict[str, Any], made: Iterable[Drawn], *, sample: in
     begun = time.process_time()
     for events, conditions, index in made:
         blobs.append(summariser.fill(events).to_bytes())
-        notes.append([index, *asdict(conditions).values()])
+        notes.append([index, *(getattr(conditions, name) for name in NOTED)])
         means.append(embedding().of(events.features) if embed else np.zeros(0, dtype=np.float32))
         samples.append(events.features[:, :sample].T)
     spent = (time.process_time() - begun) / max(len(blobs), 1) * 1e3
@@ -185,7 +187,7 @@ def write(path: Path, head: dict[str, Any], made: Iterable[Drawn], *, sample: in
 
 def _conditions(note: list[Any]) -> Conditions:
     """Return the conditions noted beside a lumisection; none of the drawn ones has declared changes."""
-    return Conditions(*[*note[1:-1], tuple(note[-1])])
+    return Conditions(**dict(zip(NOTED, note[1:], strict=False)))
 
 
 def read(path: Path) -> Iterator[Kept]:

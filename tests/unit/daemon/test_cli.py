@@ -98,7 +98,7 @@ def test_the_doctor_opens_what_the_daemon_will_read(config, tmp_path):
     without = retrigger("doctor", "--config", home / "retrigger.toml")
 
     assert found["reference"][0] is False
-    assert f"{home}/reference.npz cannot be read as a reference" in found["reference"][1]
+    assert f"{home}/reference.npz is a damaged reference; fit it again" in found["reference"][1]
     assert found["rate reference"][0] is False
     assert "cannot be read as a rate reference" in found["rate reference"][1]
     assert found["counters"][0] is False
