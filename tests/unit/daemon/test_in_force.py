@@ -55,3 +55,14 @@ def test_a_change_that_silences_nothing_says_why(declared, reference, words):
     assert told["silences"] == []
     assert words in told["words"]
     assert "rebaseline" not in told["words"]
+
+
+def test_a_change_that_is_over_although_the_reference_was_taken_under_it_is_told():
+    ended = change(last={"run": 6, "lumisection": 1})
+    taken_under = SimpleNamespace(settled=("lut-2",), rebaselined=())
+
+    (told,) = in_force([ended], (7, 1), taken_under)
+
+    assert told["silences"] == ["MET", "JET"]
+    assert "does not hold here, and all of the reference was taken under it: not compared: MET, JET" in told["words"]
+    assert in_force([ended], (7, 1), NOBODY) == ()
