@@ -18,6 +18,7 @@ LEFT = np.array([0.02, 0.2, 0.4, 0.6, 0.75, 0.88, 1.15, 1.4, 2.0, 4.0, 10.0])
 """What a fault may leave of the expected rate in a box."""
 WIDEST = 24
 TINY = 1e-9
+TURN = 2 * np.pi
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,12 @@ class Box:
 
     def words(self) -> str:
         """Return the region as an expert reads it out."""
-        return f"eta {self.eta[0]:.2f} to {self.eta[1]:.2f}, phi {self.phi[0]:.2f} to {self.phi[1]:.2f}"
+        low, high = self.phi
+        if high - low >= TURN - 1e-9:
+            return f"eta {self.eta[0]:.2f} to {self.eta[1]:.2f}, all phi"
+        if high > np.pi:  # it wraps: an azimuth of 6.46 is on nobody's map
+            return f"eta {self.eta[0]:.2f} to {self.eta[1]:.2f}, phi {low:.2f} through pi to {high - TURN:.2f}"
+        return f"eta {self.eta[0]:.2f} to {self.eta[1]:.2f}, phi {low:.2f} to {high:.2f}"
 
     def overlap(self, other: "Box") -> float:
         """Return intersection over union of the two areas, azimuth taken around the circle."""
@@ -77,7 +83,7 @@ class Box:
         def common(one: tuple[float, float], two: tuple[float, float]) -> float:
             return max(0.0, min(one[1], two[1]) - max(one[0], two[0]))
 
-        turn = 2 * np.pi
+        turn = TURN
         phi = sum(common(self.phi, (other.phi[0] + k * turn, other.phi[1] + k * turn)) for k in (-1, 0, 1))
         both = common(self.eta, other.eta) * phi
         area = sum((one.eta[1] - one.eta[0]) * (one.phi[1] - one.phi[0]) for one in (self, other))

@@ -17,9 +17,8 @@ Document = Mapping[str, Any]
 LUMISECTION_S = 23.3104
 LEAST_SHOWN = 1.0
 _NUMBER = r"-?\d+\.\d+"
-REPEATED = re.compile(
-    rf"( in eta {_NUMBER} to {_NUMBER}, phi {_NUMBER} to {_NUMBER}|, since run \d+ lumisection \d+)(?=[,;. ]|$)"
-)
+_AZIMUTH = rf"(?:all phi|phi {_NUMBER} (?:through pi )?to {_NUMBER})"
+REPEATED = re.compile(rf"( in eta {_NUMBER} to {_NUMBER}, {_AZIMUTH}|, since run \d+ lumisection \d+)(?=[,;. ]|$)")
 """The region and the onset in an alarm's text, which "Where" and "Since" say again."""
 RULES: dict[str, str] = {
     "contract": "Contract",

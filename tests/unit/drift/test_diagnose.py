@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from drift.boxes import CellBox, find_box, find_ring, physical
+from drift.boxes import Box, CellBox, find_box, find_ring, physical
 from drift.breach import Contract
 from drift.detect import Contributor
 from drift.diagnose import SHIFT, diagnose
@@ -266,3 +266,16 @@ def test_the_usual_pt_follows_pileup(toy_reference):
 
     assert (np.diff(promises.pileups) > 0).all()
     assert jet1[-1] > 1.02 * jet1[0]
+
+
+@pytest.mark.parametrize(
+    ("phi", "words"),
+    [
+        ((-1.57, -0.87), "phi -1.57 to -0.87"),
+        ((2.62, 6.46), "phi 2.62 through pi to 0.18"),
+        ((2.97, 3.49), "phi 2.97 through pi to -2.79"),
+        ((-3.14159265, 3.14159266), "all phi"),
+    ],
+)
+def test_a_region_is_read_out_in_azimuths_that_are_on_the_map(phi, words):
+    assert Box("JET", (-3.0, -1.4), phi).words() == f"eta -3.00 to -1.40, {words}"
