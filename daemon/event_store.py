@@ -6,12 +6,12 @@ name, flushed, renamed.  The digest that goes into the ledger is of the file's b
 
 import hashlib
 import io
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from daemon.output import writing
 from drift.events import LumisectionEvents
 
 
@@ -31,11 +31,6 @@ def store(folder: Path, stream: str, events: LumisectionEvents) -> StoredEvents:
     sha256 = hashlib.sha256(content).hexdigest()
     path = folder / stream / f"run{events.run}" / f"ls{events.lumisection:04d}-{sha256[:12]}.npy"
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        half = path.with_suffix(f".part{os.getpid()}")
-        with half.open("wb") as sink:
+        with writing(path, "the events of a lumisection") as sink:
             sink.write(content)
-            sink.flush()
-            os.fsync(sink.fileno())
-        half.replace(path)
     return StoredEvents(path, sha256)

@@ -16,6 +16,7 @@ from daemon.errors import ExplanationError, RefusedError
 from daemon.ledger import Ledger
 from daemon.lifecycle import facts as f
 from daemon.lifecycle.codec import canonical, parse
+from daemon.output import writing
 from drift.watch import Alarm
 
 Told = Mapping[str, Any]
@@ -47,13 +48,8 @@ def keep(folder: Path, alarm_id: str, told: Mapping[str, Any]) -> str:
     path = place(folder, alarm_id, sha256)
     if path.exists() and path.read_bytes() == content:
         return sha256
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_suffix(f".part{os.getpid()}")
-    with half.open("wb") as sink:
+    with writing(path, "an explanation") as sink:
         sink.write(content)
-        sink.flush()
-        os.fsync(sink.fileno())
-    half.replace(path)
     _flush_folder(path.parent)
     return sha256
 

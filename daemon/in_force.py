@@ -6,6 +6,7 @@ The rule itself is `drift.standing`'s; here it is only told, with the verb that 
 from collections.abc import Iterable
 from typing import Any
 
+from drift.boxes import Box
 from drift.conditions.declared import DeclaredChange, Place, Region
 from drift.reference import Reference
 
@@ -63,5 +64,4 @@ def _muted(change: DeclaredChange) -> list[str]:
 
 
 def _region_words(region: Region) -> str:
-    eta, phi = (f"{low:+.2f} to {high:+.2f}" for low, high in (region.eta, region.phi))
-    return f"{region.object} at eta {eta}, phi {phi}"
+    return f"{region.object} in {Box(region.object, region.eta, region.phi).words()}"

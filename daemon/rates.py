@@ -17,8 +17,9 @@ from drift.counter_forms import LUMISECTION_S
 from drift.counters import CounterTable, SeedCount
 from drift.lifetime import fill_means, lifetime
 from drift.rate_evidence import SeedDeviation
-from drift.rate_reference import REVOLUTION_HZ, RateReference, exposure, fill_of
+from drift.rate_reference import REVOLUTION_HZ, RateReference, exposure
 from drift.rate_watch import RateDecision, RateWatch
+from drift.succession import fill_of
 from drift.tails import TailRate, counted_rate, sampled_rate
 
 CROSS_SECTION_CM2 = 8.0e-26

@@ -144,7 +144,7 @@ def fit_reference(
     reference = Reference.fit(joined(), schema, strata=settings.drift.strata if strata is None else strata)
     groups = specimens.groups(reference.pileup_low, reference.pileup_high)
     if groups:
-        library = tried(library, groups[0].recorded, groups[0].pileup, np.random.default_rng(0))
+        library = tried(library, groups[0].recorded, schema, groups[0].pileup, np.random.default_rng(0))
     reference = reference.with_library(groups, np.random.default_rng(0), library.modes)
     with saving(output, "the reference"):
         reference.save(output)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from drift.conditions import Conditions
+from drift.conditions.declared import Place
 from drift.reference import Reference
 from drift.sequential import Taken
 
@@ -17,7 +18,6 @@ UNWATCHED = ("excluded", "out_of_support", "data_gap")
 """States of lumisections of which the reference says nothing; all others were watched."""
 MOST_NOTES = 5
 """Sentences of one kind that are told; of the others, how many."""
-Place = tuple[int, int]
 _VARYING = (
     (re.compile(r"^pileup \S+ is outside"), "pileup is outside"),
     (re.compile(r"^\d+ events, "), "too few events, "),

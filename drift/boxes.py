@@ -83,8 +83,7 @@ class Box:
         def common(one: tuple[float, float], two: tuple[float, float]) -> float:
             return max(0.0, min(one[1], two[1]) - max(one[0], two[0]))
 
-        turn = TURN
-        phi = sum(common(self.phi, (other.phi[0] + k * turn, other.phi[1] + k * turn)) for k in (-1, 0, 1))
+        phi = sum(common(self.phi, (other.phi[0] + k * TURN, other.phi[1] + k * TURN)) for k in (-1, 0, 1))
         both = common(self.eta, other.eta) * phi
         area = sum((one.eta[1] - one.eta[0]) * (one.phi[1] - one.phi[0]) for one in (self, other))
         return float(both / (area - both)) if area > both else 0.0
@@ -190,6 +189,6 @@ def find_ring(observed: Floats, expected: Floats) -> Ring:
 def physical(box: CellBox, grid: MapGrid) -> Box:
     """Return a box of cells in pseudorapidity and radians."""
     eta = tuple((grid.eta_low + row * grid.eta_step - 0.5) * grid.eta_lsb for row in (box.eta_first, box.eta_last))
-    turn = 2 * np.pi / grid.shape[1]
-    low = (box.phi_first * turn + np.pi) % (2 * np.pi) - np.pi
+    turn = TURN / grid.shape[1]
+    low = (box.phi_first * turn + np.pi) % TURN - np.pi
     return Box(grid.object, (float(eta[0]), float(eta[1])), (float(low), float(low + box.phi_width * turn)))

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from drift.conditions.declared import Place
 from drift.detect import Contributor
 from drift.diagnose import Diagnosis
 from drift.explain import MOST_CURVES, Curve, Explanation, Moment, Ranked, explain
@@ -14,7 +15,6 @@ from drift.memory import Memory, window_of
 from drift.rate_evidence import SEED, RateEvidence
 from drift.rate_rule import moved_words
 from drift.reference import Reference
-from drift.succession import Place
 
 MOST_SEEDS = 4
 

@@ -36,6 +36,7 @@ from drift.streams import (
     noise_direction,
     scale_direction,
 )
+from drift.succession import fill_of
 
 LEAST_SECTOR_COUNT = 15.0
 LEAST_EVENTS = 50
@@ -113,7 +114,7 @@ class Sample:
         """
         if not schema.features:
             raise ReferenceUnfitError(f"schema {schema.name} reads no features, so nothing can be watched with it")
-        rows, refused, fills = [], Counter[str](), dict[int, int]()
+        rows, refused = [], Counter[str]()
         tally = Tally(layout_of(schema), columns)
         for summary, conditions in pairs:
             if summary.schema_digest != schema.digest:
@@ -132,9 +133,7 @@ class Sample:
             else:
                 places = np.flatnonzero(summary.counts).astype(np.int32)
                 sums = {kind: (one.sum(axis=1), azimuths(one)) for kind, one in summary.maps.items()}
-                if conditions.fill is not None:
-                    fills[summary.run] = conditions.fill
-                fill = fills.get(summary.run, summary.run)
+                fill = fill_of(conditions)
                 tally.add(name, fill, summary, conditions.declared)
                 place = (fill, summary.run, summary.lumisection, conditions.pileup, summary.events)
                 rows.append((*place, places, summary.counts[places], sums, name, summary.scores))

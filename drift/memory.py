@@ -3,6 +3,7 @@
 import hashlib
 import json
 import struct
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -114,7 +115,9 @@ class Memory:
     last: tuple[int, int] | None = None
     """Run and number of the last lumisection that came, whether or not it said anything."""
     learnt: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Object types that a declared change of unknown scope was seen to move; they take no part while it is in force."""
+    """Object types that a declared change of unknown scope was seen to move: in them only holes are looked for."""
+    held: set[str] = field(default_factory=set)
+    """Those of these changes that have been in force since they were told."""
     told_fill: tuple[int, int] | None = None
     """Run and fill as last told."""
 
@@ -122,6 +125,19 @@ class Memory:
     def fresh(cls) -> "Memory":
         """Return an empty memory."""
         return cls(None, None, None)
+
+    def keep_learnt(self, in_force: Collection[str]) -> None:
+        """Forget what a change moved once it has been in force and is no more; one told after its end stays."""
+        for change in [*self.learnt]:
+            if change in in_force:
+                self.held.add(change)
+            elif change in self.held:
+                del self.learnt[change]
+        self.held &= self.learnt.keys()
+
+    def forget_lasting(self) -> None:
+        """Forget what changes moved that were over before they were told."""
+        self.learnt = {change: objects for change, objects in self.learnt.items() if change in self.held}
 
     def remember(self, one: Seen) -> None:
         """Add a lumisection, dropping the oldest beyond the window."""
@@ -242,6 +258,7 @@ def save(
         "last": memory.last,
         "told_fill": memory.told_fill,
         "learnt": memory.learnt,
+        "held": sorted(memory.held),
         "arrays": [(name, one.dtype.str, one.shape) for name, one in arrays],
     }
     text = json.dumps(head, separators=(",", ":")).encode()
@@ -290,6 +307,7 @@ def load(
         memory.pending = Pending(**head["pending"], contributors=parts)
     memory.latched = Latched(**head["latched"]) if head["latched"] is not None else None
     memory.last, memory.told_fill = (_pair(head[name]) for name in ("last", "told_fill"))
+    memory.held = {*head["held"]}
     memory.learnt = {change: tuple(objects) for change, objects in head["learnt"].items()}
     memory.trail = [(clock, run, lumisection) for clock, run, lumisection in head["trail"]]
     kinds = [name.split(":", 1)[1] for name in arrays if name.startswith("map:")]

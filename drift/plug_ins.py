@@ -13,7 +13,7 @@ import numpy as np
 from drift.errors import LibraryError
 from drift.faults import Recorded
 from drift.library import SHIPPED, FailureMode
-from drift.schema import AXOL1TL_57
+from drift.schema import FeatureSchema
 
 GROUP = "retrigger.faults"
 
@@ -53,18 +53,19 @@ def gathered(points: Iterable[EntryPoint]) -> Modes:
     return Modes(tuple(modes), tuple(refused))
 
 
-def tried(found: Modes, recorded: Recorded, pileup: float, rng: np.random.Generator) -> Modes:
+def tried(found: Modes, recorded: Recorded, schema: FeatureSchema, pileup: float, rng: np.random.Generator) -> Modes:
     """Return the modes that can be replayed: foreign code that raises on events, or changes nothing, is left out.
 
     Args:
         found: From `installed`.
         recorded: Some events.
+        schema: They were read under.
         pileup: Of them.
         rng: Which events and objects a partial fault hits.
     """
     modes, refused = [], list(found.refused)
     for mode in found.modes:
-        wrong = "" if mode in SHIPPED else _wrong_of(mode, recorded, pileup, rng)
+        wrong = "" if mode in SHIPPED else _wrong_of(mode, recorded, schema, pileup, rng)
         if wrong:
             refused.append(f"failure mode {mode.name!r} is left out: {wrong}; mend or remove its package ({GROUP})")
         else:
@@ -72,12 +73,14 @@ def tried(found: Modes, recorded: Recorded, pileup: float, rng: np.random.Genera
     return Modes(tuple(modes), tuple(refused))
 
 
-def _wrong_of(mode: FailureMode, recorded: Recorded, pileup: float, rng: np.random.Generator) -> str:
+def _wrong_of(
+    mode: FailureMode, recorded: Recorded, schema: FeatureSchema, pileup: float, rng: np.random.Generator
+) -> str:
     """Return what is wrong with a mode that is replayed at its trial size; empty when nothing is."""
     try:
         with np.errstate(invalid="raise"):
             after, said = mode.replayed(recorded, pileup, rng)
-            after.as_events(AXOL1TL_57, 1, 1)
+            after.as_events(schema, 1, 1)
     except Exception as cause:  # noqa: BLE001 foreign code may raise anything
         return f"replayed at size {mode.trial:g} it raises {type(cause).__name__}: {cause}"
     if after.objects.keys() != recorded.objects.keys() or after.events != recorded.events:

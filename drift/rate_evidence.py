@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from drift.benign import CLIP, SHIFTS, FillFilter
 from drift.conditions import Conditions
+from drift.conditions.declared import Place
 from drift.counters import SeedCount
 from drift.detect import RECENT, SPARSE, UNMEASURED, Contributor, Evidence, Weights
+from drift.errors import StateError
 from drift.growth import Floats
 from drift.rate_reference import RateReference, exposure
 from drift.rates import RateModel
-from drift.succession import Place, begins, fill_of, late, lost, told_fill
+from drift.succession import begins, fill_of, late, lost, told_fill
 
 SEED = "seed"
 """Kind of a contributor that is a seed's rate; its start counts lumisections with counters, not those with inputs."""
@@ -28,6 +30,8 @@ TRAIL = 16 * SPARSE + RECENT
 STEPS = (*SHIFTS, 20.0)
 """Luminosity lets a fill begin many measurement spreads away from its prediction: without a step larger than that, what
 is a fifth off from a fill's first lumisection on is taken for the fill's own before it has said anything."""
+STATE = 2
+"""Version of what `RateEvidence.pack` takes apart."""
 ABSENT = 10
 """Lumisections without a seed, while others are counted, after which it is gone."""
 LENGTH = 64
@@ -138,7 +142,7 @@ class RateEvidence:
             return Heard("data_gap", why)
         shown = tuple(_shown(models[k], conditions, counts[models[k].seed], bunch_s) for k, bunch_s in seen.items())
         self._told_fill = told_fill(self._told_fill, conditions)
-        fill = fill_of(self._told_fill, conditions)
+        fill = fill_of(conditions, self._told_fill)
         if begins(self._fill, fill, conditions.run):
             self._evidence.new_fill(self.reference.benign, pileup)
         self._fill, self._pileup = fill, pileup
@@ -294,6 +298,7 @@ class RateEvidence:
         """Return the whole state: what JSON can hold, and arrays by name."""
         evidence = self._evidence
         head = {
+            "version": STATE,
             "digest": self.reference.digest,
             "fill": self._fill,
             "told_fill": self._told_fill,
@@ -315,7 +320,16 @@ class RateEvidence:
         }
 
     def unpack(self, head: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Put back what `pack` took apart; whose reference it is was asked before."""
+        """Put back what `pack` took apart; whose reference it is was asked before.
+
+        Raises:
+            StateError: An earlier version packed it.
+        """
+        if head.get("version") != STATE:
+            raise StateError(
+                f"the saved evidence of rates has version {head.get('version', 1)}, this program reads {STATE}; start "
+                "the watch anew"
+            )
         filtered = FillFilter(arrays["state"], arrays["covariance"])
         self._evidence = Evidence(
             head["clock"], filtered, arrays["ratio"], arrays["response"], arrays["start"], [], shifts=STEPS

@@ -23,7 +23,7 @@ from drift.errors import RatesUnfitError
 from drift.growth import Floats, Ints, RatePoints
 from drift.rates import RateModel, folds
 from drift.streams import StreamLabel
-from drift.succession import fills_of
+from drift.succession import fill_of
 from drift.tails import LEAST_COUNTS
 from drift.text_forms import json_of
 
@@ -217,19 +217,13 @@ class _Sample:
                 if reason:
                     why[seed] = reason
         pileup = np.array([one.pileup for one, _ in kept], dtype=np.float64)
-        known = fills_of(one for one, _ in kept)
-        fill = np.array([known.get(one.run, one.run) for one, _ in kept], dtype=np.int64)
+        fill = np.array([fill_of(one) for one, _ in kept], dtype=np.int64)
         words = ", ".join(f"{number} {reason}" for reason, number in sorted(refused.items())) or "none refused"
         return cls(seeds, tables[0], tables[1], pileup, fill, why, words)
 
     def points(self, place: int) -> RatePoints:
         """Return the points of one seed."""
         return RatePoints(self.counts[:, place], self.bunch_s[:, place], self.pileup, self.fill)
-
-
-def fill_of(conditions: Conditions) -> int:
-    """Return the fill, or the run where nobody says the fill."""
-    return conditions.run if conditions.fill is None else conditions.fill
 
 
 def _with_luminosity(benign: Benign, models: Sequence[RateModel]) -> Benign:

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from drift.conditions.declared import Place
 from drift.detect import Contributor
 from drift.diagnose import Diagnosis
 from drift.growth import Floats
 from drift.ladder import BROKEN, TRANSIENT
 from drift.rate_evidence import SEED, RateEvidence
 from drift.stretch import came_back, step_gains, stretch_of
-from drift.succession import Place
 
 CLEAR = 5.0
 """Benign spreads of a mean beyond which a rate supports what inputs say."""

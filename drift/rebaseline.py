@@ -21,6 +21,7 @@ from drift.reference import Reference
 from drift.score_streams import SCORE, ScoreModel
 from drift.standing import Rebaselined
 from drift.streams import ETA_RINGS, PHI_SECTORS, Floats, ScorePart, Template, merged_counts, sector_counts
+from drift.succession import fill_of
 
 LEAST_FILLS = 2
 LEAST_LUMISECTIONS = 60
@@ -109,7 +110,7 @@ def rebaseline(
         )
     if change.id in reference.settled or any(one.id == change.id for one in reference.rebaselined):
         raise ReferenceUnfitError(f"the reference knows {change.id} already; start from its parent to fit it anew")
-    sums, fills, of_run = _Sums.empty(reference), dict[int, int](), dict[int, int]()
+    sums, fills = _Sums.empty(reference), dict[int, int]()
     own = Rebaselined(change.id, change.first, change.last, tuple(objects), change.region, (), 1, 0.0)
     inside = replace(reference, rebaselined=(*reference.rebaselined, own))
     inside = _appended(inside, _Sums.empty(reference), objects)
@@ -125,9 +126,7 @@ def rebaseline(
         if view.quiet is not None and view.quiet.objects & {*objects}:
             passed += 1  # another change silences them there
             continue
-        if conditions.fill is not None:
-            of_run[summary.run] = conditions.fill
-        fill = of_run.get(summary.run, summary.run)
+        fill = fill_of(conditions)
         fills[fill] = fills.get(fill, 0) + 1
         sums.add(view, summary, conditions.pileup)
     count = sum(fills.values())

@@ -359,7 +359,8 @@ def _what_is_there(path: Path) -> str:
     if not begins:
         return f"is empty: {fit}"
     if begins != b"PK\x03\x04":
-        return f"is no reference: it begins with {begins!r} and not as the .npz file of one; name another file"
+        seen = begins.decode("latin-1")
+        return f"is no reference: it begins with {seen!r} and not as the .npz file of one; name another file"
     return "is a damaged reference; fit it again with `retrigger reference fit`"
 
 

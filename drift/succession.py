@@ -4,12 +4,9 @@ A wander goes on while nobody looks, so evidence has to know for how long nobody
 silent about for a lumisection has not ended.  Pure.
 """
 
-from collections.abc import Iterable
-
 from drift.conditions import Conditions
+from drift.conditions.declared import Place
 
-Place = tuple[int, int]
-"""Run and lumisection."""
 MOST = 5_000
 """Lumisections after which nothing is remembered of any wander."""
 
@@ -47,12 +44,12 @@ def told_fill(before: tuple[int, int] | None, conditions: Conditions) -> tuple[i
     return before if conditions.fill is None else (conditions.run, conditions.fill)
 
 
-def fill_of(told: tuple[int, int] | None, conditions: Conditions) -> int:
+def fill_of(conditions: Conditions, told: tuple[int, int] | None = None) -> int:
     """Return the fill of a lumisection: its own, or the one told of its run, or the run's number where nobody says.
 
     Args:
-        told: Run and fill as last told; see `told_fill`.
         conditions: Of the lumisection.
+        told: Run and fill as last told, by whoever takes one lumisection after another; see `told_fill`.
     """
     if conditions.fill is not None:
         return conditions.fill
@@ -68,12 +65,3 @@ def begins(known: int | None, fill: int, run: int) -> bool:
         run: Of this one.
     """
     return known not in {fill, run}
-
-
-def fills_of(conditions: Iterable[Conditions]) -> dict[int, int]:
-    """Return the fill of every run, the run's own number where no lumisection of it says one."""
-    found: dict[int, int] = {}
-    for one in conditions:
-        if one.fill is not None:
-            found.setdefault(one.run, one.fill)
-    return found

@@ -109,6 +109,7 @@ class Watch:
             self._slow.forget(self.reference)
         self._memory.latched = None
         self._memory.pending = None
+        self._memory.forget_lasting()
         self._start_anew()
         if self.rates is not None:
             self.rates.settle(None)
@@ -133,7 +134,7 @@ class Watch:
         why = unfit(self.reference, summary, conditions)
         gone = "" if self.rates is None or counts is None else self.rates.take(conditions, counts).note
         self._memory.last, self._memory.told_fill = place, told_fill(self._memory.told_fill, conditions)
-        fill = fill_of(self._memory.told_fill, conditions)
+        fill = fill_of(conditions, self._memory.told_fill)
         over = begins(self._memory.fill, fill, summary.run)
         if why is not None:
             self._age()
@@ -185,9 +186,9 @@ class Watch:
         return self._raise(run, lumisection, told.found, told.log_evidence, told.parts, aged=told.onset)
 
     def _standing(self, conditions: Conditions) -> Standing:
-        over = {one.id for one in conditions.elsewhere}
-        moved = [objects for change, objects in self._memory.learnt.items() if change not in over]
-        return self.reference.standing(conditions).smoothing(kind for objects in moved for kind in objects)
+        memory = self._memory
+        memory.keep_learnt({one.id for one in news(conditions, self.reference.settled)})
+        return self.reference.standing(conditions).smoothing(kind for moved in memory.learnt.values() for kind in moved)
 
     def _stand(self, standing: Standing, fill: int, pileup: float, *, over: bool) -> Reference:
         """Return what is expected under a standing, having started anew what a new fill or standing makes new."""

@@ -37,7 +37,7 @@ def init(
             with named(needed, "a folder of the configuration"):
                 needed.mkdir(parents=True, exist_ok=True)
         Ledger.open(settings.ledger.url).close()
-    except Exception:
+    except BaseException:
         path.unlink(missing_ok=True)  # so that init may be tried again
         raise
     if json:

@@ -105,6 +105,7 @@ class ConditionsTable:
         self._late = reading.late
         self._golden = _certificates(reading.parsed, "golden")
         self._dcs = _certificates(reading.parsed, "dcs")
+        self._fills = _fills(reading.joined)
         self.declared, repeated = _declared(reading.parsed)
         self.faults = reading.faults + repeated
 
@@ -140,7 +141,7 @@ class ConditionsTable:
         return Conditions(
             run=run,
             lumisection=lumisection,
-            fill=row.fill,
+            fill=self._fills.get(run) if row.fill is None else row.fill,
             pileup=row.pileup,
             bunches=row.bunches,
             prescale_column=row.prescale_column,
@@ -198,6 +199,15 @@ def _read(stamps: list[_Stamp], before: _Reading | None) -> _Reading:
     late = 0 if before is None else before.late + joined.arrived_late(before.joined)
     faults = tuple(f"{stamp.path}: {fault}" for stamp, part in parsed.items() for fault in part.faults)
     return _Reading(parsed, joined, late, faults)
+
+
+def _fills(joined: Joined) -> dict[int, int]:
+    """Return the fill of every run of which all sources that speak say the same; a run lies in one fill."""
+    said: dict[int, set[int]] = {}
+    for (run, _), row in joined.rows.items():
+        if row.fill is not None:
+            said.setdefault(run, set()).add(row.fill)
+    return {run: fills.pop() for run, fills in said.items() if len(fills) == 1}
 
 
 def _lumi_first(entry: tuple[_Stamp, Parsed]) -> tuple[bool, str]:

@@ -33,7 +33,7 @@ def test_only_the_region_is_silent_where_a_region_is_declared():
     region = {"object": "EG", "eta": [-1.5, 0.0], "phi": [0.5, 1.0]}
     (told,) = in_force([change(kind="mask", objects=["EG"], region=region)], (6, 1), NOBODY)
 
-    assert told["silences"] == ["EG at eta -1.50 to +0.00, phi +0.50 to +1.00"]
+    assert told["silences"] == ["EG in eta -1.50 to 0.00, phi 0.50 to 1.00"]
 
 
 @pytest.mark.parametrize(

@@ -80,3 +80,30 @@ def test_where_a_change_the_reference_was_taken_under_is_over_its_objects_take_n
 
 def healthy_at(run, lumisection):
     return Conditions(run, lumisection, run, 50.0, 2340, "2p0E34", "STABLE BEAMS", True, True, 0.02)
+
+
+def test_what_was_learnt_of_a_change_is_forgotten_where_nobody_declares_it(toy, toy_reference):
+    """A declaration that people took out of the file is not in force, and what it moved speaks again."""
+    pairs = list(toy.fills(26, 3, 50, 300, fault=toy.scaled(("JET", "EG"), 1.06), from_lumisection=59, first=20))
+    watch = Watch(toy_reference, false_alarms_per_lumisection=BUDGET, stream="s")
+    told = [watch.take(*pair).alarm for pair in under(pairs[:100], UNSCOPED)]
+    after = [watch.take(*pair).alarm for pair in pairs[100:]]
+
+    assert [one.verdict for one in told if one is not None] == ["expected_change"]
+    assert any(one is not None and one.verdict == "real_shift" for one in after)
+
+
+def test_what_a_change_moved_that_was_over_before_it_was_told_speaks_again_when_the_alarm_is_closed(toy, toy_reference):
+    short = replace(UNSCOPED, last=(1021, 11))
+    pairs = list(toy.fills(26, 3, 50, 300, fault=toy.scaled(("JET", "EG"), 1.06), from_lumisection=59, first=20))
+    watch, verdicts = Watch(toy_reference, false_alarms_per_lumisection=BUDGET, stream="s"), []
+    for place, pair in enumerate(under(pairs, short)):
+        if place == 100:
+            assert verdicts == ["expected_change"]
+            restored = Watch(toy_reference, false_alarms_per_lumisection=BUDGET, stream="s", state=watch.save())
+            assert restored.save() == watch.save()
+            watch.acknowledge()
+        alarm = watch.take(*pair).alarm
+        verdicts += [] if alarm is None else [alarm.verdict]
+
+    assert verdicts == ["expected_change", "real_shift"]

@@ -133,7 +133,7 @@ def test_a_mode_that_cannot_be_replayed_is_left_out_and_named_and_the_others_sta
     mine = FailureMode("mine", "mine", "mine", "EG", "broken_detector", 0.1, 1.0, make)
     good = FailureMode("good", "good", "mine", "EG", "broken_detector", 0.1, 1.0, lambda a: Gain(1 + a))
 
-    found = tried(Modes((*SHIPPED, mine, good), ()), group.recorded, group.pileup, rng)
+    found = tried(Modes((*SHIPPED, mine, good), ()), group.recorded, AXOL1TL_57, group.pileup, rng)
 
     assert found.modes == (*SHIPPED, good)
     assert len(found.refused) == 1

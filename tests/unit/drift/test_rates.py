@@ -359,3 +359,11 @@ def test_a_rate_that_moves_with_a_declared_menu_is_expected(reference):
     assert "menu menu-1.1 was declared then (AXO_Tight threshold lowered, by menu team)" in told.found.text
     assert "retrigger reference rates" in told.action
     assert foreseen(ruling, rates, [replace(menu, first=(400_000, 20))]) is ruling
+
+
+def test_evidence_that_an_earlier_version_packed_is_refused_in_words(reference):
+    head, arrays = RateEvidence(reference).pack()
+    del head["version"]
+
+    with pytest.raises(StateError, match=r"has version 1, this program reads 2; start the watch anew"):
+        RateEvidence(reference).unpack(head, arrays)

@@ -9,7 +9,7 @@ from drift.benign import Benign, FillFilter, Swell
 from drift.conditions import Conditions
 from drift.detect import Evidence, Weights
 from drift.streams import StreamLabel
-from drift.succession import begins, fill_of, fills_of, lost, told_fill
+from drift.succession import begins, fill_of, lost, told_fill
 from drift.watch import Watch
 
 BUDGET = 9e-6
@@ -36,14 +36,13 @@ def test_lumisections_that_are_lost_are_those_between():
 def test_a_fill_goes_on_where_nobody_says_that_it_does_not():
     assert told_fill((7, 12), at(7, 2, None)) == (7, 12)
     assert told_fill((7, 12), at(8, 1, 13)) == (8, 13)
-    assert fill_of((7, 12), at(7, 2, None)) == 12
-    assert fill_of((7, 12), at(8, 1, None)) == 8
-    assert fill_of(None, at(7, 2, 12)) == 12
+    assert fill_of(at(7, 2, None), (7, 12)) == 12
+    assert fill_of(at(8, 1, None), (7, 12)) == 8
+    assert fill_of(at(7, 2, 12)) == 12
     assert begins(None, 7, 7)
     assert begins(12, 8, 8)
     assert not begins(12, 12, 8)
     assert not begins(7, 12, 7)
-    assert fills_of([at(7, 1, None), at(7, 2, 12), at(8, 1, None)]) == {7: 12}
 
 
 def test_a_lumisection_that_comes_again_or_late_is_counted_once(toy, toy_reference):
@@ -98,7 +97,7 @@ def test_a_fault_that_is_still_there_is_told_again_after_its_alarm_is_closed(toy
 def test_wander_that_goes_on_through_a_gap_is_no_evidence(gap):
     """Streams drawn from the very model that is held against them, 20 trials of 3 fills of 100 + 100 lumisections.
 
-    Seen with seed 5: largest log evidence 2.5 without a gap and 2.8 with gaps that the filter knows of; 15.1 when it
+    Seen with seed 5: largest log evidence 3.0 without a gap and 2.9 with gaps that the filter knows of; 7.4 when it
     takes 150 lumisections for none.
     """
     benign = plain(4, noise=1.0, wander=0.3, offset=2.0, still=0.3)
@@ -120,7 +119,7 @@ def test_wander_that_goes_on_through_a_gap_is_no_evidence(gap):
                     evidence.wait(benign, gap)
                 evidence.update(benign, wander.sum(axis=0) + rng.normal(size=4), 1.0, [])
                 highest = max(highest, evidence.log_total(weights))
-    assert highest < 7.0
+    assert highest < 5.0
 
 
 def test_waiting_lumisection_by_lumisection_is_waiting_at_once():
