@@ -16,6 +16,9 @@ from daemon.output import folder_writable, named, writing
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 ConfigFile = Annotated[Path, typer.Option("--config", help="The configuration file (TOML).")]
+RunFiles = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Run files, or folders of them.")]
+ReferenceFile = Annotated[Path, typer.Option(help="A reference made by `retrigger reference fit`.")]
+ConditionsFolder = Annotated[Path | None, typer.Option(help="Conditions folder, when it is not the configured one.")]
 
 
 @app.command()
@@ -147,16 +150,14 @@ app.add_typer(reference_app, name="reference")
 
 @reference_app.command("fit")
 def reference_fit(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Run files, or folders of them.")],
+    paths: RunFiles,
     *,
     config_file: ConfigFile = Path("retrigger.toml"),
     output: Annotated[Path, typer.Option("--output", help="Where the reference is written.")],
     bundle: Annotated[
         Path | None, typer.Option(metavar="BUNDLE", help="Bundle folder: its model's scores are part of the reference.")
     ] = None,
-    conditions: Annotated[
-        Path | None, typer.Option(help="Conditions folder, when it is not the configured one.")
-    ] = None,
+    conditions: ConditionsFolder = None,
     strata: Annotated[
         str | None,
         typer.Option(help="Columns that tell strata apart: prescale_column, filling_scheme; else drift.strata."),
@@ -186,7 +187,7 @@ def reference_fit(
 @reference_app.command("rebaseline")
 def reference_rebaseline(
     reference: Annotated[Path, typer.Argument(metavar="REF", help="The reference in force; it stays as it is.")],
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Run files, or folders of them.")],
+    paths: RunFiles,
     *,
     config_file: ConfigFile = Path("retrigger.toml"),
     change: Annotated[str, typer.Option(metavar="ID", help="A change declared in the conditions folder.")],
@@ -195,9 +196,7 @@ def reference_rebaseline(
         Path | None,
         typer.Option(metavar="BUNDLE", help="Of the model whose scores the reference has, when it has any."),
     ] = None,
-    conditions: Annotated[
-        Path | None, typer.Option(help="Conditions folder, when it is not the configured one.")
-    ] = None,
+    conditions: ConditionsFolder = None,
     json: Json = False,
 ) -> None:
     """Fit constants of its own for the interval of a declared change; all else stays bit for bit."""
@@ -219,13 +218,11 @@ def reference_rebaseline(
 
 @reference_app.command("sensitivity")
 def reference_sensitivity(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Run files, or folders of them.")],
+    paths: RunFiles,
     *,
     config_file: ConfigFile = Path("retrigger.toml"),
-    reference: Annotated[Path, typer.Option(help="A reference made by `retrigger reference fit`.")],
-    conditions: Annotated[
-        Path | None, typer.Option(help="Conditions folder, when it is not the configured one.")
-    ] = None,
+    reference: ReferenceFile,
+    conditions: ConditionsFolder = None,
     pileup: Annotated[
         float | None, typer.Option(help="At which pileup; left out: the middle of the reference.")
     ] = None,
@@ -250,12 +247,10 @@ def reference_sensitivity(
 
 @app.command()
 def bootstrap(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Run files, or folders of them.")],
+    paths: RunFiles,
     *,
     config_file: ConfigFile = Path("retrigger.toml"),
-    conditions: Annotated[
-        Path | None, typer.Option(help="Conditions folder, when it is not the configured one.")
-    ] = None,
+    conditions: ConditionsFolder = None,
     json: Json = False,
 ) -> None:
     """Train and prove a first champion from certified reference fills."""

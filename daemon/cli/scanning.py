@@ -9,7 +9,7 @@ import typer
 from daemon import config
 from daemon.cli import say
 from daemon.cli.app import app
-from daemon.cli.offline import ConfigFile, Json
+from daemon.cli.offline import ConditionsFolder, ConfigFile, Json, ReferenceFile, RunFiles
 from daemon.errors import SetupError
 
 REASONS_SHOWN = 5
@@ -17,13 +17,11 @@ REASONS_SHOWN = 5
 
 @app.command()
 def scan(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Run files, or folders of them.")],
+    paths: RunFiles,
     *,
     config_file: ConfigFile = Path("retrigger.toml"),
-    reference: Annotated[Path, typer.Option(help="A reference made by `retrigger reference fit`.")],
-    conditions: Annotated[
-        Path | None, typer.Option(help="Conditions folder, when it is not the configured one.")
-    ] = None,
+    reference: ReferenceFile,
+    conditions: ConditionsFolder = None,
     detector: Annotated[
         Literal["retrigger", "adwin", "page_hinkley", "kswin"] | None,
         typer.Option(help="What listens, when it is not drift.detector; river's three give no verdict."),
