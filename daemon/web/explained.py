@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from daemon.web import heat, timelines
 from daemon.web.words import ALARMS, likenesses, moment_of, sentence, span
+from drift.boxes import Box
 
 Document = Mapping[str, Any]
 LUMISECTION_S = 23.3104
@@ -85,7 +86,8 @@ def where(told: Document) -> str:
     box = told["alarm"].get("box")
     if box:
         (a, b), (c, d) = box["eta"], box["phi"]
-        return f"{box['object']}: η {a:.2f} to {b:.2f}, φ {c:.2f} to {d:.2f}"
+        region = Box(box["object"], (a, b), (c, d)).words()
+        return f"{box['object']}: {region.replace('eta', 'η').replace('phi', 'φ').replace('through pi', 'through π')}"
     objects = list(dict.fromkeys(one["object"] for one in told["contributors"][:3] if one["object"]))
     return f"No region of its own; {', '.join(objects) or 'all objects'} moved most"
 

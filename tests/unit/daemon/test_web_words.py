@@ -1,5 +1,6 @@
 """Every cause, verdict and step of an alarm is said in words, and only what is likely takes the reader's time."""
 
+from daemon.web import explained
 from daemon.web.words import ALARMS, CAUSES, RUNGS, likenesses
 from drift.diagnose import SHIFT
 from drift.ladder import CAUSES as ALL_CAUSES
@@ -28,3 +29,9 @@ def test_only_likely_modes_are_told_but_the_likeliest_always():
     assert told == ["gain of e/gamma alone, size 0.0213, probability 99 %"]
     assert len(none_is_likely) == 1
     assert likenesses({}) == []
+
+
+def test_a_region_that_wraps_is_shown_in_azimuths_that_are_on_the_map():
+    box = {"object": "MU", "eta": [-1.2, 0.0], "phi": [2.62, 3.67]}
+
+    assert explained.where({"alarm": {"box": box}}) == "MU: η -1.20 to 0.00, φ 2.62 through π to -2.61"

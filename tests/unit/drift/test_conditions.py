@@ -81,16 +81,6 @@ def test_certification_needs_no_detector_control(tmp_path):
     assert (found.certified, found.dcs_ok) == (True, False)
 
 
-def test_where_sources_disagree_about_a_fill_its_run_says_which_it_is(tmp_path):
-    """A run lies in one fill; a lumisection of it that one source gives to another fill has not left it."""
-    (tmp_path / "a.csv").write_text("9500,400000,7,55.0\n9500,400000,8,55.0\n9501,400001,1,60.0\n")
-    (tmp_path / "b.csv").write_text("9499,400000,8,55.0\n9502,400001,1,60.0\n")
-    table = ConditionsTable.load(tmp_path)
-
-    assert [table.at(400000, one).fill for one in (7, 8)] == [9500, 9500]
-    assert table.at(400001, 1).fill is None
-
-
 def test_what_nobody_said_yet_is_none(tmp_path):
     (tmp_path / "a.csv").write_text("9500,400000,7,55.0\n")
     (tmp_path / "golden.json").write_text('{"400000": [[1, 6]]}')

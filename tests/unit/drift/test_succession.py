@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from drift.benign import Benign, FillFilter, Swell
-from drift.conditions import Conditions
+from drift.conditions import Conditions, ConditionsTable
 from drift.detect import Evidence, Weights
 from drift.streams import StreamLabel
 from drift.succession import begins, fill_of, lost, told_fill
@@ -134,3 +134,13 @@ def test_waiting_lumisection_by_lumisection_is_waiting_at_once():
         other.wait(benign, 1)
     np.testing.assert_allclose(state.state, other.state)
     np.testing.assert_allclose(state.covariance, other.covariance)
+
+
+def test_where_sources_disagree_about_a_fill_its_run_says_which_it_is(tmp_path):
+    """A run lies in one fill; a lumisection of it that one source gives to another fill has not left it."""
+    (tmp_path / "a.csv").write_text("9500,400000,7,55.0\n9500,400000,8,55.0\n9501,400001,1,60.0\n")
+    (tmp_path / "b.csv").write_text("9499,400000,8,55.0\n9502,400001,1,60.0\n")
+    table = ConditionsTable.load(tmp_path)
+
+    assert [table.at(400000, one).fill for one in (7, 8)] == [9500, 9500]
+    assert table.at(400001, 1).fill is None
