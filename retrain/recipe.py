@@ -14,6 +14,8 @@ from retrain.errors import RecipeError
 
 MAXIMUM_WIDTH = 1024  # neurons a layer; beyond this no trigger board could hold the network
 MAXIMUM_SEED = 2**63
+LATER: Mapping[str, Any] = {"synthesise": True}
+"""Fields that older recipes lack, with what they stand for there: left out of the JSON, so that digests stay."""
 
 
 @dataclass(frozen=True, order=True)
@@ -70,6 +72,7 @@ class Recipe:
         confidence: Of the Clopper-Pearson intervals.
         minimum_passing: Fewer passing zero-bias events than this leave the working point inconclusive.
         proof_vectors: Vectors on which all descriptions of the network must agree.
+        synthesise: Have Yosys count the cells beside da4ml's own count; a few minutes.
 
     Raises:
         RecipeError: A field is out of its range; the message names it.
@@ -94,6 +97,7 @@ class Recipe:
     confidence: float = 0.95
     minimum_passing: int = 100
     proof_vectors: int = 100_000
+    synthesise: bool = True
 
     def __post_init__(self) -> None:
         checks: dict[str, tuple[bool, str]] = {
@@ -138,7 +142,7 @@ class Recipe:
         value = asdict(self)
         value["lumisections"] = [[span.run, span.first, span.last] for span in self.lumisections]
         value["hidden"] = list(self.hidden)
-        return value
+        return {name: item for name, item in value.items() if name not in LATER or item != LATER[name]}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
