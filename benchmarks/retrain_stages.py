@@ -3,8 +3,8 @@
     python benchmarks/retrain_stages.py [EVENTS] [FOLDER] [--once] [--vectors N] [--no-synthesis]
 
 Writes a job of EVENTS (60 000) synthetic zero-bias events in 24 lumisections, runs it twice (or once) in folders of
-their own as the daemon would, and prints seconds a stage, memory, and the digests.  Seconds are wall time: quote them with the
-load of the machine, which is printed too.
+their own as the daemon would, and prints seconds a stage, memory, and the digests.  Seconds are wall time: quote them
+with the load of the machine, which is printed too.
 """
 
 import argparse
