@@ -217,11 +217,11 @@ def export(work: Work, out: Path, beat: Beat) -> None:
 
 def firmware(work: Work, out: Path, beat: Beat) -> None:
     """Write the C++ of the network and build the emulator."""
-    from retrain.firmware import emulator, hls  # noqa: PLC0415 - paid only where it is needed
+    from retrain.firmware import emulator, emulator_source, hls  # noqa: PLC0415 - paid only where it is needed
 
     beat(0.0, "hls4ml")
     hls.write(work.folders["export"] / "model.qonnx", work.contract, out / "hls")
-    text = emulator.source(work.contract, work.program, hls.read(out / "hls"))
+    text = emulator_source.source(work.contract, work.program, hls.read(out / "hls"))
     emulator.build(out, text, beat)
 
 

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 
 from retrain.contract import Contract
 from retrain.errors import BuildError, ExportError
-from retrain.firmware import emulator, hls, qonnx, resources
+from retrain.firmware import emulator, emulator_source, hls, qonnx, resources
 from retrain.firmware.emulator import Emulator
 from retrain.firmware.proof import Witnesses, prove
 from retrain.firmware.vectors import assemble
@@ -48,7 +48,7 @@ def chain(tmp_path_factory):
     program = qonnx.read(graph, contract)
     hls.write(graph, contract, folder / "hls")
     sources = hls.read(folder / "hls")
-    library = emulator.build(folder, emulator.source(contract, program, sources))
+    library = emulator.build(folder, emulator_source.source(contract, program, sources))
     return Witnesses(contract, program, encoder, graph, sources, library)
 
 
@@ -59,7 +59,7 @@ def vectors(chain, events):
 
 def rebuilt(chain, folder, *, source=None):
     """Compile a copy of the chain's sources and return witnesses that use it."""
-    source = source or emulator.source(chain.contract, chain.program, chain.sources)
+    source = source or emulator_source.source(chain.contract, chain.program, chain.sources)
     return replace(chain, library=emulator.build(folder, source), sources=hls.read(folder / "hls"))
 
 
@@ -133,14 +133,14 @@ def test_a_weight_off_by_one_in_cpp_is_found_and_located(chain, vectors, tmp_pat
 @pytest.mark.parametrize(
     ("right", "wrong", "layer"),
     [
-        ("unscaled - offsets[i]", "unscaled - offsets[i] - (i == 5)", "normalisation"),
+        ("values[i] - offsets[i]", "values[i] - offsets[i] - (i == 5)", "normalisation"),
         ("value = value >> 1", "value = wide_t(value.to_int() / 2)", "normalisation"),
         ("sum += value * value", "sum += value * value * (i != 1)", "score"),
     ],
 )
 def test_a_slip_around_the_network_is_found_and_located(chain, vectors, tmp_path, right, wrong, layer):
     shutil.copytree(chain.library.parents[1] / "hls", tmp_path / "hls")
-    source = emulator.source(chain.contract, chain.program, chain.sources)
+    source = emulator_source.source(chain.contract, chain.program, chain.sources)
     assert right in source
 
     evidence = prove(rebuilt(chain, tmp_path, source=source.replace(right, wrong)), vectors, quiet).evidence
