@@ -29,6 +29,8 @@ MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 THRESHOLD = "threshold.json"
 EMULATOR = "emulator/emulator.so"
+METADATA = "emulator/model.json"
+PLAIN = "model.onnx"
 MAXIMUM_FILES = 2000
 MAXIMUM_FILE_BYTES = 512 * 2**20
 
@@ -40,8 +42,10 @@ _ROLES = (
     ("recipe.json", "the recipe"),
     ("program.json", "the fixed-point types"),
     ("model.qonnx", "the QONNX graph"),
+    ("model.onnx", "the plain ONNX graph"),
     ("golden.safetensors", "the golden vectors"),
     ("emulator/emulator.so", "the emulator library"),
+    ("emulator/model.json", "the emulator's metadata"),
     ("emulator/", "the emulator source"),
     ("hls/", "the emulator source"),
     ("evidence/", "the evidence"),
@@ -166,7 +170,8 @@ class _Check:
         """Weights, scales, threshold and emulator name each other, so that none is exchanged alone."""
         bundle = Bundle(self.path, self.expected, manifest)
         files: Mapping[str, str] = manifest["files"]
-        threshold, proof = bundle.read_json(THRESHOLD), bundle.evidence("proof")
+        threshold, proof, told = bundle.read_json(THRESHOLD), bundle.evidence("proof"), bundle.read_json(METADATA)
+        about = "the emulator's metadata"
         pairs = (
             ("weights", manifest["weights_digest"], files.get(WEIGHTS), "the manifest names other weights"),
             ("threshold", threshold["threshold"], manifest["threshold"], "the manifest names another threshold"),
@@ -176,7 +181,14 @@ class _Check:
             ("recipe", manifest["recipe_digest"], bundle.recipe.digest, "the manifest names another recipe"),
             ("proof", proof["weights_digest"], files.get(WEIGHTS), "it was run for other weights"),
             ("proof", proof["emulator_digest"], files.get(EMULATOR), "it was run on another emulator library"),
+            ("proof", proof["plain_digest"], files.get(PLAIN), "it was run on another ONNX graph"),
             ("proof", proof["sources_digest"], sources_digest(files), "it was run on other emulator sources"),
+            (about, told["digests"]["weights"], files.get(WEIGHTS), "they name other weights"),
+            (about, told["digests"]["contract"], bundle.contract.digest, "they name other scales"),
+            (about, told["digests"]["sources"], sources_digest(files), "they name other emulator sources"),
+            (about, told["digests"]["library"], files.get(EMULATOR), "they name another emulator library"),
+            (about, told["digests"]["onnx"], files.get(PLAIN), "they name another ONNX graph"),
+            (about, told["threshold"]["integer"], manifest["threshold"], "they name another threshold"),
         )
         for what, found, expected, meaning in pairs:
             if found != expected:
@@ -187,8 +199,11 @@ class _Check:
 
 
 def sources_digest(files: Mapping[str, str]) -> str:
-    """Return one digest of every C++ source among the digests of a bundle's files."""
-    sources = {n: d for n, d in files.items() if n.startswith(("hls/", "emulator/")) and not n.endswith(".so")}
+    """Return one digest of every C++ source among the digests of a bundle's files.
+
+    The library is built from the sources and the metadata name their digest; neither is one of them.
+    """
+    sources = {n: d for n, d in files.items() if n.startswith(("hls/", "emulator/")) and n not in {EMULATOR, METADATA}}
     return digest_of_bytes(canonical(sources))
 
 

@@ -34,7 +34,7 @@ from retrain.working_point import against_champion, choose, same_share, share, s
 Beat = Callable[[float, str], None]
 PREFLIGHT_EVENTS = 200_000
 GOLDEN_VECTORS = 4096
-_TOOLS = ("torch", "brevitas", "qonnx", "onnx", "hls4ml", "numpy", "scipy", "safetensors")
+_TOOLS = ("torch", "brevitas", "qonnx", "onnx", "onnxruntime", "hls4ml", "numpy", "scipy", "safetensors")
 
 
 @dataclass(frozen=True)
@@ -199,8 +199,8 @@ def train(work: Work, out: Path, beat: Beat) -> None:
 
 
 def export(work: Work, out: Path, beat: Beat) -> None:
-    """Write the network as QONNX, read it back as integers, and write it once more to compare the bytes."""
-    from retrain.firmware import qonnx  # noqa: PLC0415 - paid only where it is needed
+    """Write the network as QONNX, read it back as integers, write it once more to compare; then as plain ONNX."""
+    from retrain.firmware import plain_onnx, qonnx  # noqa: PLC0415 - paid only where it is needed
 
     encoder, width = work.encoder(), len(work.contract.inputs)
     beat(0.3, "QONNX")
@@ -212,6 +212,7 @@ def export(work: Work, out: Path, beat: Beat) -> None:
     program = qonnx.read(out / "model.qonnx", work.contract)
     bundle.write_tensors(out / bundle.WEIGHTS, program.arrays())
     bundle.write_json(out / "program.json", program.structure())
+    plain_onnx.write(work.contract, program, out / bundle.PLAIN)
     bundle.write_json(out / "export.json", {"graph_again": same})
 
 
@@ -241,6 +242,7 @@ def prove(work: Work, out: Path, beat: Beat) -> None:
         graph=exported / "model.qonnx",
         sources=hls.read(built / "hls"),
         library=built / bundle.EMULATOR,
+        plain=exported / bundle.PLAIN,
     )
     proof = prove(witnesses, vectors, beat)
     files = bundle.file_digests(built)
@@ -249,6 +251,7 @@ def prove(work: Work, out: Path, beat: Beat) -> None:
         "seed": work.job.recipe.seed,
         "weights_digest": digest_of_bytes((exported / bundle.WEIGHTS).read_bytes()),
         "graph_digest": digest_of_bytes((exported / "model.qonnx").read_bytes()),
+        "plain_digest": digest_of_bytes((exported / bundle.PLAIN).read_bytes()),
         "emulator_digest": files[bundle.EMULATOR],
         "sources_digest": bundle.sources_digest(files),
     }
@@ -340,6 +343,7 @@ def seal(work: Work, out: Path, beat: Beat) -> None:
         ("dataset", "contract.json", "contract.json"),
         ("train", "checkpoint.safetensors", "checkpoint.safetensors"),
         ("export", "model.qonnx", "model.qonnx"),
+        ("export", bundle.PLAIN, bundle.PLAIN),
         ("export", bundle.WEIGHTS, bundle.WEIGHTS),
         ("export", "program.json", "program.json"),
         ("prove", "golden.safetensors", "golden.safetensors"),
@@ -362,8 +366,26 @@ def seal(work: Work, out: Path, beat: Beat) -> None:
         "contract_digest": work.contract.digest,
         "threshold": work.json("working_point", "threshold.json")["threshold"],
     }
+    _describe_emulator(work, staging, identity)
     sealed = bundle.seal(staging, work.job.out, identity)
     bundle.write_json(out / "bundle.json", {"path": str(sealed.path), "digest": sealed.digest})
+
+
+def _describe_emulator(work: Work, staging: Path, identity: Mapping[str, Any]) -> None:
+    from retrain.firmware.metadata import describe  # noqa: PLC0415 - paid only where it is needed
+
+    files = bundle.file_digests(staging)
+    digests = {
+        "weights": files[bundle.WEIGHTS],
+        "contract": work.contract.digest,
+        "recipe": work.job.recipe.digest,
+        "sources": bundle.sources_digest(files),
+        "library": files[bundle.EMULATOR],
+        "onnx": files[bundle.PLAIN],
+        "qonnx": files["model.qonnx"],
+    }
+    value = describe(work.contract, work.program, threshold=identity["threshold"], identity=identity, digests=digests)
+    bundle.write_json(staging / bundle.METADATA, value)
 
 
 def versions() -> dict[str, str]:

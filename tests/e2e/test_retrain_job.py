@@ -31,6 +31,7 @@ RECIPE = {
     "target_rate_hz": 1.5e6,
 }
 LIMIT_SECONDS = 800
+CONSUMER = Path(__file__).parents[1] / "unit" / "retrain" / "consumer.cpp"
 
 pytestmark = pytest.mark.timeout(900)  # 40 s on a quiet machine; a compiler on a busy one takes its time
 
@@ -104,7 +105,7 @@ def test_the_evidence_lists_ranges_digests_seeds_versions_and_counts(finished):
     assert all(entry[2] and len(entry[2]) == 64 for entry in data["files"])
     assert data["excluded"] == {"382913:99": "quarantined"}
     assert proof["vectors"] >= 100_000
-    assert proof["mismatching_vectors"] == {"pytorch": 0, "qonnx": 0, "cpp": 0}
+    assert proof["mismatching_vectors"] == {"pytorch": 0, "qonnx": 0, "onnx": 0, "cpp": 0}
     assert sum(proof["classes"].values()) == proof["vectors"]
     assert sealed.evidence("training")["seed"] == 1
     assert {"torch", "brevitas", "hls4ml", "g++", "python"} <= set(sealed.evidence("versions"))
@@ -120,6 +121,47 @@ def test_the_bundles_own_emulator_gives_the_golden_integers(finished):
     assert np.array_equal(latent, golden["latent"])
     assert np.array_equal(score, golden["score"])
     assert np.array_equal(sealed.program.run(sealed.contract, golden["features"]), golden["score"])
+
+
+def test_a_cpp_program_that_loads_the_bundles_library_by_name_gets_pytorchs_integers(finished, tmp_path):
+    import torch
+
+    from retrain.train import restore
+
+    sealed = bundle.load(Path(finished[2]["bundle"]))
+    spec = importlib.util.spec_from_file_location("unit_interface", CONSUMER.with_name("test_emulator_interface.py"))
+    interface = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(interface)
+    encoder = restore(sealed.recipe, sealed.contract, load_file(sealed.path / "checkpoint.safetensors")).encoder
+    features = np.concatenate(
+        [load_file(sealed.path / "golden.safetensors")["features"], unit_conftest().zero_bias(8000)], axis=1
+    )
+    np.ascontiguousarray(features.T).tofile(tmp_path / "vectors.bin")
+    flags = ["-std=c++17", "-O1", "-w", "-DN_LATENT=4", f"-I{sealed.path / 'hls' / 'firmware' / 'ap_types'}"]
+    subprocess.run(["g++", *flags, str(CONSUMER), "-o", str(tmp_path / "consumer"), "-ldl"], check=True)
+    name = str(sealed.path / bundle.EMULATOR).removesuffix(".so")
+
+    answer = subprocess.run(
+        [str(tmp_path / "consumer"), "run", str(tmp_path / "vectors.bin"), str(tmp_path / "out.bin"), name], check=False
+    )
+
+    with torch.no_grad():
+        expected = interface.pytorch(sealed.contract, encoder, features)
+    assert answer.returncode == 0
+    assert features.shape[1] > 10_000
+    assert np.array_equal(np.fromfile(tmp_path / "out.bin", np.int32).reshape(-1, 5), expected)
+
+
+def test_the_bundles_metadata_say_what_the_emulator_is_made_of_and_how_it_is_called(finished):
+    sealed = bundle.load(Path(finished[2]["bundle"]))
+    told, files = sealed.read_json(bundle.METADATA), sealed.manifest["files"]
+
+    assert told["digests"]["library"] == files[bundle.EMULATOR]
+    assert told["digests"]["qonnx"] == files["model.qonnx"]
+    assert told["digests"]["recipe"] == sealed.recipe.digest
+    assert told["threshold"]["integer"] == sealed.threshold
+    assert f"emulator/{told['interface']['header']}" in files
+    assert len(told["inputs"]) == 57
 
 
 def test_nothing_of_this_machine_is_in_the_bundle(finished):

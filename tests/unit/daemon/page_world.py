@@ -273,12 +273,13 @@ def example_bundle(out: Path, *, seed: int, champion: bundles.Bundle | None, mis
     bundles.write_json(staging / "contract.json", contract.to_json())
     (staging / bundles.WEIGHTS).write_bytes(f"weights of seed {seed}".encode())
     (staging / bundles.EMULATOR).write_bytes(f"library of seed {seed}".encode())
+    (staging / bundles.PLAIN).write_bytes(f"graph of seed {seed}".encode())
     (staging / "emulator" / "emulator.cpp").write_text(f"// emulator of seed {seed}\n")
     files = bundles.file_digests(staging)
     threshold = 3_541 + seed
     point = _working_point(threshold, recipe, champion)
     proof = {
-        "engines": ["pytorch", "qonnx", "integer", "cpp"],
+        "engines": ["pytorch", "qonnx", "integer", "onnx", "cpp"],
         "vectors": 120_000,
         "classes": {"recorded": 60_000, "random": 40_000, "corner": 20_000},
         "mismatching_vectors": {"qonnx": 0, "cpp": mismatches},
@@ -288,6 +289,7 @@ def example_bundle(out: Path, *, seed: int, champion: bundles.Bundle | None, mis
         "first_difference": {"engine": "cpp", "vector": 7, "layer": "hidden 1"} if mismatches else None,
         "accumulators": {"worst_case": 181_240, "exact_in_float32": True, "too_narrow": []},
         "weights_digest": files[bundles.WEIGHTS],
+        "plain_digest": files[bundles.PLAIN],
         "emulator_digest": files[bundles.EMULATOR],
         "sources_digest": bundles.sources_digest(files),
     }
@@ -319,6 +321,14 @@ def example_bundle(out: Path, *, seed: int, champion: bundles.Bundle | None, mis
         "contract_digest": contract.digest,
     }
     bundles.write_json(staging / bundles.THRESHOLD, limits)
+    digests = {
+        "weights": files[bundles.WEIGHTS],
+        "contract": contract.digest,
+        "sources": bundles.sources_digest(files),
+        "library": files[bundles.EMULATOR],
+        "onnx": files[bundles.PLAIN],
+    }
+    bundles.write_json(staging / bundles.METADATA, {"digests": digests, "threshold": {"integer": threshold}})
     identity = {
         "slot": SLOT,
         "model": recipe.model,

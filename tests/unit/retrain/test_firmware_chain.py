@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 
 from retrain.contract import Contract
 from retrain.errors import BuildError, ExportError
-from retrain.firmware import emulator, emulator_source, hls, qonnx, resources
+from retrain.firmware import emulator, emulator_source, hls, plain_onnx, qonnx, resources
 from retrain.firmware.emulator import Emulator
 from retrain.firmware.proof import Witnesses, prove
 from retrain.firmware.vectors import assemble
@@ -49,7 +49,8 @@ def chain(tmp_path_factory):
     hls.write(graph, contract, folder / "hls")
     sources = hls.read(folder / "hls")
     library = emulator.build(folder, emulator_source.source(contract, program, sources))
-    return Witnesses(contract, program, encoder, graph, sources, library)
+    plain_onnx.write(contract, program, folder / "model.onnx")
+    return Witnesses(contract, program, encoder, graph, sources, library, folder / "model.onnx")
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def rebuilt(chain, folder, *, source=None):
 def test_all_engines_agree_on_every_vector(chain, vectors):
     evidence = prove(chain, vectors, quiet).evidence
 
-    assert evidence["mismatching_vectors"] == {"pytorch": 0, "qonnx": 0, "cpp": 0}
+    assert evidence["mismatching_vectors"] == {"pytorch": 0, "qonnx": 0, "onnx": 0, "cpp": 0}
     assert evidence["structure"] == []
     assert evidence["accumulators"]["too_narrow"] == []
     assert evidence["first_difference"] is None
@@ -180,13 +181,41 @@ def test_a_bias_off_in_the_graph_is_found_and_located(chain, vectors, tmp_path):
     assert evidence["first_difference"]["layer"] in {"dense0", "dense1", "dense2"}
 
 
+@pytest.mark.parametrize(
+    ("operator", "layer"), [("Sub", "normalisation"), ("Gemm", "dense0"), ("Clip", "cast0"), ("ReduceSum", "score")]
+)
+def test_a_slip_in_the_plain_graph_is_found_and_located(chain, vectors, tmp_path, operator, layer):
+    model = onnx.load(chain.plain)
+    node = next(node for node in model.graph.node if node.op_type == operator)
+    if operator == "ReduceSum":
+        multiply = next(one for one in model.graph.node if one.output[0] == node.input[0])
+        constant = numpy_helper.from_array(np.float32(-1), "minus")
+        model.graph.initializer.append(constant)
+        multiply.input[1] = "minus"
+    else:
+        wrong = next(one for one in model.graph.initializer if one.name == node.input[-1])
+        wrong.CopyFrom(
+            numpy_helper.from_array(
+                numpy_helper.to_array(wrong) - np.float32(32 if operator == "Sub" else 1), wrong.name
+            )
+        )
+    onnx.save(model, tmp_path / "wrong.onnx")
+
+    evidence = prove(replace(chain, plain=tmp_path / "wrong.onnx"), vectors, quiet).evidence
+
+    assert evidence["mismatching_vectors"]["onnx"] > 0
+    assert evidence["mismatching_vectors"]["cpp"] == 0
+    assert evidence["first_difference"]["engine"] == "onnx"
+    assert evidence["first_difference"]["layer"] == layer
+
+
 def test_a_wrong_integer_program_stands_alone_against_the_others(chain, vectors):
     layers = list(chain.program.layers)
     layers[2] = replace(layers[2], kind=FixedPoint.parse("ap_ufixed<8,4,AP_RND_CONV,AP_SAT>"))
 
     evidence = prove(replace(chain, program=replace(chain.program, layers=tuple(layers))), vectors, quiet).evidence
 
-    assert set(evidence["mismatching_vectors"]) == {"pytorch", "qonnx", "cpp"}
+    assert set(evidence["mismatching_vectors"]) == {"pytorch", "qonnx", "onnx", "cpp"}
     assert all(evidence["mismatching_vectors"].values())
     assert evidence["first_difference"]["layer"] == "cast1"
 
