@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file
 
-from retrain import bundle
+from retrain import bundle, champion
 from retrain.contract import Contract
 from retrain.dataset import Dataset, ListedLumisection, load
 from retrain.digest import digest_of_bytes
@@ -156,7 +156,7 @@ def dataset(work: Work, out: Path, beat: Beat) -> None:
 def _given_contract(job: Job) -> Contract | None:
     contract = job.contract
     if contract is None and job.champion is not None:
-        contract = bundle.load(job.champion, job.recipe.champion).contract
+        contract = champion.load(job.champion, job.recipe.champion).contract
     if contract is None and job.recipe.contract is None:
         return None
     found = None if contract is None else contract.digest
@@ -298,10 +298,10 @@ def working_point(work: Work, out: Path, beat: Beat) -> None:
     }
     if work.job.champion is not None:
         beat(0.6, "the champion on the same events")
-        champion = bundle.load(work.job.champion, recipe.champion)
-        theirs = champion.program.run(champion.contract, data.features[:, held]) >= champion.threshold
+        old = champion.load(work.job.champion, recipe.champion)
+        theirs = old.scores(np.ascontiguousarray(data.features[:, held])) >= old.threshold
         compared = against_champion(passed[held], theirs, recipe.bunches, recipe.confidence)
-        evidence["against_champion"] = {"digest": champion.digest, "threshold": champion.threshold, **compared}
+        evidence["against_champion"] = {"digest": old.digest, "threshold": old.threshold, **compared}
     bundle.write_json(out / "working_point.json", evidence)
     threshold = {
         "threshold": point["threshold"],
@@ -332,6 +332,8 @@ def gates(work: Work, out: Path, beat: Beat) -> None:
 
 def seal(work: Work, out: Path, beat: Beat) -> None:
     """Gather everything into one folder named by its digest."""
+    from retrain.firmware import metadata  # noqa: PLC0415 - paid only where it is needed
+
     beat(0.2, "bundle")
     recipe, folders = work.job.recipe, work.folders
     staging = work.job.out / f".staging-{recipe.digest[:32]}"
@@ -366,26 +368,9 @@ def seal(work: Work, out: Path, beat: Beat) -> None:
         "contract_digest": work.contract.digest,
         "threshold": work.json("working_point", "threshold.json")["threshold"],
     }
-    _describe_emulator(work, staging, identity)
+    metadata.write(staging, work.contract, work.program, identity)
     sealed = bundle.seal(staging, work.job.out, identity)
     bundle.write_json(out / "bundle.json", {"path": str(sealed.path), "digest": sealed.digest})
-
-
-def _describe_emulator(work: Work, staging: Path, identity: Mapping[str, Any]) -> None:
-    from retrain.firmware.metadata import describe  # noqa: PLC0415 - paid only where it is needed
-
-    files = bundle.file_digests(staging)
-    digests = {
-        "weights": files[bundle.WEIGHTS],
-        "contract": work.contract.digest,
-        "recipe": work.job.recipe.digest,
-        "sources": bundle.sources_digest(files),
-        "library": files[bundle.EMULATOR],
-        "onnx": files[bundle.PLAIN],
-        "qonnx": files["model.qonnx"],
-    }
-    value = describe(work.contract, work.program, threshold=identity["threshold"], identity=identity, digests=digests)
-    bundle.write_json(staging / bundle.METADATA, value)
 
 
 def versions() -> dict[str, str]:

@@ -60,8 +60,6 @@ def build(folder: Path, text: str, beat: Callable[[float, str], None] | None = N
     (home / "emulator.cpp").write_text(text, encoding="utf-8")
     (home / HEADER).write_text(header(), encoding="utf-8")
     (home / "build.json").write_text(json.dumps(commands(), indent=1), encoding="utf-8")
-    if shutil.which("g++") is None:
-        raise BuildError("g++ is not on PATH; install it (Debian: apt install g++), the proof needs a compiler")
     *compiles, link = commands()
     for step, command in enumerate([*compiles, link]):
         start = step / (len(compiles) + 1)
@@ -70,13 +68,25 @@ def build(folder: Path, text: str, beat: Callable[[float, str], None] | None = N
             if beat is not None:
                 beat(start + min(seconds / 60, 0.3), f"g++ for {seconds:.0f} s")
 
-        _run(command, folder, tell)
+        compile_in(folder, command, tell)
     for name in ("emulator.o", "network.o"):
         (folder / name).unlink()
     return home / "emulator.so"
 
 
-def _run(command: list[str], folder: Path, beat: Callable[[float], Any]) -> None:
+def compile_in(folder: Path, command: list[str], beat: Callable[[float], Any]) -> None:
+    """Run one command of the compiler in a folder.
+
+    Args:
+        folder: Where it runs.
+        command: Starts with ``g++``; paths are relative, so that the folder's own name leaves no trace.
+        beat: Called every half second with the seconds that have passed.
+
+    Raises:
+        BuildError: There is no g++, it failed, or it took longer than ten minutes.
+    """
+    if shutil.which(command[0]) is None:
+        raise BuildError(f"{command[0]} is not on PATH; install it (Debian: apt install g++), C++ is compiled here")
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as child:
         started = time.monotonic()
         while True:

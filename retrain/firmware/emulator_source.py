@@ -27,6 +27,11 @@ def header() -> str:
     return files("retrain.firmware").joinpath(HEADER).read_text(encoding="utf-8")
 
 
+def fill(template: str, /, **values: object) -> str:
+    """Return one of the C++ texts beside this module with its ``@{names}`` filled in."""
+    return _Template(files("retrain.firmware").joinpath(template).read_text(encoding="utf-8")).substitute(values)
+
+
 def result_types(contract: Contract, n_latent: int) -> tuple[str, ...]:
     """Return the C++ types that ``read_result`` fills through a pointer, the exact one first.
 
@@ -59,8 +64,8 @@ def source(contract: Contract, program: IntegerProgram, sources: Sources) -> str
     grow = max(n_latent - 1, 1).bit_length()
     wide_fraction = max(port.fraction, 1)
     results = result_types(contract, n_latent)
-    text = files("retrain.firmware").joinpath("emulator.cpp.in").read_text(encoding="utf-8")
-    return _Template(text).substitute(
+    return fill(
+        "emulator.cpp.in",
         name=_quotable(contract.name),
         top=TOP,
         namespace=NAMESPACE,

@@ -1,12 +1,14 @@
 """What the people who take the emulator into an experiment's software must know about it, as JSON.
 
 It names everything the library was made from by digest; the bundle's manifest names it in turn, so it says nothing
-about the bundle.  Nothing here reads a file.
+about the bundle.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from retrain import bundle
 from retrain.contract import Contract
 from retrain.firmware.emulator_source import HEADER, result_types
 from retrain.firmware.plain_onnx import HARDWARE, LATENT, OPSET, SCORE, worst_case
@@ -14,6 +16,29 @@ from retrain.fixed_point import FixedPoint
 from retrain.program import FLOAT32_LIMIT, Dense, IntegerProgram
 
 FORMAT = "retrigger-emulator/1"
+
+
+def write(folder: Path, contract: Contract, program: IntegerProgram, identity: Mapping[str, Any]) -> None:
+    """Write the metadata into a folder that holds everything else of a bundle.
+
+    Args:
+        folder: With weights, graphs, sources and library.
+        contract: As for `describe`.
+        program: As for `describe`.
+        identity: ``slot``, ``model``, ``recipe_digest`` and ``threshold`` of the bundle.
+    """
+    files = bundle.file_digests(folder)
+    digests = {
+        "weights": files[bundle.WEIGHTS],
+        "contract": contract.digest,
+        "recipe": identity["recipe_digest"],
+        "sources": bundle.sources_digest(files),
+        "library": files[bundle.EMULATOR],
+        "onnx": files[bundle.PLAIN],
+        "qonnx": files["model.qonnx"],
+    }
+    told = describe(contract, program, threshold=identity["threshold"], identity=identity, digests=digests)
+    bundle.write_json(folder / bundle.METADATA, told)
 
 
 def describe(
