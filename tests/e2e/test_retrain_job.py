@@ -31,6 +31,7 @@ RECIPE = {
     "target_rate_hz": 1.5e6,
 }
 LIMIT_SECONDS = 800
+SCORE = "ap_ufixed<18,14,AP_TRN,AP_SAT>"
 CONSUMER = Path(__file__).parents[1] / "unit" / "retrain" / "consumer.cpp"
 
 pytestmark = pytest.mark.timeout(900)  # 40 s on a quiet machine; a compiler on a busy one takes its time
@@ -162,6 +163,27 @@ def test_the_bundles_metadata_say_what_the_emulator_is_made_of_and_how_it_is_cal
     assert told["threshold"]["integer"] == sealed.threshold
     assert f"emulator/{told['interface']['header']}" in files
     assert len(told["inputs"]) == 57
+
+
+def test_a_candidate_is_compared_by_score_with_a_champion_that_came_as_a_library(finished, tmp_path):
+    from retrain.adopted import Interface
+    from retrain.firmware.adopt import adopt
+
+    sealed = bundle.load(Path(finished[2]["bundle"]))
+    library, exact = sealed.path / bundle.EMULATOR, Interface("ap_fixed<18,13>", sealed.contract.latent, 4, SCORE)
+    old = adopt(library, sealed.contract, exact, threshold=sealed.threshold, out=tmp_path / "adopted")
+    job = make_job(tmp_path / "job", champion=old.digest, contract=old.contract.digest)
+    (tmp_path / "job" / "job.json").write_text(json.dumps({**job, "champion": str(old.path)}))
+
+    code, result = run(tmp_path / "job")
+
+    assert (code, result["verdict"]) == (0, "candidate"), result["reason"]
+    new = bundle.load(Path(result["bundle"]))
+    told = new.evidence("working_point")["against_champion"]
+    assert new.manifest["weights_digest"] == sealed.manifest["weights_digest"]
+    assert (told["digest"], told["threshold"]) == (old.digest, new.threshold)
+    assert (told["gained"], told["lost"]) == (0, 0)
+    assert told["both"] >= 100
 
 
 def test_nothing_of_this_machine_is_in_the_bundle(finished):
