@@ -202,8 +202,8 @@ class Candidates:
 
     def _tier(self, bundle: bundles.Bundle, running: str) -> str:
         """T1 for new weights in the same architecture and types, T2 for anything else (docs/approvals.md)."""
-        champion = shelf.whole_bundle(self._ledger, running)
-        same = champion is not None and (
+        champion = shelf.whole_champion(self._ledger, running)
+        same = isinstance(champion, bundles.Bundle) and (
             champion.recipe.model == bundle.recipe.model
             and champion.recipe.hidden == bundle.recipe.hidden
             and champion.recipe.latent == bundle.recipe.latent

