@@ -7,6 +7,7 @@ here; that is the ledger's business.
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Self
 
 from retrain.digest import digest_of
@@ -14,6 +15,7 @@ from retrain.errors import RecipeError
 
 MAXIMUM_WIDTH = 1024  # neurons a layer; beyond this no trigger board could hold the network
 MAXIMUM_SEED = 2**63
+_LATER: Mapping[str, Any] = MappingProxyType({"rate": "total", "signals": (), "margin": 0.1})
 
 
 @dataclass(frozen=True, order=True)
@@ -70,6 +72,9 @@ class Recipe:
         confidence: Of the Clopper-Pearson intervals.
         minimum_passing: Fewer passing zero-bias events than this leave the working point inconclusive.
         proof_vectors: Vectors on which all descriptions of the network must agree.
+        rate: Whether the target is a ``total`` rate or ``pure``, what no other seed of the prescale set passes.
+        signals: Names of the signal samples that are judged beside the champion; they are not learned from.
+        margin: Share of the champion's efficiency that a candidate may lose without being worse (0.001 to 0.5).
 
     Raises:
         RecipeError: A field is out of its range; the message names it.
@@ -94,6 +99,9 @@ class Recipe:
     confidence: float = 0.95
     minimum_passing: int = 100
     proof_vectors: int = 100_000
+    rate: str = "total"
+    signals: tuple[str, ...] = ()
+    margin: float = 0.1
 
     def __post_init__(self) -> None:
         checks: dict[str, tuple[bool, str]] = {
@@ -117,6 +125,9 @@ class Recipe:
             "confidence": (0.5 <= self.confidence < 1.0, "0.5 to below 1"),
             "minimum_passing": (self.minimum_passing >= 1, "at least 1 event"),
             "proof_vectors": (1 <= self.proof_vectors <= 100_000_000, "1 to 100000000"),
+            "rate": (self.rate in {"total", "pure"}, "total or pure"),
+            "signals": (tuple(sorted(set(self.signals))) == self.signals, "names in order, each once"),
+            "margin": (0.001 <= self.margin <= 0.5, "0.001 to 0.5"),
         }
         for name, (good, expected) in checks.items():
             if not good:
@@ -134,10 +145,15 @@ class Recipe:
         return digest_of(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
-        """Return the recipe as plain JSON values."""
-        value = asdict(self)
+        """Return the recipe as plain JSON values; what came later and has its default is left out.
+
+        So a recipe that was written before keeps its digest, and its bundle its identity.
+        """
+        value = {name: item for name, item in asdict(self).items() if name not in _LATER or item != _LATER[name]}
         value["lumisections"] = [[span.run, span.first, span.last] for span in self.lumisections]
         value["hidden"] = list(self.hidden)
+        if self.signals:
+            value["signals"] = list(self.signals)
         return value
 
     @classmethod
@@ -159,6 +175,8 @@ class Recipe:
             given["lumisections"] = tuple(LumisectionRange(*map(int, span)) for span in value["lumisections"])
             if "hidden" in value:
                 given["hidden"] = tuple(int(width) for width in value["hidden"])
+            if "signals" in value:
+                given["signals"] = tuple(str(name) for name in value["signals"])
             return cls(**given)
         except TypeError as error:
             raise RecipeError(f"recipe has a value of the wrong type: {error}") from error

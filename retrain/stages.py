@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file
 
-from retrain import bundle
+from retrain import bundle, measuring
 from retrain.contract import Contract
 from retrain.dataset import Dataset, ListedLumisection, load
 from retrain.digest import digest_of_bytes
@@ -28,8 +28,8 @@ from retrain.preflight import check_contract, derive
 from retrain.program import IntegerProgram
 from retrain.progress import read_whole
 from retrain.recipe import Recipe
+from retrain.signals import ListedSignal, load_signals
 from retrain.verify import judge
-from retrain.working_point import against_champion, choose, same_share, share, stability, strata
 
 Beat = Callable[[float, str], None]
 PREFLIGHT_EVENTS = 200_000
@@ -48,6 +48,7 @@ class Job:
         contract: Contract given with the job; None when the champion's, or one from the data, is to be used.
         out: Where bundles are kept.
         exclude_reasons: Why other lumisections were left out, by ``run:lumisection``; kept as evidence.
+        signals: Files of the signal samples that the recipe names.
     """
 
     recipe: Recipe
@@ -56,6 +57,7 @@ class Job:
     contract: Contract | None
     out: Path
     exclude_reasons: Mapping[str, str]
+    signals: tuple[ListedSignal, ...] = ()
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Job":
@@ -81,6 +83,7 @@ class Job:
             contract=None if contract is None else Contract.from_json(contract),
             out=Path(value["out"]),
             exclude_reasons={str(name): str(reason) for name, reason in (value.get("exclude_reasons") or {}).items()},
+            signals=tuple(ListedSignal.from_json(one) for one in value.get("signals") or ()),
         )
 
 
@@ -102,7 +105,9 @@ class Work:
         kept = self.json("dataset", "index.json")
         features = np.load(self.folders["dataset"] / "features.npy", allow_pickle=False)
         listed = tuple(ListedLumisection.from_json(one) for one in kept["lumisections"])
-        return Dataset(features, listed, tuple(kept["counts"]), tuple(kept["held_out"]))
+        pure = self.folders["dataset"] / "pure.npy"
+        weights = np.load(pure, allow_pickle=False) if pure.exists() else None
+        return Dataset(features, listed, tuple(kept["counts"]), tuple(kept["held_out"]), weights)
 
     @cached_property
     def program(self) -> IntegerProgram:
@@ -139,7 +144,9 @@ def dataset(work: Work, out: Path, beat: Beat) -> None:
     contract = given or derive(socket, sample)
     findings = check_contract(contract, sample)
     np.save(out / "features.npy", loaded.features)
-    kept = [{**asdict(one), "path": str(one.path)} for one in loaded.lumisections]
+    if loaded.pure is not None:
+        np.save(out / "pure.npy", loaded.pure)
+    kept = [{**asdict(replace(one, seeds=None)), "path": str(one.path)} for one in loaded.lumisections]
     index = {"lumisections": kept, "counts": list(loaded.counts), "held_out": list(loaded.held_out)}
     bundle.write_json(out / "index.json", index)
     bundle.write_json(out / "contract.json", contract.to_json())
@@ -267,39 +274,15 @@ def prove(work: Work, out: Path, beat: Beat) -> None:
 
 
 def working_point(work: Work, out: Path, beat: Beat) -> None:
-    """Derive the integer threshold on held-out events, and compare with the champion on the same."""
+    """Derive the integer threshold on held-out events, and compare with the champion on the same and on signals."""
     recipe, data = work.job.recipe, work.dataset
-    beat(0.1, "integer scores")
-    scores = work.program.run(work.contract, data.features)
-    held = data.mask(held_out=True)
-    point = choose(
-        scores[held],
-        target_rate_hz=recipe.target_rate_hz,
-        bunches=recipe.bunches,
-        confidence=recipe.confidence,
-        minimum_passing=recipe.minimum_passing,
-    )
-    passed = scores >= point["threshold"]
-    pileup = data.per_event([one.pileup for one in data.lumisections])
-    group = data.per_event([one.run if one.fill is None else one.fill for one in data.lumisections]).astype(np.int64)
-    learned = share(int(passed[~held].sum()), int((~held).sum()), recipe.confidence)
-    evidence = {
-        **point,
-        "strata": strata(passed[held], pileup[held], recipe.bunches, recipe.confidence),
-        "stability": stability(passed[held], pileup[held], group[held]),
-        "training": {
-            **asdict(learned),
-            "p_value": same_share((learned.passing, learned.events), (point["passing"], point["events"])),
-        },
-        "against_champion": None,
-    }
-    if work.job.champion is not None:
-        beat(0.6, "the champion on the same events")
-        champion = bundle.load(work.job.champion, recipe.champion)
-        theirs = champion.program.run(champion.contract, data.features[:, held]) >= champion.threshold
-        compared = against_champion(passed[held], theirs, recipe.bunches, recipe.confidence)
-        evidence["against_champion"] = {"digest": champion.digest, "threshold": champion.threshold, **compared}
-    bundle.write_json(out / "working_point.json", evidence)
+    champion = None if work.job.champion is None else bundle.load(work.job.champion, recipe.champion)
+    candidate = measuring.Player(work.contract, work.program)
+    point = measuring.working_point(recipe, candidate, data, champion, beat)
+    bundle.write_json(out / "working_point.json", point)
+    signals = load_signals(work.job.signals, recipe.signals, len(work.contract.inputs))
+    compared = measuring.comparison(recipe, candidate, point["threshold"], data, signals, champion, beat)
+    bundle.write_json(out / "comparison.json", compared)
     threshold = {
         "threshold": point["threshold"],
         "rule": "an event passes when its integer score is not below the threshold",
@@ -322,6 +305,7 @@ def gates(work: Work, out: Path, beat: Beat) -> None:
         "resources": work.json("prove", "resources.json"),
         "budget": vars(work.contract.budget),
         "working_point": work.json("working_point", "working_point.json"),
+        "comparison": work.json("working_point", "comparison.json"),
         "training": training,
     }
     bundle.write_json(out / "gates.json", {"gates": [gate.to_json() for gate in judge(evidence)]})
@@ -350,6 +334,7 @@ def seal(work: Work, out: Path, beat: Beat) -> None:
         ("prove", "proof.json", "evidence/proof.json"),
         ("prove", "resources.json", "evidence/resources.json"),
         ("working_point", "working_point.json", "evidence/working_point.json"),
+        ("working_point", "comparison.json", "evidence/comparison.json"),
         ("gates", "gates.json", "evidence/gates.json"),
     ):
         shutil.copyfile(folders[stage] / name, staging / target)

@@ -307,6 +307,14 @@ def example_bundle(out: Path, *, seed: int, champion: bundles.Bundle | None, mis
         "proof": proof,
         "resources": {"lut": 31_240, "ff": 9_870, "dsp": 0, "stages": 9, "latency_ticks": 2, "status": "estimate"},
         "working_point": point,
+        "comparison": {
+            "champion": None if champion is None else {"digest": champion.digest},
+            "margin": recipe.margin,
+            "confidence": 0.95,
+            "confidence_each": 0.95,
+            "verdicts": 0,
+            "signals": [],
+        },
         "training": {"first_epoch": "ab12", "first_epoch_again": "ab12", "graph_again": True, "seed": seed},
         "versions": {"retrigger": "0.1.0", "torch": "2.13.0", "brevitas": "0.13.4", "hls4ml": "1.3.0"},
     }
@@ -348,7 +356,7 @@ def _working_point(threshold: int, recipe: Recipe, champion: bundles.Bundle | No
         "one_below_hz": got.rates(bunches)["rate_hz"] * 1.02,
         "strata": strata,
         "stability": {"cells": 6, "tested": True, "chi_square": 3.1, "degrees": 3, "p_value": 0.38},
-        "training": {**vars(share(240, 45_150, 0.95)), "p_value": 0.81},
+        "training": {**vars(share(240, 45_150, 0.95)), "held_out_fraction": 37 / 7_000, "p_value": 0.81},
         "against_champion": None
         if champion is None
         else {
