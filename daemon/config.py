@@ -84,6 +84,7 @@ class RetrainSettings(_Section):
     vectors: int = Field(default=100_000, ge=100_000)
     seed: int = Field(default=1, ge=0)
     stalled_s: Positive = 600.0
+    threshold_first: bool = False
 
 
 class DeploySettings(_Section):

@@ -167,7 +167,7 @@ class _Check:
         bundle = Bundle(self.path, self.expected, manifest)
         files: Mapping[str, str] = manifest["files"]
         threshold, proof = bundle.read_json(THRESHOLD), bundle.evidence("proof")
-        pairs = (
+        pairs: tuple[tuple[str, Any, Any, str], ...] = (
             ("weights", manifest["weights_digest"], files.get(WEIGHTS), "the manifest names other weights"),
             ("threshold", threshold["threshold"], manifest["threshold"], "the manifest names another threshold"),
             ("threshold", threshold["weights_digest"], files.get(WEIGHTS), "it was derived for other weights"),
@@ -177,6 +177,12 @@ class _Check:
             ("proof", proof["weights_digest"], files.get(WEIGHTS), "it was run for other weights"),
             ("proof", proof["emulator_digest"], files.get(EMULATOR), "it was run on another emulator library"),
             ("proof", proof["sources_digest"], sources_digest(files), "it was run on other emulator sources"),
+        )
+        parent = bundle.recipe.champion if bundle.recipe.action == "threshold" else None
+        told = proof.get("inherited_from")
+        pairs += (
+            ("parent", manifest.get("parent"), parent, "its recipe names another"),
+            ("proof", told, parent, "it was inherited from another bundle"),
         )
         for what, found, expected, meaning in pairs:
             if found != expected:
@@ -216,7 +222,8 @@ def seal(staging: Path, out: Path, identity: Mapping[str, Any]) -> Bundle:
     Args:
         staging: The folder, on the same file system as ``out``; it is gone afterwards.
         out: Where bundles are kept.
-        identity: ``slot``, ``model``, ``recipe_digest``, ``contract_digest`` and ``threshold``.
+        identity: ``slot``, ``model``, ``recipe_digest``, ``contract_digest`` and ``threshold``; ``parent`` when
+            only the threshold is new.
 
     Raises:
         BundleAlteredError: A part is missing, or parts do not belong together.

@@ -116,7 +116,8 @@ def comparison(
         player = Player(champion.contract, champion.program)
         theirs = player.scores(features)
         rival = player, int(threshold_point(recipe, theirs, weights)["threshold"])
-        said["champion"] = _of_champion(champion, rival[1], data)
+        same = recipe.action == "threshold"
+        said["champion"] = {**_of_champion(champion, rival[1], data), "same_network": same}
         ours, others = scores >= threshold, theirs >= rival[1]
         said["zero_bias"] = {
             **compare(ours, others, confidence=recipe.confidence, margin=recipe.margin),

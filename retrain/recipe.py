@@ -15,7 +15,7 @@ from retrain.errors import RecipeError
 
 MAXIMUM_WIDTH = 1024  # neurons a layer; beyond this no trigger board could hold the network
 MAXIMUM_SEED = 2**63
-_LATER: Mapping[str, Any] = MappingProxyType({"rate": "total", "signals": (), "margin": 0.1})
+_LATER: Mapping[str, Any] = MappingProxyType({"rate": "total", "signals": (), "margin": 0.1, "action": "weights"})
 
 
 @dataclass(frozen=True, order=True)
@@ -75,6 +75,8 @@ class Recipe:
         rate: Whether the target is a ``total`` rate or ``pure``, what no other seed of the prescale set passes.
         signals: Names of the signal samples that are judged beside the champion; they are not learned from.
         margin: Share of the champion's efficiency that a candidate may lose without being worse (0.001 to 0.5).
+        action: ``weights`` trains; ``threshold`` keeps the champion's weights, sources and proof, and derives anew
+            only where to cut.
 
     Raises:
         RecipeError: A field is out of its range; the message names it.
@@ -102,6 +104,7 @@ class Recipe:
     rate: str = "total"
     signals: tuple[str, ...] = ()
     margin: float = 0.1
+    action: str = "weights"
 
     def __post_init__(self) -> None:
         checks: dict[str, tuple[bool, str]] = {
@@ -127,6 +130,10 @@ class Recipe:
             "proof_vectors": (1 <= self.proof_vectors <= 100_000_000, "1 to 100000000"),
             "rate": (self.rate in {"total", "pure"}, "total or pure"),
             "signals": (tuple(sorted(set(self.signals))) == self.signals, "names in order, each once"),
+            "action": (
+                self.action == "weights" or (self.action == "threshold" and self.champion is not None),
+                "weights, or threshold with a champion to inherit from",
+            ),
             "margin": (0.001 <= self.margin <= 0.5, "0.001 to 0.5"),
         }
         for name, (good, expected) in checks.items():

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file
 
-from retrain import bundle, measuring
+from retrain import bundle, inheriting, measuring
 from retrain.contract import Contract
 from retrain.dataset import Dataset, ListedLumisection, load
 from retrain.digest import digest_of_bytes
@@ -115,6 +115,16 @@ class Work:
         arrays = load_file(self.folders["export"] / bundle.WEIGHTS)
         return IntegerProgram.assemble(self.json("export", "program.json"), arrays)
 
+    @cached_property
+    def champion(self) -> bundle.Bundle | None:
+        """The bundle to compare with, every byte of it checked; for a threshold alone it is the parent."""
+        return None if self.job.champion is None else bundle.load(self.job.champion, self.job.recipe.champion)
+
+    @cached_property
+    def parent(self) -> bundle.Bundle | None:
+        """The bundle whose network is kept; None when a network is trained."""
+        return self.champion if self.job.recipe.action == "threshold" else None
+
     def json(self, stage: str, name: str) -> dict[str, Any]:
         """Return a JSON file that a finished stage wrote."""
         value = read_whole(self.folders[stage] / name)
@@ -133,12 +143,18 @@ class Work:
 def dataset(work: Work, out: Path, beat: Beat) -> None:
     """Copy the listed events, settle the contract, and hold it against them."""
     job = work.job
-    given = _given_contract(job)
+    given = _given_contract(work)
     socket = given or replace(resolve(job.recipe.model).contract(), name=job.recipe.slot)
     loaded = load(job.listed, job.recipe, len(socket.inputs), beat)
-    training = loaded.features[:, loaded.mask(held_out=False)]
-    if training.shape[1] == 0:
-        raise DatasetError("the training lumisections hold no event")
+    said = loaded.evidence()
+    if work.parent is None:
+        training = loaded.features[:, loaded.mask(held_out=False)]
+        if training.shape[1] == 0:
+            raise DatasetError("the training lumisections hold no event")
+    else:
+        loaded = inheriting.held_out(loaded, job.recipe, work.parent)
+        said = {**loaded.evidence(), "training": work.parent.evidence("dataset")["training"]}
+        training = loaded.features
     stride = max(training.shape[1] // PREFLIGHT_EVENTS, 1)
     sample = np.ascontiguousarray(training[:, ::stride])
     contract = given or derive(socket, sample)
@@ -150,7 +166,7 @@ def dataset(work: Work, out: Path, beat: Beat) -> None:
     index = {"lumisections": kept, "counts": list(loaded.counts), "held_out": list(loaded.held_out)}
     bundle.write_json(out / "index.json", index)
     bundle.write_json(out / "contract.json", contract.to_json())
-    bundle.write_json(out / "dataset.json", {**loaded.evidence(), "excluded": dict(job.exclude_reasons)})
+    bundle.write_json(out / "dataset.json", {**said, "excluded": dict(job.exclude_reasons)})
     preflight = {
         "findings": [str(finding) for finding in findings],
         "contract_digest": contract.digest,
@@ -160,10 +176,10 @@ def dataset(work: Work, out: Path, beat: Beat) -> None:
     bundle.write_json(out / "preflight.json", preflight)
 
 
-def _given_contract(job: Job) -> Contract | None:
-    contract = job.contract
-    if contract is None and job.champion is not None:
-        contract = bundle.load(job.champion, job.recipe.champion).contract
+def _given_contract(work: Work) -> Contract | None:
+    job, contract = work.job, work.job.contract
+    if contract is None and work.champion is not None:
+        contract = work.champion.contract
     if contract is None and job.recipe.contract is None:
         return None
     found = None if contract is None else contract.digest
@@ -276,8 +292,7 @@ def prove(work: Work, out: Path, beat: Beat) -> None:
 def working_point(work: Work, out: Path, beat: Beat) -> None:
     """Derive the integer threshold on held-out events, and compare with the champion on the same and on signals."""
     recipe, data = work.job.recipe, work.dataset
-    champion = None if work.job.champion is None else bundle.load(work.job.champion, recipe.champion)
-    candidate = measuring.Player(work.contract, work.program)
+    champion, candidate = work.champion, measuring.Player(work.contract, work.program)
     point = measuring.working_point(recipe, candidate, data, champion, beat)
     bundle.write_json(out / "working_point.json", point)
     signals = load_signals(work.job.signals, recipe.signals, len(work.contract.inputs))
@@ -308,7 +323,8 @@ def gates(work: Work, out: Path, beat: Beat) -> None:
         "comparison": work.json("working_point", "comparison.json"),
         "training": training,
     }
-    bundle.write_json(out / "gates.json", {"gates": [gate.to_json() for gate in judge(evidence)]})
+    results = judge(evidence, "" if work.parent is None else work.parent.digest)
+    bundle.write_json(out / "gates.json", {"gates": [gate.to_json() for gate in results]})
 
 
 def seal(work: Work, out: Path, beat: Beat) -> None:
@@ -346,6 +362,7 @@ def seal(work: Work, out: Path, beat: Beat) -> None:
         "recipe_digest": recipe.digest,
         "contract_digest": work.contract.digest,
         "threshold": work.json("working_point", "threshold.json")["threshold"],
+        **({} if work.parent is None else {"parent": work.parent.digest}),
     }
     sealed = bundle.seal(staging, work.job.out, identity)
     bundle.write_json(out / "bundle.json", {"path": str(sealed.path), "digest": sealed.digest})
@@ -372,3 +389,10 @@ STAGES: tuple[tuple[str, Callable[[Work, Path, Beat], None]], ...] = (
     ("gates", gates),
     ("bundle", seal),
 )
+
+
+def stages_of(job: Job) -> tuple[tuple[str, Callable[[Work, Path, Beat], None]], ...]:
+    """Return the stages of a job in order; for a threshold alone, those that make a network take the parent's."""
+    if job.recipe.action == "weights":
+        return STAGES
+    return tuple((name, inheriting.stage(name) if name in inheriting.TAKEN else made) for name, made in STAGES)

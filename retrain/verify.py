@@ -73,16 +73,19 @@ UNSTABLE_P = 1e-3
 WORST_PILEUP_RATIO = 100.0
 TOLERATED_STEP = 1.25  # rate one integer below the threshold, over the target: coarser scores cannot hit a rate
 
+OF_THE_NETWORK = frozenset({"bit_exact", "accumulator_bound", "resources", "latency", "reproducibility"})
+
 Evidence = Mapping[str, Any]
 Answer = tuple[Verdict, str, dict[str, Any]]
 
 
-def judge(evidence: Mapping[str, Evidence]) -> tuple[GateResult, ...]:
+def judge(evidence: Mapping[str, Evidence], parent: str = "") -> tuple[GateResult, ...]:
     """Return every gate's verdict, in order.
 
     Args:
         evidence: By name: ``dataset``, ``preflight``, ``proof``, ``resources``, ``budget``, ``working_point``,
             ``comparison``, ``training``.  A gate whose evidence is missing fails: unknown is not good.
+        parent: Digest of the bundle whose network and proof were kept; the gates that rest on it say so.
     """
     gates: tuple[tuple[str, Callable[..., Answer], tuple[str, ...]], ...] = (
         ("data_certified", data_certified, ("dataset",)),
@@ -103,6 +106,8 @@ def judge(evidence: Mapping[str, Evidence]) -> tuple[GateResult, ...]:
             out.append(GateResult(number, name, "fail", f"no evidence of {' and '.join(missing)}"))
             continue
         verdict, summary, numbers = gate(*(evidence[need] for need in needs))
+        if parent and name in OF_THE_NETWORK:
+            summary, numbers = f"{summary}; rests on parent {parent[:12]}", {**numbers, "parent": parent}
         out.append(GateResult(number, name, verdict, summary, numbers))
     return tuple(out)
 
@@ -243,6 +248,8 @@ def non_inferiority(compared: Evidence) -> Answer:
         return "pass", f"no champion to compare with; {len(compared['signals'])} signals measured", numbers
     if not told:
         return "pass", "the recipe names no signal; nothing but rates was compared with the champion", numbers
+    if compared["champion"]["same_network"]:
+        return "pass", "the champion's own network: at one rate it keeps the same events", numbers
     numbers["judged"] = {name: row["verdict"] for name, row in told}
     for word in ("worse", "inconclusive"):
         found = [(name, row) for name, row in told if row["verdict"] == word]

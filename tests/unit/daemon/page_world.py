@@ -307,14 +307,7 @@ def example_bundle(out: Path, *, seed: int, champion: bundles.Bundle | None, mis
         "proof": proof,
         "resources": {"lut": 31_240, "ff": 9_870, "dsp": 0, "stages": 9, "latency_ticks": 2, "status": "estimate"},
         "working_point": point,
-        "comparison": {
-            "champion": None if champion is None else {"digest": champion.digest},
-            "margin": recipe.margin,
-            "confidence": 0.95,
-            "confidence_each": 0.95,
-            "verdicts": 0,
-            "signals": [],
-        },
+        "comparison": _comparison(recipe, champion),
         "training": {"first_epoch": "ab12", "first_epoch_again": "ab12", "graph_again": True, "seed": seed},
         "versions": {"retrigger": "0.1.0", "torch": "2.13.0", "brevitas": "0.13.4", "hls4ml": "1.3.0"},
     }
@@ -335,6 +328,17 @@ def example_bundle(out: Path, *, seed: int, champion: bundles.Bundle | None, mis
         "threshold": threshold,
     }
     return bundles.seal(staging, out, identity)
+
+
+def _comparison(recipe: Recipe, champion: bundles.Bundle | None) -> dict[str, Any]:
+    return {
+        "champion": None if champion is None else {"digest": champion.digest, "same_network": False},
+        "margin": recipe.margin,
+        "confidence": 0.95,
+        "confidence_each": 0.95,
+        "verdicts": 0,
+        "signals": [],
+    }
 
 
 def _working_point(threshold: int, recipe: Recipe, champion: bundles.Bundle | None) -> dict[str, Any]:

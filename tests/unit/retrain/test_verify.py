@@ -56,7 +56,7 @@ GOOD = {
     },
     "training": {"first_epoch": "a", "first_epoch_again": "a", "graph_again": True},
     "comparison": {
-        "champion": {"digest": "c" * 64},
+        "champion": {"digest": "c" * 64, "same_network": False},
         "margin": 0.1,
         "confidence": 0.95,
         "confidence_each": 0.99,
