@@ -27,6 +27,7 @@ def first_job(paths: list[Path], settings: Settings, *, conditions: Path | None)
         target_rate_hz=retrain.target_rate_hz,
         bunches=retrain.bunches,
         proof_vectors=retrain.vectors,
+        synthesise=retrain.synthesise,
     )
     folder = settings.state / "jobs" / f"first-{recipe.digest[:12]}"
     job = {

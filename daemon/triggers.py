@@ -200,6 +200,7 @@ class Triggers:
             target_rate_hz=settings.target_rate_hz,
             bunches=settings.bunches,
             proof_vectors=settings.vectors,
+            synthesise=settings.synthesise,
         )
 
 

@@ -44,6 +44,7 @@ _ROLES = (
     ("emulator/emulator.so", "the emulator library"),
     ("emulator/", "the emulator source"),
     ("hls/", "the emulator source"),
+    ("rtl/", "the RTL"),
     ("evidence/", "the evidence"),
 )
 
@@ -193,8 +194,8 @@ class _Check:
 
 
 def sources_digest(files: Mapping[str, str]) -> str:
-    """Return one digest of every C++ source among the digests of a bundle's files."""
-    sources = {n: d for n, d in files.items() if n.startswith(("hls/", "emulator/")) and not n.endswith(".so")}
+    """Return one digest of every C++ and Verilog source among the digests of a bundle's files."""
+    sources = {n: d for n, d in files.items() if n.startswith(("hls/", "emulator/", "rtl/")) and not n.endswith(".so")}
     return digest_of_bytes(canonical(sources))
 
 

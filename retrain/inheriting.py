@@ -25,12 +25,9 @@ TAKEN: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
     {
         "train": (("checkpoint.safetensors", "checkpoint.safetensors"), ("evidence/training.json", "training.json")),
         "export": (("model.qonnx", "model.qonnx"), (WEIGHTS, WEIGHTS), ("program.json", "program.json")),
-        "firmware": (("hls", "hls"), ("emulator", "emulator")),
-        "prove": (
-            ("golden.safetensors", "golden.safetensors"),
-            ("evidence/proof.json", "proof.json"),
-            ("evidence/resources.json", "resources.json"),
-        ),
+        "firmware": (("hls", "hls"), ("emulator", "emulator"), ("rtl", "rtl")),
+        "prove": (("golden.safetensors", "golden.safetensors"), ("evidence/proof.json", "proof.json")),
+        "synthesis": (("evidence/resources.json", "resources.json"),),
     }
 )
 """What each stage of a job leaves, and where it lies in the parent: name there, name here."""
@@ -64,9 +61,17 @@ def stage(name: str) -> Callable[[Heir, Path, Callable[[float, str], None]], Non
 
 
 def take(name: str, parent: Bundle, out: Path) -> None:
-    """Write what a stage leaves from the parent's files instead of making it."""
+    """Write what a stage leaves from the parent's files instead of making it.
+
+    Raises:
+        RecipeError: The parent is of an earlier form and lacks something that a bundle has now.
+    """
     for there, here in TAKEN[name]:
         source = parent.path / there
+        if not source.exists():
+            raise RecipeError(
+                f"parent {parent.digest[:16]} has no {there}; an earlier version made it, ask for weights instead"
+            )
         if source.is_dir():
             shutil.copytree(source, out / here)
         else:

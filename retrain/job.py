@@ -8,12 +8,10 @@ nothing is left running.  What a stage does is in `retrain.stages`.
 Exit codes: 0 candidate, 1 refused, 2 the job description is wrong, 3 the machinery failed, 4 another process has it.
 """
 
-import ctypes
 import fcntl
 import logging
 import os
 import shutil
-import signal
 import sys
 import time
 import traceback
@@ -25,28 +23,17 @@ from pathlib import Path
 from typing import Any
 
 from retrain.bundle import sync_tree
+from retrain.child import die_with_parent
 from retrain.digest import digest_of
 from retrain.errors import BuildError, JobBusyError, RecipeError, RetrainError
 from retrain.progress import Progress, read_whole, write_whole
-from retrain.stages import STAGES, Job, Work, stages_of
+from retrain.stages import STAGES, stages_of
 from retrain.verify import GateResult, overall, reason
+from retrain.work import Job, Work
 
 CANDIDATE, REFUSED, WRONG, FAILED, BUSY = range(5)
-_PR_SET_PDEATHSIG = 1
 
 log = logging.getLogger("retrain.job")
-
-
-def die_with_parent() -> None:
-    """Ask the kernel to kill this process when the one that started it is gone.
-
-    Raises:
-        JobBusyError: The parent died before the kernel was asked.
-    """
-    parent = os.getppid()
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        raise JobBusyError("the parent process is gone already; the job belongs to nobody")
 
 
 @contextmanager

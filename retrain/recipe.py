@@ -15,7 +15,10 @@ from retrain.errors import RecipeError
 
 MAXIMUM_WIDTH = 1024  # neurons a layer; beyond this no trigger board could hold the network
 MAXIMUM_SEED = 2**63
-_LATER: Mapping[str, Any] = MappingProxyType({"rate": "total", "signals": (), "margin": 0.1, "action": "weights"})
+LATER: Mapping[str, Any] = MappingProxyType(
+    {"synthesise": True, "rate": "total", "signals": [], "margin": 0.1, "action": "weights"}
+)
+"""Fields that older recipes lack, with what they stand for there: left out of the JSON, so that digests stay."""
 
 
 @dataclass(frozen=True, order=True)
@@ -77,6 +80,7 @@ class Recipe:
         margin: Share of the champion's efficiency that a candidate may lose without being worse (0.001 to 0.5).
         action: ``weights`` trains; ``threshold`` keeps the champion's weights, sources and proof, and derives anew
             only where to cut.
+        synthesise: Have Yosys count the cells beside da4ml's own count; a few minutes.
 
     Raises:
         RecipeError: A field is out of its range; the message names it.
@@ -105,6 +109,7 @@ class Recipe:
     signals: tuple[str, ...] = ()
     margin: float = 0.1
     action: str = "weights"
+    synthesise: bool = True
 
     def __post_init__(self) -> None:
         checks: dict[str, tuple[bool, str]] = {
@@ -156,12 +161,11 @@ class Recipe:
 
         So a recipe that was written before keeps its digest, and its bundle its identity.
         """
-        value = {name: item for name, item in asdict(self).items() if name not in _LATER or item != _LATER[name]}
+        value = asdict(self)
         value["lumisections"] = [[span.run, span.first, span.last] for span in self.lumisections]
         value["hidden"] = list(self.hidden)
-        if self.signals:
-            value["signals"] = list(self.signals)
-        return value
+        value["signals"] = list(self.signals)
+        return {name: item for name, item in value.items() if name not in LATER or item != LATER[name]}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:

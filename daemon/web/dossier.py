@@ -148,8 +148,8 @@ def _sentences(value: Any) -> list[str]:
 
 def _limits(bundle: bundles.Bundle | None) -> tuple[str, ...]:
     general = (
-        "Latency and resources are estimates: no vendor tool has placed and routed this network.",
-        "It was compared with the C++ emulator, not with the firmware on a board.",
+        "Resources are estimates and the clock is not proven unless the figures say that they were placed and routed.",
+        "It was compared with the C++ emulator and with simulated RTL, not with the firmware on a board.",
         "Efficiencies for signals are not part of this evidence yet; the rate is that on zero-bias data.",
     )
     return general if bundle else ()

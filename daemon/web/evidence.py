@@ -77,12 +77,13 @@ def hardware(bundle: Bundle) -> tuple[tuple[str, str], ...]:
             rows.append(("Compared", figure(engines)))
     if cost:
         budget = bundle.contract.budget
+        known = "ESTIMATE" if str(cost.get("status", "")).startswith("estimate") else "placed and routed"
         rows += [
-            (f"{name.upper()}, ESTIMATE", f"{figure(cost.get(name))} of {figure(getattr(budget, name))}")
+            (f"{name.upper()}, {known}", f"{figure(cost.get(name))} of {figure(getattr(budget, name))}")
             for name in ("lut", "ff", "dsp")
         ]
         ticks = f"{figure(cost.get('latency_ticks'))} of {figure(budget.latency_ticks)} ticks of 25 ns"
-        rows.append(("Latency, ESTIMATE", ticks))
+        rows.append((f"Latency in simulation, clock {'not ' if known == 'ESTIMATE' else ''}proven", ticks))
     return tuple(rows)
 
 

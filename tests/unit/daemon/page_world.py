@@ -278,7 +278,7 @@ def example_bundle(out: Path, *, seed: int, champion: bundles.Bundle | None, mis
     threshold = 3_541 + seed
     point = _working_point(threshold, recipe, champion)
     proof = {
-        "engines": ["pytorch", "qonnx", "integer", "cpp"],
+        "engines": ["pytorch", "qonnx", "integer", "cpp", "rtl"],
         "vectors": 120_000,
         "classes": {"recorded": 60_000, "random": 40_000, "corner": 20_000},
         "mismatching_vectors": {"qonnx": 0, "cpp": mismatches},

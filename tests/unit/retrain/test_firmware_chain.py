@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 
 from retrain.contract import Contract
 from retrain.errors import BuildError, ExportError
-from retrain.firmware import emulator, hls, qonnx, resources
+from retrain.firmware import emulator, hls, logic, qonnx, rtl
 from retrain.firmware.emulator import Emulator
 from retrain.firmware.proof import Witnesses, prove
 from retrain.firmware.vectors import assemble
@@ -49,7 +49,9 @@ def chain(tmp_path_factory):
     hls.write(graph, contract, folder / "hls")
     sources = hls.read(folder / "hls")
     library = emulator.build(folder, emulator.source(contract, program, sources))
-    return Witnesses(contract, program, encoder, graph, sources, library)
+    rtl.write(logic.trace(contract, program), contract, folder / "rtl")
+    simulator = rtl.verilate(folder / "rtl", folder / "simulator")
+    return Witnesses(contract, program, encoder, graph, sources, library, folder / "rtl", simulator)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +68,7 @@ def rebuilt(chain, folder, *, source=None):
 def test_all_engines_agree_on_every_vector(chain, vectors):
     evidence = prove(chain, vectors, quiet).evidence
 
-    assert evidence["mismatching_vectors"] == {"pytorch": 0, "qonnx": 0, "cpp": 0}
+    assert evidence["mismatching_vectors"] == {"pytorch": 0, "qonnx": 0, "cpp": 0, "rtl": 0}
     assert evidence["structure"] == []
     assert evidence["accumulators"]["too_narrow"] == []
     assert evidence["first_difference"] is None
@@ -186,7 +188,7 @@ def test_a_wrong_integer_program_stands_alone_against_the_others(chain, vectors)
 
     evidence = prove(replace(chain, program=replace(chain.program, layers=tuple(layers))), vectors, quiet).evidence
 
-    assert set(evidence["mismatching_vectors"]) == {"pytorch", "qonnx", "cpp"}
+    assert set(evidence["mismatching_vectors"]) == {"pytorch", "qonnx", "cpp", "rtl"}
     assert all(evidence["mismatching_vectors"].values())
     assert evidence["first_difference"]["layer"] == "cast1"
 
@@ -260,18 +262,3 @@ def test_the_sources_name_no_path_and_no_stamp(chain):
 
     assert all(str(folder) not in text for text in texts)
     assert str(folder).encode() not in chain.library.read_bytes()
-
-
-def test_more_weights_cost_more_and_the_answer_is_called_an_estimate(chain):
-    small = resources.estimate(chain.contract, chain.program)
-    layers = [
-        replace(layer, weights=np.where(layer.weights == 0, 21, layer.weights | 21))
-        if hasattr(layer, "weights")
-        else layer
-        for layer in chain.program.layers
-    ]
-    large = resources.estimate(chain.contract, replace(chain.program, layers=tuple(layers)))
-
-    assert large.lut > small.lut > 1000
-    assert "estimate" in small.status
-    assert resources.signed_digits(np.array([0, 1, 3, 5, 7, 15, 21])).tolist() == [0, 1, 2, 2, 2, 2, 3]

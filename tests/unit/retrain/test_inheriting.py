@@ -21,6 +21,8 @@ def parent(tmp_path):
     learned = {"training": {"ranges": ["382913:1-3", "382913:7-7"], "events": 4}}
     bundle.write_json(tmp_path / "staging" / "evidence" / "dataset.json", learned)
     bundle.write_json(tmp_path / "staging" / "evidence" / "training.json", {"first_epoch": "a"})
+    (tmp_path / "staging" / "rtl").mkdir()
+    (tmp_path / "staging" / "rtl" / "module.v").write_text("module module; endmodule\n")
     return bundle.seal(tmp_path / "staging", tmp_path / "bundles", identity)
 
 
@@ -61,6 +63,11 @@ def test_a_stage_leaves_the_parents_bytes(parent, tmp_path):
     assert (tmp_path / "hls/firmware/network.cpp").exists()
 
 
+def test_a_parent_of_an_earlier_form_is_told_apart_from_a_broken_one(parent, tmp_path):
+    with pytest.raises(RecipeError, match=r"no model\.qonnx; an earlier version made it"):
+        inheriting.take("export", parent, tmp_path)
+
+
 def test_a_threshold_job_has_the_stages_of_every_job_and_makes_no_network(parent, tmp_path):
     value = {"lumisections": [], "champion": str(parent.path), "out": str(tmp_path)}
     trained = Job.from_json({**value, "recipe": recipe(champion=parent.digest).to_json()})
@@ -69,7 +76,7 @@ def test_a_threshold_job_has_the_stages_of_every_job_and_makes_no_network(parent
     own = {name for (name, made), (_, usual) in zip(stages_of(kept), STAGES, strict=True) if made is not usual}
     assert stages_of(trained) == STAGES
     assert [name for name, _ in stages_of(kept)] == [name for name, _ in STAGES]
-    assert own == {"train", "export", "firmware", "prove"}
+    assert own == {"train", "export", "firmware", "prove", "synthesis"}
 
 
 @pytest.mark.parametrize("wish", [{"action": "threshold"}, {"action": "prescale", "champion": "c"}])
