@@ -21,8 +21,7 @@ def parent(tmp_path):
     learned = {"training": {"ranges": ["382913:1-3", "382913:7-7"], "events": 4}}
     bundle.write_json(tmp_path / "staging" / "evidence" / "dataset.json", learned)
     bundle.write_json(tmp_path / "staging" / "evidence" / "training.json", {"first_epoch": "a"})
-    (tmp_path / "staging" / "rtl").mkdir()
-    (tmp_path / "staging" / "rtl" / "module.v").write_text("module module; endmodule\n")
+    (tmp_path / "staging" / "checkpoint.safetensors").write_bytes(b"the checkpoint")
     return bundle.seal(tmp_path / "staging", tmp_path / "bundles", identity)
 
 
@@ -57,15 +56,15 @@ def test_the_learned_ranges_are_read_as_they_were_written(parent):
 
 
 def test_a_stage_leaves_the_parents_bytes(parent, tmp_path):
-    inheriting.take("firmware", parent, tmp_path)
+    inheriting.take("train", parent, tmp_path)
 
-    assert (tmp_path / bundle.EMULATOR).read_bytes() == (parent.path / bundle.EMULATOR).read_bytes()
-    assert (tmp_path / "hls/firmware/network.cpp").exists()
+    assert (tmp_path / "checkpoint.safetensors").read_bytes() == b"the checkpoint"
+    assert json.loads((tmp_path / "training.json").read_bytes()) == {"first_epoch": "a"}
 
 
 def test_a_parent_of_an_earlier_form_is_told_apart_from_a_broken_one(parent, tmp_path):
-    with pytest.raises(RecipeError, match=r"no model\.qonnx; an earlier version made it"):
-        inheriting.take("export", parent, tmp_path)
+    with pytest.raises(RecipeError, match="no rtl; an earlier version made it"):
+        inheriting.take("firmware", parent, tmp_path)
 
 
 def test_a_threshold_job_has_the_stages_of_every_job_and_makes_no_network(parent, tmp_path):
