@@ -201,9 +201,13 @@ class Candidates:
         return True
 
     def _tier(self, bundle: bundles.Bundle, running: str) -> str:
-        """T1 for new weights in the same architecture and types, T2 for anything else (docs/approvals.md)."""
+        """T0 for a threshold in its band, T1 for new weights in the same types, T2 for anything else (approvals.md)."""
         champion = shelf.whole_champion(self._ledger, running)
-        same = isinstance(champion, bundles.Bundle) and (
+        if not isinstance(champion, bundles.Bundle):
+            return "T2"
+        if self._only_threshold(bundle, champion):
+            return "T0"
+        same = (
             champion.recipe.model == bundle.recipe.model
             and champion.recipe.hidden == bundle.recipe.hidden
             and champion.recipe.latent == bundle.recipe.latent
@@ -211,6 +215,15 @@ class Candidates:
             and champion.contract.digest == bundle.contract.digest
         )
         return "T1" if same else "T2"
+
+    def _only_threshold(self, bundle: bundles.Bundle, champion: bundles.Bundle) -> bool:
+        """Whether only the threshold of what runs now is renewed, and moves by no more than was agreed."""
+        same = bundle.manifest.get("parent") == champion.digest and all(
+            bundle.manifest["files"][name] == champion.manifest["files"][name]
+            for name in (bundles.WEIGHTS, bundles.EMULATOR)
+        )
+        moved = abs(bundle.threshold - champion.threshold)
+        return same and moved <= self._policy.threshold_band * champion.threshold
 
     # --- the board ------------------------------------------------------------------------------------------------
 

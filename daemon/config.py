@@ -85,6 +85,7 @@ class RetrainSettings(_Section):
     synthesise: bool = True
     seed: int = Field(default=1, ge=0)
     stalled_s: Positive = 600.0
+    threshold_first: bool = False
 
 
 class DeploySettings(_Section):

@@ -6,7 +6,7 @@ the answer is allowed (cool-down, open faults, a candidate in the making) is a r
 
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,15 @@ from daemon.lifecycle import Candidate, Policy, fold_daemon, open_faults, reques
 from daemon.lifecycle import facts as f
 from daemon.lifecycle.facts import Trigger
 from daemon.sight import Sight
+from retrain.bundle import Bundle
+from retrain.champion import Champion
 from retrain.recipe import Recipe, ranges
 
 log = logging.getLogger("retrigger.triggers")
 TRAIN = "train"
+WEIGHTS, THRESHOLD = "weights", "threshold"
+ACTIONS = (WEIGHTS, THRESHOLD)
+"""What a candidate renews: the network, or only where its score is cut.  Which suffices an alarm says by its rung."""
 LEASE_S = 60.0
 
 
@@ -37,6 +42,7 @@ class Asked:
     initiator: str
     reason: str
     since: tuple[int, int] | None = None
+    action: str = WEIGHTS
 
 
 class Triggers:
@@ -71,7 +77,8 @@ class Triggers:
         """Answer every wish that is due."""
         self.waiting_for = ""
         while (work := self._ledger.claim_work(now, LEASE_S, self._owner, kinds=[TRAIN])) is not None:
-            asked = Asked(work.payload["trigger"], work.payload["initiator"], work.payload["reason"])
+            told = work.payload
+            asked = Asked(told["trigger"], told["initiator"], told["reason"], action=told.get("action", WEIGHTS))
             try:
                 self._ask(asked, now)
             except RefusedError as refusal:
@@ -99,11 +106,16 @@ class Triggers:
                 continue
             onset: Mapping[str, Any] = fact.alarm["onset"]
             reason = f"{fact.alarm_id}: {fact.alarm.get('text', 'real shift')}"
-            asked.append(Asked("drift", "daemon", reason, (int(onset["run"]), int(onset["lumisection"]))))
+            first = self._settings.retrain.threshold_first and fact.alarm.get("rung") == THRESHOLD
+            place = (int(onset["run"]), int(onset["lumisection"]))
+            asked.append(Asked("drift", "daemon", reason, place, THRESHOLD if first else WEIGHTS))
         return asked[-1:] if asked and asked[-1].reason not in answered else []
 
     def _ask(self, asked: Asked, now: datetime) -> None:
+        champion = shelf.whole_champion(self._ledger, self._sight.running() or None)
         lessons = self.lessons(asked.since)
+        if asked.action == THRESHOLD:
+            lessons = _unlearned(lessons, self._parent(champion))
         minimum = self._settings.retrain.minimum_lumisections
         faults = [fault.alarm_id for fault in self._faults()]
         daemon = fold_daemon(one.fact for one in self._ledger.facts(subject="daemon"))
@@ -113,7 +125,7 @@ class Triggers:
                 f"{self._settings.stream.slot}: {len(lessons)} certified lumisections to learn from, "
                 f"{minimum} are needed; wait for more data or lower retrain.minimum_lumisections"
             )
-        recipe = self._recipe(lessons) if lessons else None
+        recipe = self._recipe(lessons, champion, asked.action) if lessons else None
         fact = request_candidate(
             candidates,
             self._policy,
@@ -154,13 +166,32 @@ class Triggers:
             good = good[: len(good) // minimum * minimum]
         return good[-self._settings.retrain.maximum_lumisections :]
 
-    def _recipe(self, lessons: list[Outcome]) -> Recipe:
+    def _parent(self, champion: Champion | None) -> Bundle:
+        if not isinstance(champion, Bundle):
+            raise RefusedError(
+                f"{self._settings.stream.slot}: no whole bundle of what runs now, so there is no network to derive a "
+                "threshold for; import it with `retrigger import-champion`, or ask for weights"
+            )
+        return champion
+
+    def _recipe(self, lessons: list[Outcome], champion: Champion | None, action: str) -> Recipe:
         settings = self._settings.retrain
-        running = self._sight.running() or None
-        champion = shelf.whole_champion(self._ledger, running)
+        spans = ranges((one.run, one.lumisection) for one in lessons)
+        if action == THRESHOLD:
+            parent = self._parent(champion)
+            return replace(
+                parent.recipe,
+                lumisections=spans,
+                contract=parent.contract.digest,
+                champion=parent.digest,
+                target_rate_hz=settings.target_rate_hz,
+                bunches=settings.bunches,
+                signals=(),  # the daemon has no events of them, and one network keeps the same at one rate
+                action=THRESHOLD,
+            )
         return Recipe(
             slot=self._settings.stream.slot,
-            lumisections=ranges((one.run, one.lumisection) for one in lessons),
+            lumisections=spans,
             model=settings.model,
             contract=champion.contract.digest if champion else None,
             champion=champion.digest if champion else None,
@@ -172,6 +203,14 @@ class Triggers:
             proof_vectors=settings.vectors,
             synthesise=settings.synthesise,
         )
+
+
+def _unlearned(lessons: list[Outcome], parent: Bundle) -> list[Outcome]:
+    """Return the lumisections that a network has not learned from: a threshold is measured on those alone."""
+    from retrain.inheriting import learned_by  # noqa: PLC0415 - the loop starts without what training needs
+
+    spans = learned_by(parent)
+    return [one for one in lessons if not any(s.run == one.run and s.first <= one.lumisection <= s.last for s in spans)]
 
 
 FOREVER = (2**62, 2**62)

@@ -155,7 +155,7 @@ class _Check:
         files: Mapping[str, str] = manifest["files"]
         threshold, proof, told = bundle.read_json(THRESHOLD), bundle.evidence("proof"), bundle.read_json(METADATA)
         about = "the emulator's metadata"
-        pairs = (
+        pairs: tuple[tuple[str, Any, Any, str], ...] = (
             ("weights", manifest["weights_digest"], files.get(WEIGHTS), "the manifest names other weights"),
             ("threshold", threshold["threshold"], manifest["threshold"], "the manifest names another threshold"),
             ("threshold", threshold["weights_digest"], files.get(WEIGHTS), "it was derived for other weights"),
@@ -172,6 +172,11 @@ class _Check:
             (about, told["digests"]["library"], files.get(EMULATOR), "they name another emulator library"),
             (about, told["digests"]["onnx"], files.get(PLAIN), "they name another ONNX graph"),
             (about, told["threshold"]["integer"], manifest["threshold"], "they name another threshold"),
+        )
+        parent = bundle.recipe.champion if bundle.recipe.action == "threshold" else None
+        pairs += (
+            ("parent", manifest.get("parent"), parent, "its recipe names another"),
+            ("proof", proof.get("inherited_from"), parent, "it was inherited from another bundle"),
         )
         for what, found, expected, meaning in pairs:
             if found != expected:
@@ -257,7 +262,8 @@ def seal(staging: Path, out: Path, identity: Mapping[str, Any]) -> Bundle:
     Args:
         staging: The folder, on the same file system as ``out``; it is gone afterwards.
         out: Where bundles are kept.
-        identity: ``slot``, ``model``, ``recipe_digest``, ``contract_digest`` and ``threshold``.
+        identity: ``slot``, ``model``, ``recipe_digest``, ``contract_digest`` and ``threshold``; ``parent`` when
+            only the threshold is new.
 
     Raises:
         BundleAlteredError: A part is missing, or parts do not belong together.

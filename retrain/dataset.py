@@ -18,9 +18,45 @@ from numpy.typing import NDArray
 from retrain.contract import Features
 from retrain.digest import digest_of, digest_of_bytes
 from retrain.errors import DatasetError
+from retrain.pure_rate import pure_weights
 from retrain.recipe import Recipe, ranges
 
 MAXIMUM_EVENTS = 50_000_000  # 5.7 GB of int16; beyond this the job would not fit its memory limit
+
+
+@dataclass(frozen=True)
+class SeedDecisions:
+    """Which other seeds fired in each event of a lumisection, for a pure rate.
+
+    Attributes:
+        path: An ``.npy`` of zeros and ones (bool or uint8), shape ``(n_seeds, n_events)``: decisions before prescales.
+        sha256: Of the file's bytes.
+        prescales: Name and prescale of each row; 0 is off.  All 1 when the decisions are those after prescales.
+    """
+
+    path: Path
+    sha256: str
+    prescales: tuple[tuple[str, int], ...]
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Read ``{"path", "sha256", "prescales": [[name, prescale], ...]}``."""
+        rows = tuple((str(name), int(prescale)) for name, prescale in value["prescales"])
+        return cls(Path(value["path"]), str(value["sha256"]), rows)
+
+    def weights(self, where: str, events: int) -> NDArray[np.float64]:
+        """Return with which probability no other seed keeps each event, shape ``(n_events,)``.
+
+        Raises:
+            DatasetError: The file is missing, altered or of another form.
+        """
+        fired = read_array(where, self.path, self.sha256)
+        if fired.shape != (len(self.prescales), events) or not np.isin(fired, (0, 1)).all():
+            raise DatasetError(
+                f"{where} holds {fired.dtype} {fired.shape}; expected zeros and ones ({len(self.prescales)}, {events})"
+            )
+        names, prescales = [name for name, _ in self.prescales], [prescale for _, prescale in self.prescales]
+        return pure_weights(fired.astype(np.bool_), prescales, names)
 
 
 @dataclass(frozen=True)
@@ -35,6 +71,7 @@ class ListedLumisection:
         fill: LHC fill; None when unknown.
         pileup: Mean interactions a crossing; None when unknown.
         certified: What certification says; None when it has not spoken.
+        seeds: What other seeds decided; None when nobody says, and then there is no pure rate.
     """
 
     run: int
@@ -44,6 +81,7 @@ class ListedLumisection:
     fill: int | None = None
     pileup: float | None = None
     certified: bool | None = None
+    seeds: SeedDecisions | None = None
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
@@ -62,6 +100,7 @@ class ListedLumisection:
                 fill=None if fill is None else int(fill),
                 pileup=None if pileup is None else float(pileup),
                 certified=None if certified is None else bool(certified),
+                seeds=None if value.get("seeds") is None else SeedDecisions.from_json(value["seeds"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise DatasetError(
@@ -78,12 +117,14 @@ class Dataset:
         lumisections: In the order in which their events stand.
         counts: Events of each lumisection.
         held_out: For each lumisection, whether it is kept from training.
+        pure: With which probability no other seed keeps each event; None unless the recipe asks for a pure rate.
     """
 
     features: Features
     lumisections: tuple[ListedLumisection, ...]
     counts: tuple[int, ...]
     held_out: tuple[bool, ...]
+    pure: NDArray[np.float64] | None = None
 
     def mask(self, *, held_out: bool) -> NDArray[np.bool_]:
         """Return which events are held out (or are not), shape ``(n_events,)``."""
@@ -94,6 +135,13 @@ class Dataset:
         plain = np.array([np.nan if value is None else value for value in values], np.float64)
         return np.repeat(plain, self.counts)
 
+    def name_of(self, place: int) -> tuple[int, int, int]:
+        """Return run, lumisection and place in it of an event."""
+        ends = np.cumsum(self.counts)
+        which = int(np.searchsorted(ends, place, side="right"))
+        one = self.lumisections[which]
+        return one.run, one.lumisection, place - int(ends[which] - self.counts[which])
+
     def evidence(self) -> dict[str, Any]:
         """Return what was read: ranges, digests, counts, the split, certification."""
         rows = list(zip(self.lumisections, self.counts, self.held_out, strict=True))
@@ -102,7 +150,9 @@ class Dataset:
             return [str(span) for span in ranges((one.run, one.lumisection) for one, _, out in rows if out == wanted)]
 
         listed = [[one.run, one.lumisection, one.sha256, count] for one, count, _ in rows]
+        seeds = [[one.run, one.lumisection, one.seeds.sha256, one.seeds.prescales] for one, _, _ in rows if one.seeds]
         return {
+            **({} if self.pure is None else {"seeds": seeds}),
             "lumisections": len(rows),
             "events": int(sum(self.counts)),
             "runs": sorted({one.run for one, _, _ in rows}),
@@ -154,29 +204,58 @@ def load(
         raise DatasetError("job lists one lumisection; expected at least two, to train on and to measure on")
     parts: list[Features] = []
     for index, one in enumerate(ordered):
-        parts.append(_read(one, n_inputs))
+        where = f"lumisection {one.run}:{one.lumisection} ({one.path})"
+        parts.append(read_features(where, one.path, one.sha256, n_inputs))
         beat(index / len(ordered), f"read {index + 1} of {len(ordered)} lumisections")
         if sum(part.shape[1] for part in parts) > MAXIMUM_EVENTS:
             raise DatasetError(f"the listed lumisections hold more than {MAXIMUM_EVENTS} events; list fewer")
     held_out = split(ordered, recipe.held_out_fraction, recipe.seed)
     counts = tuple(int(part.shape[1]) for part in parts)
     features = np.ascontiguousarray(np.concatenate(parts, axis=1))
-    return Dataset(features, tuple(ordered), counts, held_out)
+    pure = _pure(ordered, counts) if recipe.rate == "pure" else None
+    return Dataset(features, tuple(ordered), counts, held_out, pure)
 
 
-def _read(one: ListedLumisection, n_inputs: int) -> Features:
-    where = f"lumisection {one.run}:{one.lumisection} ({one.path})"
+def _pure(listed: Sequence[ListedLumisection], counts: Sequence[int]) -> NDArray[np.float64]:
+    parts: list[NDArray[np.float64]] = []
+    for one, events in zip(listed, counts, strict=True):
+        if one.seeds is None:
+            raise DatasetError(
+                f"the recipe asks for a pure rate and lumisection {one.run}:{one.lumisection} lists no decisions of "
+                "other seeds; give `seeds` with path, sha256 and prescales, or ask for a total rate"
+            )
+        where = f"other seeds of lumisection {one.run}:{one.lumisection} ({one.seeds.path})"
+        parts.append(one.seeds.weights(where, events))
+    return np.concatenate(parts)
+
+
+def read_array(where: str, path: Path, sha256: str) -> NDArray[Any]:
+    """Return the array in a file after comparing its digest.
+
+    Raises:
+        DatasetError: The file is missing, altered, or no array file; the message begins with ``where``.
+    """
     try:
-        content = one.path.read_bytes()
+        content = path.read_bytes()
     except OSError as error:
         raise DatasetError(f"{where} cannot be read: {error}; write it again from its ROOT file") from error
     found = digest_of_bytes(content)
-    if found != one.sha256:
-        raise DatasetError(f"{where} has sha256 {found[:16]}; the job lists {one.sha256[:16]}; the file was altered")
+    if found != sha256:
+        raise DatasetError(f"{where} has sha256 {found[:16]}; the job lists {sha256[:16]}; the file was altered")
     try:
-        array = np.load(BytesIO(content), allow_pickle=False)
+        array: NDArray[Any] = np.load(BytesIO(content), allow_pickle=False)
     except ValueError as error:
         raise DatasetError(f"{where} is not an array file: {error}") from error
+    return array
+
+
+def read_features(where: str, path: Path, sha256: str, n_inputs: int) -> Features:
+    """Return hardware integers, shape ``(n_inputs, n_events)``, from a file with this digest.
+
+    Raises:
+        DatasetError: It is missing, altered or holds something else.
+    """
+    array = read_array(where, path, sha256)
     if array.dtype != np.int16 or array.ndim != 2 or array.shape[0] != n_inputs:
         raise DatasetError(f"{where} holds {array.dtype} {array.shape}; expected int16 ({n_inputs}, n_events)")
     features: Features = array

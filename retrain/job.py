@@ -27,7 +27,7 @@ from retrain.child import die_with_parent
 from retrain.digest import digest_of
 from retrain.errors import BuildError, JobBusyError, RecipeError, RetrainError
 from retrain.progress import Progress, read_whole, write_whole
-from retrain.stages import STAGES
+from retrain.stages import STAGES, stages_of
 from retrain.verify import GateResult, overall, reason
 from retrain.work import Job, Work
 
@@ -121,7 +121,8 @@ def _same_job(folder: Path, value: Mapping[str, Any]) -> None:
 def _stages(folder: Path, work: Work, progress: Progress, seconds: dict[str, float]) -> dict[str, Any]:
     for partial in (folder / "stages").glob("*.partial*"):
         _clear(partial)
-    for name, stage in STAGES:
+    stages = stages_of(work.job)
+    for name, stage in stages:
         if name == "bundle":
             break
         _finish(name, stage, work, progress, seconds)
@@ -131,7 +132,7 @@ def _stages(folder: Path, work: Work, progress: Progress, seconds: dict[str, flo
     said = {"gates": [gate.to_json() for gate in results], "reason": reason(results)}
     if overall(results) != "pass":
         return {"verdict": "refused", "evidence": str(folder / "stages"), **said}
-    name, stage = STAGES[-1]
+    name, stage = stages[-1]
     _finish(name, stage, work, progress, seconds)
     sealed = work.json("bundle", "bundle.json")
     return {"verdict": "candidate", "bundle": sealed["path"], "digest": sealed["digest"], **said}

@@ -7,6 +7,7 @@ here; that is the ledger's business.
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Self
 
 from retrain.digest import digest_of
@@ -14,7 +15,9 @@ from retrain.errors import RecipeError
 
 MAXIMUM_WIDTH = 1024  # neurons a layer; beyond this no trigger board could hold the network
 MAXIMUM_SEED = 2**63
-LATER: Mapping[str, Any] = {"synthesise": True}
+LATER: Mapping[str, Any] = MappingProxyType(
+    {"synthesise": True, "rate": "total", "signals": [], "margin": 0.1, "action": "weights"}
+)
 """Fields that older recipes lack, with what they stand for there: left out of the JSON, so that digests stay."""
 
 
@@ -72,6 +75,11 @@ class Recipe:
         confidence: Of the Clopper-Pearson intervals.
         minimum_passing: Fewer passing zero-bias events than this leave the working point inconclusive.
         proof_vectors: Vectors on which all descriptions of the network must agree.
+        rate: Whether the target is a ``total`` rate or ``pure``, what no other seed of the prescale set passes.
+        signals: Names of the signal samples that are judged beside the champion; they are not learned from.
+        margin: Share of the champion's efficiency that a candidate may lose without being worse (0.001 to 0.5).
+        action: ``weights`` trains; ``threshold`` keeps the champion's weights, sources and proof, and derives anew
+            only where to cut.
         synthesise: Have Yosys count the cells beside da4ml's own count; a few minutes.
 
     Raises:
@@ -97,6 +105,10 @@ class Recipe:
     confidence: float = 0.95
     minimum_passing: int = 100
     proof_vectors: int = 100_000
+    rate: str = "total"
+    signals: tuple[str, ...] = ()
+    margin: float = 0.1
+    action: str = "weights"
     synthesise: bool = True
 
     def __post_init__(self) -> None:
@@ -121,6 +133,13 @@ class Recipe:
             "confidence": (0.5 <= self.confidence < 1.0, "0.5 to below 1"),
             "minimum_passing": (self.minimum_passing >= 1, "at least 1 event"),
             "proof_vectors": (1 <= self.proof_vectors <= 100_000_000, "1 to 100000000"),
+            "rate": (self.rate in {"total", "pure"}, "total or pure"),
+            "signals": (tuple(sorted(set(self.signals))) == self.signals, "names in order, each once"),
+            "action": (
+                self.action == "weights" or (self.action == "threshold" and self.champion is not None),
+                "weights, or threshold with a champion to inherit from",
+            ),
+            "margin": (0.001 <= self.margin <= 0.5, "0.001 to 0.5"),
         }
         for name, (good, expected) in checks.items():
             if not good:
@@ -138,10 +157,14 @@ class Recipe:
         return digest_of(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
-        """Return the recipe as plain JSON values."""
+        """Return the recipe as plain JSON values; what came later and has its default is left out.
+
+        So a recipe that was written before keeps its digest, and its bundle its identity.
+        """
         value = asdict(self)
         value["lumisections"] = [[span.run, span.first, span.last] for span in self.lumisections]
         value["hidden"] = list(self.hidden)
+        value["signals"] = list(self.signals)
         return {name: item for name, item in value.items() if name not in LATER or item != LATER[name]}
 
     @classmethod
@@ -163,6 +186,8 @@ class Recipe:
             given["lumisections"] = tuple(LumisectionRange(*map(int, span)) for span in value["lumisections"])
             if "hidden" in value:
                 given["hidden"] = tuple(int(width) for width in value["hidden"])
+            if "signals" in value:
+                given["signals"] = tuple(str(name) for name in value["signals"])
             return cls(**given)
         except TypeError as error:
             raise RecipeError(f"recipe has a value of the wrong type: {error}") from error

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from retrain import bundle, champion
+from retrain import bundle, inheriting, measuring
 from retrain.contract import Contract
 from retrain.dataset import load
 from retrain.digest import digest_of_bytes
@@ -23,9 +23,9 @@ from retrain.errors import ContractError, DatasetError
 from retrain.firmware_stages import firmware, prove, synthesis
 from retrain.models import resolve
 from retrain.preflight import check_contract, derive
+from retrain.signals import load_signals
 from retrain.verify import judge
 from retrain.work import Job, Work
-from retrain.working_point import against_champion, choose, same_share, share, stability, strata
 
 Beat = Callable[[float, str], None]
 PREFLIGHT_EVENTS = 200_000
@@ -48,22 +48,30 @@ _TOOLS = (
 def dataset(work: Work, out: Path, beat: Beat) -> None:
     """Copy the listed events, settle the contract, and hold it against them."""
     job = work.job
-    given = _given_contract(job)
+    given = _given_contract(work)
     socket = given or replace(resolve(job.recipe.model).contract(), name=job.recipe.slot)
     loaded = load(job.listed, job.recipe, len(socket.inputs), beat)
-    training = loaded.features[:, loaded.mask(held_out=False)]
-    if training.shape[1] == 0:
-        raise DatasetError("the training lumisections hold no event")
+    said = loaded.evidence()
+    if work.parent is None:
+        training = loaded.features[:, loaded.mask(held_out=False)]
+        if training.shape[1] == 0:
+            raise DatasetError("the training lumisections hold no event")
+    else:
+        loaded = inheriting.held_out(loaded, job.recipe, work.parent)
+        said = {**loaded.evidence(), "training": work.parent.evidence("dataset")["training"]}
+        training = loaded.features
     stride = max(training.shape[1] // PREFLIGHT_EVENTS, 1)
     sample = np.ascontiguousarray(training[:, ::stride])
     contract = given or derive(socket, sample)
     findings = check_contract(contract, sample)
     np.save(out / "features.npy", loaded.features)
-    kept = [{**asdict(one), "path": str(one.path)} for one in loaded.lumisections]
+    if loaded.pure is not None:
+        np.save(out / "pure.npy", loaded.pure)
+    kept = [{**asdict(replace(one, seeds=None)), "path": str(one.path)} for one in loaded.lumisections]
     index = {"lumisections": kept, "counts": list(loaded.counts), "held_out": list(loaded.held_out)}
     bundle.write_json(out / "index.json", index)
     bundle.write_json(out / "contract.json", contract.to_json())
-    bundle.write_json(out / "dataset.json", {**loaded.evidence(), "excluded": dict(job.exclude_reasons)})
+    bundle.write_json(out / "dataset.json", {**said, "excluded": dict(job.exclude_reasons)})
     preflight = {
         "findings": [str(finding) for finding in findings],
         "contract_digest": contract.digest,
@@ -73,10 +81,10 @@ def dataset(work: Work, out: Path, beat: Beat) -> None:
     bundle.write_json(out / "preflight.json", preflight)
 
 
-def _given_contract(job: Job) -> Contract | None:
-    contract = job.contract
-    if contract is None and job.champion is not None:
-        contract = champion.load(job.champion, job.recipe.champion).contract
+def _given_contract(work: Work) -> Contract | None:
+    job, contract = work.job, work.job.contract
+    if contract is None and work.champion is not None:
+        contract = work.champion.contract
     if contract is None and job.recipe.contract is None:
         return None
     found = None if contract is None else contract.digest
@@ -137,39 +145,14 @@ def export(work: Work, out: Path, beat: Beat) -> None:
 
 
 def working_point(work: Work, out: Path, beat: Beat) -> None:
-    """Derive the integer threshold on held-out events, and compare with the champion on the same."""
+    """Derive the integer threshold on held-out events, and compare with the champion on the same and on signals."""
     recipe, data = work.job.recipe, work.dataset
-    beat(0.1, "integer scores")
-    scores = work.program.run(work.contract, data.features)
-    held = data.mask(held_out=True)
-    point = choose(
-        scores[held],
-        target_rate_hz=recipe.target_rate_hz,
-        bunches=recipe.bunches,
-        confidence=recipe.confidence,
-        minimum_passing=recipe.minimum_passing,
-    )
-    passed = scores >= point["threshold"]
-    pileup = data.per_event([one.pileup for one in data.lumisections])
-    group = data.per_event([one.run if one.fill is None else one.fill for one in data.lumisections]).astype(np.int64)
-    learned = share(int(passed[~held].sum()), int((~held).sum()), recipe.confidence)
-    evidence = {
-        **point,
-        "strata": strata(passed[held], pileup[held], recipe.bunches, recipe.confidence),
-        "stability": stability(passed[held], pileup[held], group[held]),
-        "training": {
-            **asdict(learned),
-            "p_value": same_share((learned.passing, learned.events), (point["passing"], point["events"])),
-        },
-        "against_champion": None,
-    }
-    if work.job.champion is not None:
-        beat(0.6, "the champion on the same events")
-        old = champion.load(work.job.champion, recipe.champion)
-        theirs = old.scores(np.ascontiguousarray(data.features[:, held])) >= old.threshold
-        compared = against_champion(passed[held], theirs, recipe.bunches, recipe.confidence)
-        evidence["against_champion"] = {"digest": old.digest, "threshold": old.threshold, **compared}
-    bundle.write_json(out / "working_point.json", evidence)
+    champion, candidate = work.champion, measuring.Player(work.contract, work.program)
+    point = measuring.working_point(recipe, candidate, data, champion, beat)
+    bundle.write_json(out / "working_point.json", point)
+    signals = load_signals(work.job.signals, recipe.signals, len(work.contract.inputs))
+    compared = measuring.comparison(recipe, candidate, point["threshold"], data, signals, champion, beat)
+    bundle.write_json(out / "comparison.json", compared)
     threshold = {
         "threshold": point["threshold"],
         "rule": "an event passes when its integer score is not below the threshold",
@@ -192,9 +175,11 @@ def gates(work: Work, out: Path, beat: Beat) -> None:
         "resources": work.json("synthesis", "resources.json"),
         "budget": vars(work.contract.budget),
         "working_point": work.json("working_point", "working_point.json"),
+        "comparison": work.json("working_point", "comparison.json"),
         "training": training,
     }
-    bundle.write_json(out / "gates.json", {"gates": [gate.to_json() for gate in judge(evidence)]})
+    results = judge(evidence, "" if work.parent is None else work.parent.digest)
+    bundle.write_json(out / "gates.json", {"gates": [gate.to_json() for gate in results]})
 
 
 def seal(work: Work, out: Path, beat: Beat) -> None:
@@ -223,6 +208,7 @@ def seal(work: Work, out: Path, beat: Beat) -> None:
         ("prove", "proof.json", "evidence/proof.json"),
         ("synthesis", "resources.json", "evidence/resources.json"),
         ("working_point", "working_point.json", "evidence/working_point.json"),
+        ("working_point", "comparison.json", "evidence/comparison.json"),
         ("gates", "gates.json", "evidence/gates.json"),
     ):
         shutil.copyfile(folders[stage] / name, staging / target)
@@ -234,6 +220,7 @@ def seal(work: Work, out: Path, beat: Beat) -> None:
         "recipe_digest": recipe.digest,
         "contract_digest": work.contract.digest,
         "threshold": work.json("working_point", "threshold.json")["threshold"],
+        **({} if work.parent is None else {"parent": work.parent.digest}),
     }
     metadata.write(staging, work.contract, work.program, identity)
     sealed = bundle.seal(staging, work.job.out, identity)
@@ -262,3 +249,10 @@ STAGES: tuple[tuple[str, Callable[[Work, Path, Beat], None]], ...] = (
     ("gates", gates),
     ("bundle", seal),
 )
+
+
+def stages_of(job: Job) -> tuple[tuple[str, Callable[[Work, Path, Beat], None]], ...]:
+    """Return the stages of a job in order; for a threshold alone, those that make a network take the parent's."""
+    if job.recipe.action == "weights":
+        return STAGES
+    return tuple((name, inheriting.stage(name) if name in inheriting.TAKEN else made) for name, made in STAGES)

@@ -73,16 +73,19 @@ UNSTABLE_P = 1e-3
 WORST_PILEUP_RATIO = 100.0
 TOLERATED_STEP = 1.25  # rate one integer below the threshold, over the target: coarser scores cannot hit a rate
 
+OF_THE_NETWORK = frozenset({"bit_exact", "accumulator_bound", "resources", "latency", "reproducibility"})
+
 Evidence = Mapping[str, Any]
 Answer = tuple[Verdict, str, dict[str, Any]]
 
 
-def judge(evidence: Mapping[str, Evidence]) -> tuple[GateResult, ...]:
+def judge(evidence: Mapping[str, Evidence], parent: str = "") -> tuple[GateResult, ...]:
     """Return every gate's verdict, in order.
 
     Args:
         evidence: By name: ``dataset``, ``preflight``, ``proof``, ``resources``, ``budget``, ``working_point``,
-            ``training``.  A gate whose evidence is missing fails: unknown is not good.
+            ``comparison``, ``training``.  A gate whose evidence is missing fails: unknown is not good.
+        parent: Digest of the bundle whose network and proof were kept; the gates that rest on it say so.
     """
     gates: tuple[tuple[str, Callable[..., Answer], tuple[str, ...]], ...] = (
         ("data_certified", data_certified, ("dataset",)),
@@ -94,6 +97,7 @@ def judge(evidence: Mapping[str, Evidence]) -> tuple[GateResult, ...]:
         ("threshold_interval", threshold_interval, ("working_point",)),
         ("rate_stability", rate_stability, ("working_point",)),
         ("reproducibility", reproducibility, ("training",)),
+        ("non_inferiority", non_inferiority, ("comparison",)),
     )
     out: list[GateResult] = []
     for number, (name, gate, needs) in enumerate(gates, start=1):
@@ -102,6 +106,8 @@ def judge(evidence: Mapping[str, Evidence]) -> tuple[GateResult, ...]:
             out.append(GateResult(number, name, "fail", f"no evidence of {' and '.join(missing)}"))
             continue
         verdict, summary, numbers = gate(*(evidence[need] for need in needs))
+        if parent and name in OF_THE_NETWORK:
+            summary, numbers = f"{summary}; rests on parent {parent[:12]}", {**numbers, "parent": parent}
         out.append(GateResult(number, name, verdict, summary, numbers))
     return tuple(out)
 
@@ -212,8 +218,8 @@ def rate_stability(point: Evidence) -> Answer:
     ratio = surely_high / min((one["high_hz"] for one in counted), default=1.0)
     numbers = {"stability": smooth, "training": learned, "strata": point["strata"], "pileup_ratio": ratio}
     if learned["p_value"] < UNSTABLE_P:
-        text = f"training events pass {learned['fraction']:.4f}, held-out {point['fraction']:.4f}: it learned by heart"
-        return "fail", text, numbers
+        text = f"training events pass {learned['fraction']:.4f}, held-out {learned['held_out_fraction']:.4f}"
+        return "fail", f"{text}: it learned by heart", numbers
     if smooth["tested"] and smooth["p_value"] < UNSTABLE_P:
         return "fail", f"rate differs between fills at one pileup (p = {smooth['p_value']:.1e})", numbers
     if ratio > WORST_PILEUP_RATIO:
@@ -233,3 +239,35 @@ def reproducibility(training: Evidence) -> Answer:
     if not same:
         return "fail", "the same recipe on the same data gave other bits", numbers
     return "pass", f"first epoch repeated to the bit ({str(training['first_epoch'])[:12]}), graph too", numbers
+
+
+def non_inferiority(compared: Evidence) -> Answer:
+    """At one rate the candidate keeps every signal its champion keeps, in every stratum of pileup, within a margin."""
+    numbers = {name: compared[name] for name in ("champion", "margin", "confidence", "confidence_each", "verdicts")}
+    told: list[tuple[str, Evidence]] = []
+    for one in compared["signals"]:
+        told.append((one["name"], one))
+        if len(one["strata"]) > 1:
+            told += [(f"{one['name']} at pileup {row['pileup_from']}", row) for row in one["strata"]]
+    numbers["efficiencies"] = {name: row["candidate"] for name, row in told}
+    if compared["champion"] is None:
+        return "pass", f"no champion to compare with; {len(compared['signals'])} signals measured", numbers
+    if not told:
+        return "pass", "the recipe names no signal; nothing but rates was compared with the champion", numbers
+    if compared["champion"]["same_network"]:
+        return "pass", "the champion's own network: at one rate it keeps the same events", numbers
+    numbers["judged"] = {name: row["verdict"] for name, row in told}
+    for word in ("worse", "inconclusive"):
+        found = [(name, row) for name, row in told if row["verdict"] == word]
+        if not found:
+            continue
+        name, row = found[0]
+        said = "is worse than" if word == "worse" else "cannot be told from"
+        text = (
+            f"{len(found)} of {len(told)}: {name} {row['candidate']['fraction']:.3f} {said} "
+            f"{row['champion']['fraction']:.3f} ({row['lost']} lost, {row['gained']} gained of {row['events']} events; "
+            f"margin {compared['margin']:.0%})"
+        )
+        return ("fail" if word == "worse" else "inconclusive"), text, numbers
+    better = sum(row["verdict"] == "better" for _, row in told)
+    return "pass", f"{len(told)} verdicts, {better} better, none worse by more than {compared['margin']:.0%}", numbers

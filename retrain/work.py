@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file
 
-from retrain import bundle
+from retrain import bundle, champion
+from retrain.champion import Champion
 from retrain.contract import Contract
 from retrain.dataset import Dataset, ListedLumisection
 from retrain.errors import DatasetError, RecipeError
 from retrain.program import IntegerProgram
 from retrain.progress import read_whole
 from retrain.recipe import Recipe
+from retrain.signals import ListedSignal
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Job:
         contract: Contract given with the job; None when the champion's, or one from the data, is to be used.
         out: Where bundles are kept.
         exclude_reasons: Why other lumisections were left out, by ``run:lumisection``; kept as evidence.
+        signals: Files of the signal samples that the recipe names.
     """
 
     recipe: Recipe
@@ -40,6 +43,7 @@ class Job:
     contract: Contract | None
     out: Path
     exclude_reasons: Mapping[str, str]
+    signals: tuple[ListedSignal, ...] = ()
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Job":
@@ -65,6 +69,7 @@ class Job:
             contract=None if contract is None else Contract.from_json(contract),
             out=Path(value["out"]),
             exclude_reasons={str(name): str(reason) for name, reason in (value.get("exclude_reasons") or {}).items()},
+            signals=tuple(ListedSignal.from_json(one) for one in value.get("signals") or ()),
         )
 
 
@@ -86,13 +91,36 @@ class Work:
         kept = self.json("dataset", "index.json")
         features = np.load(self.folders["dataset"] / "features.npy", allow_pickle=False)
         listed = tuple(ListedLumisection.from_json(one) for one in kept["lumisections"])
-        return Dataset(features, listed, tuple(kept["counts"]), tuple(kept["held_out"]))
+        pure = self.folders["dataset"] / "pure.npy"
+        weights = np.load(pure, allow_pickle=False) if pure.exists() else None
+        return Dataset(features, listed, tuple(kept["counts"]), tuple(kept["held_out"]), weights)
 
     @cached_property
     def program(self) -> IntegerProgram:
         """The integer reference of the trained network."""
         arrays = load_file(self.folders["export"] / bundle.WEIGHTS)
         return IntegerProgram.assemble(self.json("export", "program.json"), arrays)
+
+    @cached_property
+    def champion(self) -> Champion | None:
+        """What runs now, to compare with, every byte of it checked; for a threshold alone it is the parent."""
+        return None if self.job.champion is None else champion.load(self.job.champion, self.job.recipe.champion)
+
+    @cached_property
+    def parent(self) -> bundle.Bundle | None:
+        """The bundle whose network is kept; None when a network is trained.
+
+        Raises:
+            RecipeError: A threshold is asked for a library that was adopted and has no integers of its own.
+        """
+        if self.job.recipe.action != "threshold":
+            return None
+        if not isinstance(self.champion, bundle.Bundle):
+            raise RecipeError(
+                "recipe field action is 'threshold', but the champion is no bundle of ours: an adopted library cannot "
+                "be proven with another threshold; ask for weights"
+            )
+        return self.champion
 
     def json(self, stage: str, name: str) -> dict[str, Any]:
         """Return a JSON file that a finished stage wrote."""

@@ -1,6 +1,18 @@
 """The command line: each module brings its verbs to `app`, `main` runs one."""
 
-from daemon.cli import doctor, explain, offline, ranking, rates, record, scanning, service, status, summarise
+from daemon.cli import (
+    doctor,
+    explain,
+    offline,
+    preflighting,
+    ranking,
+    rates,
+    record,
+    scanning,
+    service,
+    status,
+    summarise,
+)
 from daemon.cli.app import app, main
 
 __all__ = [
@@ -9,6 +21,7 @@ __all__ = [
     "explain",
     "main",
     "offline",
+    "preflighting",
     "ranking",
     "rates",
     "record",

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -88,6 +88,10 @@ def train(
     *,
     config_file: ConfigFile = Path("retrigger.toml"),
     reason: Reason,
+    action: Annotated[
+        Literal["weights", "threshold"],
+        typer.Option(help="weights: a new network; threshold: keep the champion's and derive only where to cut."),
+    ] = "weights",
     person: Me = "",
     password_stdin: PasswordStdin = False,
     json: Json = False,
@@ -96,9 +100,10 @@ def train(
     with parts(config.load(config_file)) as ready:
         me = authenticate(ready, person, password_stdin=password_stdin)
         now = utc_now()
-        ready.ledger.add_work("train", now, {"trigger": "manual", "initiator": me.name, "reason": reason})
+        asked = {"trigger": "manual", "initiator": me.name, "reason": reason, "action": action}
+        ready.ledger.add_work("train", now, asked)
     if json:
-        say.machine({"type": "asked", "by": me.name, "reason": reason})
+        say.machine({"type": "asked", "by": me.name, "reason": reason, "action": action})
     else:
         say.words("Asked.  The daemon answers in its next turn: retrigger candidates")
 

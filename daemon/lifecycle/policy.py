@@ -53,6 +53,7 @@ class Policy:
     backoff_minutes: float
     recheck_minutes: float
     read_back_minutes: float
+    threshold_band: float = 0.0
 
     @cached_property
     def id(self) -> str:
@@ -110,6 +111,7 @@ class _Plain:
     backoff_minutes: float
     recheck_minutes: float
     read_back_minutes: float
+    threshold_band: float = 0.0
 
     def with_parts(self, tiers: Mapping[str, Tier], windows: tuple[FreezeWindow, ...]) -> Policy:
         return Policy(tiers=tiers, freeze_windows=windows, **vars(self))
@@ -149,6 +151,8 @@ def _problems(policy: Policy) -> list[str]:
     problems += [
         f"{name} is {getattr(policy, name)}; it must be above 0" for name in positive if getattr(policy, name) <= 0
     ]
+    if not 0 <= policy.threshold_band < 1:
+        problems.append(f"threshold_band is {policy.threshold_band}; it must be at least 0 and below 1")
     if policy.cooldown_hours < 0 or policy.read_back_minutes < 0:
         problems.append("cooldown_hours and read_back_minutes cannot be negative")
     problems += [f"freeze window {w.reason!r} ends before it begins" for w in policy.freeze_windows if w.end <= w.begin]

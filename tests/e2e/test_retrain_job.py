@@ -9,14 +9,15 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from retrain import bundle
-from retrain.errors import BundleAlteredError
+from retrain import bundle, inheriting
+from retrain.errors import BundleAlteredError, MismatchError
 from retrain.firmware.emulator import Emulator
 from retrain.verify import overall
 
@@ -95,7 +96,7 @@ def test_the_job_ends_in_a_proven_candidate(finished):
     assert sealed.digest == result["digest"]
     assert sealed.recipe.digest == result["recipe_digest"]
     assert overall(sealed.gates) == "pass"
-    assert [gate.number for gate in sealed.gates] == list(range(1, 10))
+    assert [gate.number for gate in sealed.gates] == list(range(1, 11))
     assert json.loads((folder / "progress.json").read_bytes())["stage"] == "done"
 
 
@@ -285,6 +286,71 @@ def _alive(pid):
         return Path(f"/proc/{pid}/stat").read_text().split()[2] not in {"Z", "X"}
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+@pytest.fixture(scope="module")
+def threshold_only(finished, tmp_path_factory):
+    """The undisturbed candidate with another target rate and nothing else new."""
+    parent = bundle.load(Path(finished[2]["bundle"]))
+    folder = tmp_path_factory.mktemp("threshold") / "job"
+    wanted = {"champion": parent.digest, "contract": parent.contract.digest, "target_rate_hz": 1.2e6}
+    job = make_job(folder, action="threshold", **wanted)
+    job["champion"] = str(parent.path)
+    (folder / "job.json").write_text(json.dumps(job))
+    return parent, *run(folder)
+
+
+def test_a_threshold_alone_is_a_bundle_of_its_own_that_names_its_parent(threshold_only):
+    parent, code, result = threshold_only
+
+    assert code == 0, result["reason"]
+    own = bundle.load(Path(result["bundle"]))
+    same = (bundle.WEIGHTS, bundle.EMULATOR, "model.qonnx", "golden.safetensors", "hls/firmware/network.cpp")
+    assert own.digest != parent.digest
+    assert own.manifest["parent"] == parent.digest
+    assert own.threshold > parent.threshold
+    assert {name: own.manifest["files"][name] for name in same} == {
+        name: parent.manifest["files"][name] for name in same
+    }
+
+
+def test_a_threshold_alone_takes_seconds_and_trains_and_compiles_nothing(threshold_only, finished):
+    seconds = threshold_only[2]["seconds"]
+
+    assert seconds["train"] + seconds["export"] + seconds["firmware"] + seconds["prove"] < 30
+    assert sum(seconds.values()) < 0.5 * sum(finished[2]["seconds"].values())
+
+
+def test_what_is_inherited_is_seen_again_and_each_gate_says_on_what_it_rests(threshold_only):
+    parent, _, result = threshold_only
+    own = bundle.load(Path(result["bundle"]))
+
+    proof = own.evidence("proof")
+    rests = {gate.name for gate in own.gates if f"rests on parent {parent.digest[:12]}" in gate.summary}
+    assert proof["inherited_from"] == parent.digest
+    assert proof["seen_again"]["mismatches"] == 0
+    assert proof["seen_again"]["events"] >= 4000
+    assert rests == {"bit_exact", "accumulator_bound", "resources", "latency", "reproducibility"}
+    assert overall(own.gates) == "pass"
+
+
+def test_a_threshold_is_measured_only_where_the_parents_weights_have_not_learned(threshold_only):
+    parent, _, result = threshold_only
+    own, before = bundle.load(Path(result["bundle"])).evidence("dataset"), parent.evidence("dataset")
+
+    assert own["held_out"] == before["held_out"]
+    assert own["training"] == before["training"]
+
+
+def test_a_library_that_answers_otherwise_is_not_inherited(finished, tmp_path):
+    parent = bundle.load(Path(finished[2]["bundle"]))
+    copy = tmp_path / parent.digest
+    shutil.copytree(parent.path, copy)
+    golden = load_file(copy / "golden.safetensors")
+    bundle.write_tensors(copy / "golden.safetensors", {**golden, "score": golden["score"] + 1})
+
+    with pytest.raises(MismatchError, match="golden vector"):
+        inheriting.recheck(replace(parent, path=copy), golden["features"])
 
 
 @pytest.mark.slow

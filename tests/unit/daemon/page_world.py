@@ -294,6 +294,7 @@ def example_bundle(out: Path, *, seed: int, champion: bundles.Bundle | None, mis
         "proof": _proof(files, mismatches),
         "resources": {"lut": 31_240, "ff": 9_870, "dsp": 0, "stages": 9, "latency_ticks": 2, "status": "estimate"},
         "working_point": point,
+        "comparison": _comparison(recipe, champion),
         "training": {"first_epoch": "ab12", "first_epoch_again": "ab12", "graph_again": True, "seed": seed},
         "versions": {"retrigger": "0.1.0", "torch": "2.13.0", "brevitas": "0.13.4", "hls4ml": "1.3.0"},
     }
@@ -346,6 +347,17 @@ def _metadata(files: dict[str, str], contract: str, threshold: int) -> dict[str,
     return {"digests": digests, "threshold": {"integer": threshold}}
 
 
+def _comparison(recipe: Recipe, champion: bundles.Bundle | None) -> dict[str, Any]:
+    return {
+        "champion": None if champion is None else {"digest": champion.digest, "same_network": False},
+        "margin": recipe.margin,
+        "confidence": 0.95,
+        "confidence_each": 0.95,
+        "verdicts": 0,
+        "signals": [],
+    }
+
+
 def _working_point(threshold: int, recipe: Recipe, champion: bundles.Bundle | None) -> dict[str, Any]:
     events, passing = 7_000, 37
     got, bunches = share(passing, events, 0.95), recipe.bunches
@@ -365,7 +377,7 @@ def _working_point(threshold: int, recipe: Recipe, champion: bundles.Bundle | No
         "one_below_hz": got.rates(bunches)["rate_hz"] * 1.02,
         "strata": strata,
         "stability": {"cells": 6, "tested": True, "chi_square": 3.1, "degrees": 3, "p_value": 0.38},
-        "training": {**vars(share(240, 45_150, 0.95)), "p_value": 0.81},
+        "training": {**vars(share(240, 45_150, 0.95)), "held_out_fraction": 37 / 7_000, "p_value": 0.81},
         "against_champion": None
         if champion is None
         else {

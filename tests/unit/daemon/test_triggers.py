@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from apscheduler.triggers.cron import CronTrigger
 
+from daemon.candidates import Candidates
 from daemon.config import Settings
-from daemon.deploy import FilesystemTarget
+from daemon.deploy import FilesystemTarget, InMemoryTarget
 from daemon.ledger import FileTaken, Ledger, Outcome
 from daemon.lifecycle import facts as f
 from daemon.people import People
@@ -17,6 +18,8 @@ from daemon.policy_file import load_policy
 from daemon.sight import Sight, TableCertifier
 from daemon.triggers import FOREVER, Triggers, quarantined
 from drift.conditions import BeamModeFeed
+from retrain import bundle as bundles
+from tests.unit.retrain.conftest import stage_bundle
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 STREAM, SLOT = "ZeroBias", "L1_AXO"
@@ -219,3 +222,92 @@ def test_a_shift_that_a_person_dismissed_is_not_trained_on(ledger):
     triggers(ledger).step(NOON)
 
     assert asked(ledger) == []
+
+
+@pytest.fixture
+def parent(ledger, tmp_path):
+    """A champion on record whose weights learned lumisections 1 to 15 of run 10."""
+    identity = stage_bundle(tmp_path / "staging")
+    learned = {"training": {"ranges": ["10:1-15"], "events": 1500}}
+    bundles.write_json(tmp_path / "staging" / "evidence" / "dataset.json", learned)
+    sealed = bundles.seal(tmp_path / "staging", tmp_path / "bundles", identity)
+    fact = f.ChampionImported(at=NOON, actor="import", slot=SLOT, digest=sealed.digest, bundle_path=str(sealed.path))
+    ledger.append(SLOT, (fact,))
+    return sealed
+
+
+def on_board(ledger: Ledger, running: bundles.Bundle, **retrain: Any) -> Triggers:
+    """Triggers of a daemon that reads this bundle back from its board."""
+    target = InMemoryTarget("board")
+    target.deploy(running.digest, running.path, token=1)
+    beam = BeamModeFeed(NOWHERE / "beam_mode.jsonl", 900.0)
+    seen = Sight(ledger, People(ledger), target, TableCertifier(NOWHERE), beam, STREAM)
+    settings = Settings()
+    changed = settings.retrain.model_copy(update={"minimum_lumisections": 10, **retrain})
+    return Triggers(settings.model_copy(update={"retrain": changed}), ledger, seen, load_policy(), owner="t")
+
+
+def wish(ledger: Ledger, action: str) -> None:
+    words = {"trigger": "manual", "initiator": "ada", "reason": "rate", "action": action}
+    ledger.add_work("train", NOON, words)
+
+
+def test_a_threshold_alone_is_asked_for_the_network_that_runs_on_what_it_has_not_learned(ledger, parent):
+    fill(ledger, 40)
+    wish(ledger, "threshold")
+    on_board(ledger, parent, target_rate_hz=2e5).step(NOON)
+
+    own = asked(ledger)[0].recipe
+    kept = ("slot", "model", "hidden", "latent", "weight_bits", "seed")
+    assert (own["action"], own["champion"], own["target_rate_hz"]) == ("threshold", parent.digest, 2e5)
+    assert own["lumisections"] == [[10, 16, 40]]
+    assert {name: own[name] for name in kept} == {name: parent.recipe.to_json()[name] for name in kept}
+
+
+def test_a_threshold_alone_without_a_champion_is_refused_with_what_to_do(ledger):
+    fill(ledger, 40)
+    wish(ledger, "threshold")
+    watch = triggers(ledger)
+    watch.step(NOON)
+
+    assert asked(ledger) == []
+    assert "import-champion" in watch.refused
+
+
+@pytest.mark.parametrize(
+    ("first", "rung", "action"),
+    [(True, "threshold", "threshold"), (True, "weights", "weights"), (False, "threshold", "weights")],
+)
+def test_the_daemon_takes_the_rung_of_the_alarm_only_where_it_is_told_to(ledger, parent, first, rung, action):
+    fill(ledger, 40)
+    told = raised("real_shift")
+    ledger.append(STREAM, (replace(told, alarm={**told.alarm, "rung": rung}),))
+    on_board(ledger, parent, threshold_first=first).step(NOON)
+
+    assert asked(ledger)[0].recipe.get("action", "weights") == action
+
+
+@pytest.mark.parametrize(
+    ("moved", "band", "running", "tier"),
+    [(100, 0.1, True, "T0"), (300, 0.1, True, "T1"), (100, 0.0, True, "T1"), (100, 0.1, False, "T1")],
+)
+def test_a_threshold_is_cheaper_only_inside_the_agreed_band_of_what_runs(
+    ledger, parent, tmp_path, moved, band, running, tier
+):
+    identity = stage_bundle(tmp_path / "own", threshold=parent.threshold + moved)
+    recipe = replace(parent.recipe, action="threshold", champion=parent.digest)
+    bundles.write_json(tmp_path / "own" / "recipe.json", recipe.to_json())
+    proof = {**parent.evidence("proof"), "inherited_from": parent.digest}
+    bundles.write_json(tmp_path / "own" / "evidence" / "proof.json", proof)
+    named = {**identity, "recipe_digest": recipe.digest, "parent": parent.digest}
+    own = bundles.seal(tmp_path / "own", tmp_path / "bundles", named)
+    policy = replace(load_policy(), threshold_band=band)
+    nothing: Any = None
+    judge = Candidates(ledger, sight(ledger), policy, nothing, nothing, jobs=tmp_path, job_of=nothing, lead=nothing)
+
+    other = own if not running else parent
+    ledger.append(
+        f"{SLOT}-other",
+        (f.ChampionImported(at=NOON, actor="import", slot=SLOT, digest=own.digest, bundle_path=str(own.path)),),
+    )
+    assert judge._tier(own, other.digest) == tier

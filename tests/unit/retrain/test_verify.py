@@ -8,6 +8,18 @@ from retrain.verify import VERDICTS, GateResult, judge, overall, reason
 
 verdicts = st.lists(st.sampled_from(VERDICTS), max_size=12)
 
+
+def efficiency(fraction):
+    return {"events": 1000, "passing": int(1000 * fraction), "fraction": fraction}
+
+
+def signal(name, said, *, strata=()):
+    """One signal as `measuring.comparison` tells it, with strata from pileup 30 on."""
+    row = {"events": 1000, "candidate": efficiency(0.3), "champion": efficiency(0.4), "lost": 140, "gained": 40}
+    inside = [{"pileup_from": 30.0 + 5 * place, **row, "verdict": one} for place, one in enumerate(strata)]
+    return {"name": name, **row, "verdict": said, "strata": inside}
+
+
 GOOD = {
     "dataset": {"lumisections": 12, "events": 9000, "certified": 12, "rejected": [], "unspoken": [], "digest": "d"},
     "preflight": {"findings": [], "contract_digest": "c" * 64, "events": 9000},
@@ -37,12 +49,20 @@ GOOD = {
         "confidence": 0.95,
         "minimum_passing": 100,
         "stability": {"tested": True, "p_value": 0.4, "cells": 6},
-        "training": {"p_value": 0.5, "fraction": 0.0074},
+        "training": {"p_value": 0.5, "fraction": 0.0074, "held_out_fraction": 0.0075},
         "strata": [
             {"pileup_from": 50.0, "passing": 150, "rate_hz": 1.5e5, "low_hz": 1.2e5, "high_hz": 1.8e5},
         ],
     },
     "training": {"first_epoch": "a", "first_epoch_again": "a", "graph_again": True},
+    "comparison": {
+        "champion": {"digest": "c" * 64, "same_network": False},
+        "margin": 0.1,
+        "confidence": 0.95,
+        "confidence_each": 0.99,
+        "verdicts": 3,
+        "signals": [signal("TTbar", "not_worse", strata=("not_worse", "better"))],
+    },
 }
 
 
@@ -67,10 +87,10 @@ def test_an_empty_list_never_passes():
     assert "never passes" in reason([])
 
 
-def test_good_evidence_passes_nine_numbered_gates():
+def test_good_evidence_passes_ten_numbered_gates():
     results = judge(GOOD)
 
-    assert [one.number for one in results] == list(range(1, 10))
+    assert [one.number for one in results] == list(range(1, 11))
     assert overall(results) == "pass"
 
 
@@ -97,7 +117,12 @@ def test_a_gate_without_its_evidence_fails(piece):
         ("working_point", {"passing": 99}, "threshold_interval", "inconclusive"),
         ("working_point", {"high_hz": 1.4e5}, "threshold_interval", "fail"),
         ("working_point", {"rate_hz": 1.3e5, "one_below_hz": 3e5}, "threshold_interval", "fail"),
-        ("working_point", {"training": {"p_value": 1e-6, "fraction": 0.02}}, "rate_stability", "fail"),
+        (
+            "working_point",
+            {"training": {"p_value": 1e-6, "fraction": 0.02, "held_out_fraction": 0.01}},
+            "rate_stability",
+            "fail",
+        ),
         ("working_point", {"stability": {"tested": True, "p_value": 1e-9, "cells": 6}}, "rate_stability", "fail"),
         ("training", {"first_epoch_again": "b"}, "reproducibility", "fail"),
         ("training", {"graph_again": False}, "reproducibility", "fail"),
@@ -132,3 +157,32 @@ def test_a_result_survives_its_json_and_an_unknown_verdict_is_no_pass():
 
     assert GateResult.from_json(result.to_json()) == result
     assert GateResult.from_json({**result.to_json(), "verdict": "PASS"}).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("signals", "expected", "said"),
+    [
+        ([signal("TTbar", "worse")], "fail", "TTbar 0.300 is worse than 0.400 (140 lost, 40 gained of 1000"),
+        ([signal("A", "better"), signal("B", "inconclusive")], "inconclusive", "B 0.300 cannot be told from"),
+        ([signal("A", "better", strata=("better", "worse"))], "fail", "1 of 3: A at pileup 35.0"),
+        ([signal("A", "inconclusive"), signal("B", "worse")], "fail", "B"),
+        ([signal("A", "better", strata=("inconclusive",))], "pass", "1 verdicts, 1 better"),
+        ([], "pass", "no signal; nothing but rates was compared"),
+    ],
+)
+def test_a_candidate_must_keep_every_signal_in_every_stratum(signals, expected, said):
+    result = next(one for one in changed("comparison", signals=signals) if one.name == "non_inferiority")
+
+    assert result.verdict == expected
+    assert said in result.summary
+
+
+def test_without_a_champion_there_is_nothing_to_be_worse_than_and_the_gate_says_so():
+    row = {"events": 1000, "candidate": efficiency(0.3)}
+    alone = [{"name": "TTbar", **row, "strata": []}]
+
+    results = changed("comparison", champion=None, signals=alone)
+
+    assert verdict(results, "non_inferiority") == "pass"
+    assert "no champion" in results[-1].summary
+    assert results[-1].evidence["efficiencies"] == {"TTbar": efficiency(0.3)}

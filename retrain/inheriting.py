@@ -1,0 +1,180 @@
+"""What a threshold-only candidate takes from its parent unchanged: weights, graph, C++, library and their proof.
+
+Bytes are copied from a bundle that was found whole, and the library is run once more on events of today beside the
+integer program, so that what is inherited is also seen to hold.  Nothing here trains, exports or compiles.
+"""
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import numpy as np
+from safetensors.numpy import load as load_tensors
+
+from retrain.bundle import EMULATOR, PLAIN, WEIGHTS, Bundle, write_json
+from retrain.contract import Features
+from retrain.dataset import Dataset
+from retrain.errors import DatasetError, MismatchError, RecipeError
+from retrain.recipe import LumisectionRange, Recipe
+
+RECHECKED_EVENTS = 4000
+TAKEN: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
+    {
+        "train": (("checkpoint.safetensors", "checkpoint.safetensors"), ("evidence/training.json", "training.json")),
+        "export": (
+            ("model.qonnx", "model.qonnx"),
+            (PLAIN, PLAIN),
+            (WEIGHTS, WEIGHTS),
+            ("program.json", "program.json"),
+        ),
+        "firmware": (("hls", "hls"), ("emulator", "emulator"), ("rtl", "rtl")),
+        "prove": (("golden.safetensors", "golden.safetensors"), ("evidence/proof.json", "proof.json")),
+        "synthesis": (("evidence/resources.json", "resources.json"),),
+    }
+)
+"""What each stage of a job leaves, and where it lies in the parent: name there, name here."""
+SAME = ("slot", "model", "hidden", "latent", "weight_bits")
+
+
+class Heir(Protocol):
+    """A job that keeps its parent's network."""
+
+    @property
+    def parent(self) -> Bundle | None:
+        """The bundle whose network is kept."""
+
+    @property
+    def dataset(self) -> Dataset:
+        """The events of the job."""
+
+
+def stage(name: str) -> Callable[[Heir, Path, Callable[[float, str], None]], None]:
+    """Return a stage of that name which takes from the parent what the stage would make."""
+
+    def taken(work: Heir, out: Path, beat: Callable[[float, str], None]) -> None:
+        parent = work.parent
+        assert parent is not None
+        beat(0.0, f"{name} of {parent.digest[:12]}")
+        take(name, parent, out)
+        if name == "prove":
+            write_json(out / "proof.json", proof(parent, work.dataset.features))
+
+    return taken
+
+
+def take(name: str, parent: Bundle, out: Path) -> None:
+    """Write what a stage leaves from the parent's files instead of making it.
+
+    Raises:
+        RecipeError: The parent is of an earlier form and lacks something that a bundle has now.
+    """
+    for there, here in TAKEN[name]:
+        source = parent.path / there
+        if not source.exists():
+            raise RecipeError(
+                f"parent {parent.digest[:16]} has no {there}; an earlier version made it, ask for weights instead"
+            )
+        if source.is_dir():
+            shutil.copytree(source, out / here)
+        else:
+            shutil.copyfile(source, out / here)
+    if name == "export":
+        write_json(out / "export.json", {"graph_again": _graph_again(parent)})
+
+
+def proof(parent: Bundle, features: Features) -> dict[str, Any]:
+    """Return the parent's proof with what was seen again today; it still names weights, library and sources.
+
+    Raises:
+        MismatchError: The parent's library answers otherwise than its integers.
+        BuildError: The library cannot be loaded on this machine.
+    """
+    told = parent.evidence("proof")
+    return {**told, "inherited_from": parent.digest, "seen_again": recheck(parent, features)}
+
+
+def held_out(data: Dataset, recipe: Recipe, parent: Bundle) -> Dataset:
+    """Return the events with every lumisection held out that the parent's weights have not learned from.
+
+    Raises:
+        RecipeError: The recipe asks for another network than the parent's.
+        DatasetError: The weights have learned from all of them: nothing is left to measure on.
+    """
+    check_same(recipe, parent)
+    spans = learned_by(parent)
+    new = tuple(
+        not any(span.run == one.run and span.first <= one.lumisection <= span.last for span in spans)
+        for one in data.lumisections
+    )
+    events = sum(count for count, out in zip(data.counts, new, strict=True) if out)
+    if not events:
+        raise DatasetError(
+            f"the weights of {parent.digest[:16]} have learned from every lumisection of the job; a threshold is "
+            "measured on others, list new ones"
+        )
+    return replace(data, held_out=new)
+
+
+def recheck(parent: Bundle, features: Features) -> dict[str, Any]:
+    """Return how many golden vectors and events of today the parent's library answers as its integers do: all of them.
+
+    Args:
+        parent: Whose library is run.
+        features: Hardware integers of the job's lumisections, shape ``(n_inputs, n_events)``.
+
+    Raises:
+        MismatchError: One answer differs, from the integer program or from the golden vectors.
+        BuildError: The library cannot be loaded on this machine.
+    """
+    from retrain.firmware.emulator import Emulator  # noqa: PLC0415 - paid only where it is needed
+
+    golden = load_tensors((parent.path / "golden.safetensors").read_bytes())
+    stride = max(features.shape[1] // RECHECKED_EVENTS, 1)
+    today = np.ascontiguousarray(features[:, ::stride][:, :RECHECKED_EVENTS])
+    emulator = Emulator(parent.path / EMULATOR, len(parent.contract.inputs))
+    told = np.concatenate([emulator.run(one)[1] for one in (golden["features"], today)])
+    wanted = np.concatenate([golden["score"].astype(np.int64), parent.program.run(parent.contract, today)])
+    wrong = np.flatnonzero(told != wanted)
+    if len(wrong):
+        where = int(wrong[0])
+        which = "golden vector" if where < golden["features"].shape[1] else "event of today"
+        raise MismatchError(
+            f"parent {parent.digest[:16]}: its library answers {int(told[where])} on a {which}, expected "
+            f"{int(wanted[where])} ({len(wrong)} of {len(told)} differ); do not inherit its proof, build it again"
+        )
+    return {"golden": int(golden["features"].shape[1]), "events": int(today.shape[1]), "mismatches": 0}
+
+
+def learned_by(parent: Bundle) -> tuple[LumisectionRange, ...]:
+    """Return the lumisections that the parent's weights have learned from, whoever trained them."""
+    spans = parent.evidence("dataset")["training"]["ranges"]
+    return tuple(_span(text) for text in spans)
+
+
+def check_same(recipe: Recipe, parent: Bundle) -> None:
+    """See that a recipe asks for the parent's network and nothing else.
+
+    Raises:
+        RecipeError: A field that decides the network is not the parent's.
+    """
+    for name in SAME:
+        found, wanted = getattr(recipe, name), getattr(parent.recipe, name)
+        if found != wanted:
+            raise RecipeError(
+                f"recipe field {name} is {found!r}, its parent {parent.digest[:16]} has {wanted!r}; a threshold is "
+                "derived for the network that there is, ask for weights to change it"
+            )
+
+
+def _graph_again(parent: Bundle) -> bool:
+    gate = next((one for one in parent.gates if one.name == "reproducibility"), None)
+    return gate is not None and gate.verdict == "pass" and gate.evidence.get("graph_again") is True
+
+
+def _span(text: str) -> LumisectionRange:
+    run, _, numbers = text.partition(":")
+    first, _, last = numbers.partition("-")
+    return LumisectionRange(int(run), int(first), int(last or first))

@@ -1,0 +1,96 @@
+"""Signal samples that a candidate is judged on and never learns from.
+
+A sample is an ``.npy`` of hardware integers with a digest, listed in the job by name; several files may share one, at
+several pileups.  One that is missing, altered, unasked for or not listed stops everything.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrain.contract import Features
+from retrain.dataset import read_features
+from retrain.errors import DatasetError
+
+
+@dataclass(frozen=True)
+class ListedSignal:
+    """One file of a signal sample, as the job description names it.
+
+    Attributes:
+        name: Of the sample, e.g. ``TTbar``.
+        path: An ``.npy`` of int16, shape ``(n_inputs, n_events)``, hardware integers.
+        sha256: Of the file's bytes.
+        pileup: Mean interactions a crossing; None when unknown.
+    """
+
+    name: str
+    path: Path
+    sha256: str
+    pileup: float | None = None
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Read one entry of a job description.
+
+        Raises:
+            DatasetError: A key is missing or of the wrong type.
+        """
+        try:
+            pileup = value.get("pileup")
+            return cls(
+                name=str(value["name"]),
+                path=Path(value["path"]),
+                sha256=str(value["sha256"]),
+                pileup=None if pileup is None else float(pileup),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise DatasetError(f"job.json signal {dict(value)}: {error!r}; expected name, path, sha256") from error
+
+
+@dataclass(frozen=True)
+class Signal:
+    """All events of one sample.
+
+    Attributes:
+        name: Of the sample.
+        features: Hardware integers, shape ``(n_inputs, n_events)``.
+        pileup: Of each event; NaN when unknown.
+        files: Digest and number of events of each file, in the order in which they stand.
+    """
+
+    name: str
+    features: Features
+    pileup: NDArray[np.float64]
+    files: tuple[tuple[str, int], ...]
+
+
+def load_signals(listed: Sequence[ListedSignal], wanted: Sequence[str], n_inputs: int) -> tuple[Signal, ...]:
+    """Read every sample the recipe names, in its order.
+
+    Raises:
+        DatasetError: The job lists others than the recipe names, a file is missing or altered, or a sample is empty.
+    """
+    names = {one.name for one in listed}
+    if names != set(wanted):
+        raise DatasetError(
+            f"the job lists signals {sorted(names)}, the recipe names {sorted(wanted)}; the recipe says what is judged"
+        )
+    return tuple(_sample(name, [one for one in listed if one.name == name], n_inputs) for name in wanted)
+
+
+def _sample(name: str, listed: Sequence[ListedSignal], n_inputs: int) -> Signal:
+    ordered = sorted(listed, key=lambda one: (one.pileup is None, one.pileup or 0.0, one.sha256))
+    if len({one.sha256 for one in ordered}) != len(ordered):
+        raise DatasetError(f"signal {name} lists a file twice; each event counts once")
+    parts = [read_features(f"signal {name} ({one.path})", one.path, one.sha256, n_inputs) for one in ordered]
+    counts = [int(part.shape[1]) for part in parts]
+    if not sum(counts):
+        raise DatasetError(f"signal {name} holds no event; list a file with events, or ask for other signals")
+    pileup = np.repeat([np.nan if one.pileup is None else one.pileup for one in ordered], counts).astype(np.float64)
+    files = tuple((one.sha256, count) for one, count in zip(ordered, counts, strict=True))
+    return Signal(name, np.ascontiguousarray(np.concatenate(parts, axis=1)), pileup, files)
