@@ -35,6 +35,7 @@ class ListedLumisection:
         fill: LHC fill; None when unknown.
         pileup: Mean interactions a crossing; None when unknown.
         certified: What certification says; None when it has not spoken.
+        era: Of the detector or its calibration, by a name that sorts in time; the memory keeps some of each.
     """
 
     run: int
@@ -44,6 +45,7 @@ class ListedLumisection:
     fill: int | None = None
     pileup: float | None = None
     certified: bool | None = None
+    era: str = ""
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
@@ -62,6 +64,7 @@ class ListedLumisection:
                 fill=None if fill is None else int(fill),
                 pileup=None if pileup is None else float(pileup),
                 certified=None if certified is None else bool(certified),
+                era=str(value.get("era") or ""),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise DatasetError(

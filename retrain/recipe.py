@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from retrain.digest import digest_of
 from retrain.errors import RecipeError
+from retrain.policy import FULL, Policy
 
 MAXIMUM_WIDTH = 1024  # neurons a layer; beyond this no trigger board could hold the network
 MAXIMUM_SEED = 2**63
@@ -70,6 +71,8 @@ class Recipe:
         confidence: Of the Clopper-Pearson intervals.
         minimum_passing: Fewer passing zero-bias events than this leave the working point inconclusive.
         proof_vectors: Vectors on which all descriptions of the network must agree.
+        policy: How it learns; all but ``full`` start from the champion's weights.
+        forget: Lumisections that the champion's memory may hold and that must no longer be learned from, sorted.
 
     Raises:
         RecipeError: A field is out of its range; the message names it.
@@ -94,6 +97,8 @@ class Recipe:
     confidence: float = 0.95
     minimum_passing: int = 100
     proof_vectors: int = 100_000
+    policy: Policy = FULL
+    forget: tuple[LumisectionRange, ...] = ()
 
     def __post_init__(self) -> None:
         checks: dict[str, tuple[bool, str]] = {
@@ -123,6 +128,10 @@ class Recipe:
                 raise RecipeError(f"recipe field {name} is {getattr(self, name)!r}; expected {expected}")
         if tuple(sorted(self.lumisections)) != self.lumisections:
             raise RecipeError("recipe field lumisections is not sorted; build it with retrain.recipe.ranges")
+        if tuple(sorted(self.forget)) != self.forget:
+            raise RecipeError("recipe field forget is not sorted; build it with retrain.recipe.ranges")
+        if self.policy.from_champion and self.champion is None:
+            raise RecipeError(f"recipe field policy is {self.policy.name}, which starts from a champion; there is none")
 
     def covers(self, run: int, lumisection: int) -> bool:
         """Whether the recipe names this lumisection."""
@@ -134,10 +143,18 @@ class Recipe:
         return digest_of(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
-        """Return the recipe as plain JSON values."""
+        """Return the recipe as plain JSON values; what was added later is left out while it says nothing.
+
+        So recipes keep the digests that they had before.
+        """
         value = asdict(self)
+        del value["policy"], value["forget"]
         value["lumisections"] = [[span.run, span.first, span.last] for span in self.lumisections]
         value["hidden"] = list(self.hidden)
+        if self.policy != FULL:
+            value["policy"] = self.policy.to_json()
+        if self.forget:
+            value["forget"] = [[span.run, span.first, span.last] for span in self.forget]
         return value
 
     @classmethod
@@ -156,7 +173,11 @@ class Recipe:
             raise RecipeError(f"recipe lacks {missing}")
         try:
             given = dict(value)
-            given["lumisections"] = tuple(LumisectionRange(*map(int, span)) for span in value["lumisections"])
+            for name in ("lumisections", "forget"):
+                if name in value:
+                    given[name] = tuple(LumisectionRange(*map(int, span)) for span in value[name])
+            if "policy" in value:
+                given["policy"] = Policy.from_json(value["policy"])
             if "hidden" in value:
                 given["hidden"] = tuple(int(width) for width in value["hidden"])
             return cls(**given)

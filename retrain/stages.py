@@ -48,6 +48,7 @@ class Job:
         contract: Contract given with the job; None when the champion's, or one from the data, is to be used.
         out: Where bundles are kept.
         exclude_reasons: Why other lumisections were left out, by ``run:lumisection``; kept as evidence.
+        device: Where to train, ``cpu`` or ``cuda``; no part of the recipe, but told in the evidence.
     """
 
     recipe: Recipe
@@ -56,6 +57,7 @@ class Job:
     contract: Contract | None
     out: Path
     exclude_reasons: Mapping[str, str]
+    device: str = "cpu"
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Job":
@@ -81,6 +83,7 @@ class Job:
             contract=None if contract is None else Contract.from_json(contract),
             out=Path(value["out"]),
             exclude_reasons={str(name): str(reason) for name, reason in (value.get("exclude_reasons") or {}).items()},
+            device=str(value.get("device") or "cpu"),
         )
 
 
@@ -119,9 +122,9 @@ class Work:
 
     def encoder(self) -> Any:
         """Return the trained, quantised encoder."""
-        from retrain.train import restore  # noqa: PLC0415 - torch is paid by the stages that need it
+        from retrain.checkpoint import restore  # noqa: PLC0415 - torch is paid by the stages that need it
 
-        arrays = load_file(self.folders["train"] / "checkpoint.safetensors")
+        arrays = load_file(self.folders["train"] / bundle.CHECKPOINT)
         return restore(self.job.recipe, self.contract, arrays).encoder
 
 
@@ -169,33 +172,15 @@ def _given_contract(job: Job) -> Contract | None:
 
 
 def train(work: Work, out: Path, beat: Beat) -> None:
-    """Train, then start over for one epoch and see whether the bits return."""
-    from retrain.train import fit, state_arrays  # noqa: PLC0415 - torch is paid by the stages that need it
+    """Train as the recipe's policy says, and again for one epoch to compare its bits."""
+    from retrain.teaching import teach  # noqa: PLC0415 - torch is paid by the stages that need it
 
-    mask = work.dataset.mask(held_out=False)
-    raw = work.contract.normalised_raw(work.dataset.features[:, mask])
-    inputs = np.ascontiguousarray((raw * 2.0 ** -work.contract.type_of("port").fraction).astype(np.float32).T)
-    epochs = work.job.recipe.epochs
-    share_of_first = epochs / (epochs + 1)
-    trained = fit(work.job.recipe, work.contract, inputs, beat=lambda part, text: beat(part * share_of_first, text))
-    again = fit(
-        work.job.recipe,
-        work.contract,
-        inputs,
-        beat=lambda part, _: beat(share_of_first + part / 2, "first epoch again, to compare its bits"),
-        stop_after=1,
-    )
-    bundle.write_tensors(out / "checkpoint.safetensors", state_arrays(trained.model))
-    evidence = {
-        "events": trained.events,
-        "epochs": epochs,
-        "losses": list(trained.losses),
-        "epoch_digests": list(trained.epoch_digests),
-        "first_epoch": trained.epoch_digests[0],
-        "first_epoch_again": again.epoch_digests[0],
-        "seed": work.job.recipe.seed,
-    }
-    bundle.write_json(out / "training.json", evidence)
+    job = work.job
+    champion = None if job.champion is None else bundle.load(job.champion, job.recipe.champion)
+    taught = teach(job.recipe, work.contract, work.dataset, champion, job.device, beat)
+    bundle.write_tensors(out / bundle.CHECKPOINT, taught.checkpoint)
+    bundle.write_tensors(out / bundle.MEMORY, taught.memory.arrays())
+    bundle.write_json(out / "training.json", taught.evidence)
 
 
 def export(work: Work, out: Path, beat: Beat) -> None:
@@ -338,7 +323,8 @@ def seal(work: Work, out: Path, beat: Beat) -> None:
     bundle.write_json(staging / "evidence" / "versions.json", versions())
     for stage, name, target in (
         ("dataset", "contract.json", "contract.json"),
-        ("train", "checkpoint.safetensors", "checkpoint.safetensors"),
+        ("train", bundle.CHECKPOINT, bundle.CHECKPOINT),
+        ("train", bundle.MEMORY, bundle.MEMORY),
         ("export", "model.qonnx", "model.qonnx"),
         ("export", bundle.WEIGHTS, bundle.WEIGHTS),
         ("export", "program.json", "program.json"),
