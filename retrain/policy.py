@@ -17,6 +17,7 @@ PARAMETERS: Mapping[str, tuple[str, ...]] = {
     "ewc": ("stiffness",),
     "lwf": ("distillation",),
     "replay_lwf": ("memory_share", "distillation"),
+    "online": ("memory_share", "distillation"),
 }
 """Every policy with the parameters it takes: `full` starts from fresh weights, all others from the champion's."""
 
@@ -28,7 +29,8 @@ class Policy:
     Attributes:
         name: ``full`` (fresh weights), ``naive`` (the champion's weights, nothing against forgetting), ``replay``
             (old events in every batch), ``ewc`` (weights that mattered move less), ``lwf`` (the champion's latents are
-            kept on new events), ``replay_lwf`` (old events, on which the champion's latents are kept).
+            kept on new events), ``replay_lwf`` (old events, on which the champion's latents are kept), ``online``
+            (as ``replay_lwf``, one lumisection after another; see `retrain.online`).
         memory_share: Share of a batch that comes from the champion's memory.
         stiffness: Weight of the elastic penalty; the Fisher information is scaled to a mean of one.
         distillation: Weight of the squared distance from the champion's latents.

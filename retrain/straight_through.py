@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.nn import functional
 
 from retrain.errors import ContractError
 from retrain.fixed_point import FixedPoint
@@ -22,38 +21,6 @@ from retrain.fixed_point import FixedPoint
 BIAS_BITS = 16
 _ROUNDING = {"AP_TRN": torch.floor, "AP_RND_CONV": torch.round}
 _SMALLEST_SCALE = 2.0**-40  # a layer of zeros has a scale all the same
-
-
-class _Cast(torch.autograd.Function):
-    """Round and saturate; gradients pass where nothing saturates."""
-
-    @staticmethod
-    def forward(ctx: Any, values: torch.Tensor, cast: "Cast") -> torch.Tensor:
-        raw = _ROUNDING[cast.kind.rounding](values * 2.0**cast.kind.fraction)
-        inside = (raw >= cast.kind.low) & (raw <= cast.kind.high)
-        ctx.save_for_backward(inside & (values > 0) if cast.rectify else inside)
-        return raw.clamp_(cast.kind.low, cast.kind.high).mul_(2.0**-cast.kind.fraction)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
-        (passes,) = ctx.saved_tensors
-        return gradient * passes, None
-
-
-class _OnGrid(torch.autograd.Function):
-    """Round a parameter to its grid; gradients pass everywhere."""
-
-    @staticmethod
-    def forward(_ctx: Any, values: torch.Tensor, scale: torch.Tensor, limit: tuple[int, int]) -> torch.Tensor:
-        return torch.round(values / scale).clamp_(*limit).mul_(scale)
-
-    @staticmethod
-    def backward(_ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        return gradient, None, None
-
-
-_cast: Callable[..., Any] = _Cast.apply  # torch types neither
-_on_grid: Callable[..., Any] = _OnGrid.apply
 
 
 @dataclass(frozen=True)
@@ -72,42 +39,81 @@ class Cast:
             raise ContractError(f"{self.kind} wraps on overflow; a trained layer needs AP_SAT")
 
     def __call__(self, values: torch.Tensor) -> torch.Tensor:
-        """Return the values on the type's grid."""
-        out: torch.Tensor = _cast(values, self)
+        """Return the values on the type's grid; no gradient comes back through this."""
+        with torch.no_grad():
+            return self.saturated(self.rounded(values)).mul_(2.0**-self.kind.fraction)
+
+    def rounded(self, values: torch.Tensor) -> torch.Tensor:
+        """Return raw values that may lie outside the type."""
+        return _ROUNDING[self.kind.rounding](values * 2.0**self.kind.fraction)
+
+    def saturated(self, raw: torch.Tensor) -> torch.Tensor:
+        """Return raw values that the type holds; a rectified type holds none below zero."""
+        return raw.clamp(self.kind.low, self.kind.high)
+
+
+class _Layer(torch.autograd.Function):
+    """A dense layer and the cast behind it, with gradients that pass where nothing saturates."""
+
+    @staticmethod
+    def forward(ctx: Any, values: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, own: "Layer") -> torch.Tensor:
+        weights, biases = own.on_grid(weight, bias)
+        sums = torch.addmm(biases, values, weights.t())
+        raw = own.cast.rounded(sums)
+        out = own.cast.saturated(raw)
+        inside = out == raw
+        if own.cast.rectify:
+            inside &= sums > 0
+        ctx.save_for_backward(values, weights, inside)
+        return out.mul_(2.0**-own.cast.kind.fraction)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor, torch.Tensor, None]:
+        values, weights, inside = ctx.saved_tensors
+        passed = gradient * inside
+        back = passed.mm(weights) if ctx.needs_input_grad[0] else None
+        return back, passed.t().mm(values), passed.sum(0), None
+
+
+_layer: Callable[..., Any] = _Layer.apply  # torch does not type it
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A dense layer, its weights on one power-of-two scale, its bias on the grid of the sum, and the cast behind it.
+
+    Attributes:
+        dense: Brevitas' layer, which owns ``weight`` and ``bias``.
+        bits: Bits of a weight, sign included; the range is narrow.
+        input_fraction: Fractional bits of what comes in.
+        cast: What the sums are cast to.
+    """
+
+    dense: Any
+    bits: int
+    input_fraction: int
+    cast: Cast
+
+    def on_grid(self, weight: torch.Tensor, bias: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return weights and biases as the firmware holds them."""
+        scale = torch.exp2(torch.ceil(torch.log2(weight.abs().max())) - (self.bits - 1)).clamp_(_SMALLEST_SCALE)
+        top, half = 2 ** (self.bits - 1) - 1, 2 ** (BIAS_BITS - 1)
+        weights = (weight / scale).round_().clamp_(-top, top).mul_(scale)
+        step = scale * 2.0**-self.input_fraction
+        return weights, (bias / step).round_().clamp_(-half, half - 1).mul_(step)
+
+    def __call__(self, values: torch.Tensor) -> torch.Tensor:
+        """Return cast sums for ``(n_events, n_in)`` values that lie on the input's grid."""
+        out: torch.Tensor = _layer(values, self.dense.weight, self.dense.bias, self)
         return out
 
 
 @dataclass(frozen=True)
-class Dense:
-    """A dense layer whose weights share one power-of-two scale and whose bias lies on the grid of the sum.
-
-    Attributes:
-        layer: Brevitas' layer, which owns ``weight`` and ``bias``.
-        bits: Bits of a weight, sign included; the range is narrow.
-        input_fraction: Fractional bits of what comes in.
-    """
-
-    layer: Any
-    bits: int
-    input_fraction: int
-
-    def __call__(self, values: torch.Tensor) -> torch.Tensor:
-        """Return sums for ``(n_events, n_in)`` values that lie on the input's grid."""
-        weight, bias = self.layer.weight, self.layer.bias
-        with torch.no_grad():
-            scale = torch.exp2(torch.ceil(torch.log2(weight.abs().max())) - (self.bits - 1)).clamp_(_SMALLEST_SCALE)
-        top = 2 ** (self.bits - 1) - 1
-        weights = _on_grid(weight, scale, (-top, top))
-        half = 2 ** (BIAS_BITS - 1)
-        biases = _on_grid(bias, scale * 2.0**-self.input_fraction, (-half, half - 1))
-        return functional.linear(values, weights, biases)
-
-
-@dataclass(frozen=True)
 class Encoder:
-    """The layers in order: a cast, then dense layers and casts in turn."""
+    """The cast of the inputs, then dense layers with their casts."""
 
-    layers: tuple[Cast | Dense, ...]
+    entry: Cast
+    layers: tuple[Layer, ...]
 
     @classmethod
     def over(cls, dense: Sequence[Any], bits: int, types: tuple[FixedPoint, FixedPoint, FixedPoint]) -> "Encoder":
@@ -119,20 +125,23 @@ class Encoder:
             types: Of the network input, of hidden values, of the latent values.
         """
         entry, inner, last = types
-        layers: list[Cast | Dense] = [Cast(entry, rectify=False)]
+        layers = []
         fraction = entry.fraction
         for number, layer in enumerate(dense, start=1):
-            layers.append(Dense(layer, bits, fraction))
-            layers.append(Cast(inner, rectify=True) if number < len(dense) else Cast(last, rectify=False))
+            cast = Cast(inner, rectify=True) if number < len(dense) else Cast(last, rectify=False)
+            layers.append(Layer(layer, bits, fraction, cast))
             fraction = inner.fraction
-        return cls(tuple(layers))
+        return cls(Cast(entry, rectify=False), tuple(layers))
 
     def __call__(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the last hidden layer and the latent means, of normalised inputs ``(n_events, n_inputs)``."""
-        values = inputs
-        for layer in self.layers[:-2]:
+        """Return the last hidden layer and the latent means, of normalised inputs ``(n_events, n_inputs)``.
+
+        Gradients reach the parameters, not the inputs.
+        """
+        values = self.entry(inputs)
+        for layer in self.layers[:-1]:
             values = layer(values)
-        return values, self.layers[-1](self.layers[-2](values))
+        return values, self.layers[-1](values)
 
 
 def disagreement(by_hand: Encoder, brevitas: Any, inputs: torch.Tensor) -> int:

@@ -16,6 +16,7 @@ from retrain.contract import Contract
 from retrain.errors import DatasetError
 from retrain.policies.consolidation import consolidate
 from retrain.policies.distillation import Distillation
+from retrain.policy import PARAMETERS
 from retrain.recipe import Recipe
 
 Penalty = Callable[[Any, torch.Tensor, int], torch.Tensor]
@@ -102,7 +103,7 @@ def lesson_of(
         assert remembered is not None
         generator = torch.Generator().manual_seed(recipe.seed)
         penalties.append(consolidate(teacher, remembered, policy.stiffness, generator))
-    if policy.name in {"lwf", "replay_lwf"}:
+    if "distillation" in PARAMETERS[policy.name]:
         penalties.append(Distillation(teacher, policy.distillation, remembered_only=policy.rehearses))
     kept = remembered if policy.rehearses else None
     return Lesson(champion, kept, policy.memory_share if policy.rehearses else 0.0, tuple(penalties))
