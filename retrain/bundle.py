@@ -28,6 +28,8 @@ from retrain.verify import GateResult
 FORMAT = "retrigger-bundle/1"
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
+CHECKPOINT = "checkpoint.safetensors"
+MEMORY = "memory.safetensors"
 THRESHOLD = "threshold.json"
 EMULATOR = "emulator/emulator.so"
 METADATA = "emulator/model.json"
@@ -39,6 +41,7 @@ MAXIMUM_FILE_BYTES = 512 * 2**20
 _ROLES = (
     ("weights.safetensors", "the weights"),
     ("checkpoint.safetensors", "the training checkpoint"),
+    ("memory.safetensors", "the memory of old events"),
     ("threshold.json", "the threshold"),
     ("contract.json", "the contract with its offsets and shifts"),
     ("recipe.json", "the recipe"),
@@ -89,6 +92,17 @@ class Bundle:
         """The integer reference with its weights."""
         arrays = load_tensors((self.path / WEIGHTS).read_bytes())
         return IntegerProgram.assemble(self.read_json("program.json"), arrays)
+
+    @property
+    def checkpoint(self) -> dict[str, Any]:
+        """The parameters as they were trained, decoder and variance included."""
+        return dict(load_tensors((self.path / CHECKPOINT).read_bytes()))
+
+    @property
+    def memory(self) -> dict[str, Any] | None:
+        """The arrays of the memory of old events; None in a bundle from before there was one."""
+        path = self.path / MEMORY
+        return dict(load_tensors(path.read_bytes())) if path.exists() else None
 
     @property
     def threshold(self) -> int:

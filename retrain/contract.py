@@ -157,6 +157,11 @@ class Contract:
         moved = np.where(shifts >= 0, centred >> np.maximum(shifts, 0), centred << np.maximum(-shifts, 0))
         return kind.from_raw(moved, kind.fraction)
 
+    def network_inputs(self, features: Features) -> NDArray[np.float32]:
+        """Return what the network learns from, shape ``(n_events, n_inputs)``, of ``(n_inputs, n_events)`` integers."""
+        grid = 2.0 ** -self.type_of("port").fraction
+        return np.ascontiguousarray((self.normalised_raw(features) * grid).astype(np.float32).T)
+
     def to_json(self) -> dict[str, Any]:
         """Return the contract as plain JSON values."""
         return {

@@ -23,7 +23,11 @@ from retrain.recipe import LumisectionRange, Recipe
 RECHECKED_EVENTS = 4000
 TAKEN: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
     {
-        "train": (("checkpoint.safetensors", "checkpoint.safetensors"), ("evidence/training.json", "training.json")),
+        "train": (
+            ("checkpoint.safetensors", "checkpoint.safetensors"),
+            ("memory.safetensors", "memory.safetensors"),
+            ("evidence/training.json", "training.json"),
+        ),
         "export": (
             ("model.qonnx", "model.qonnx"),
             (PLAIN, PLAIN),

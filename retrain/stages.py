@@ -97,33 +97,15 @@ def _given_contract(work: Work) -> Contract | None:
 
 
 def train(work: Work, out: Path, beat: Beat) -> None:
-    """Train, then start over for one epoch and see whether the bits return."""
-    from retrain.train import fit, state_arrays  # noqa: PLC0415 - torch is paid by the stages that need it
+    """Train as the recipe's policy says, and again for one epoch to compare its bits."""
+    from retrain.teaching import teach  # noqa: PLC0415 - torch is paid by the stages that need it
 
-    mask = work.dataset.mask(held_out=False)
-    raw = work.contract.normalised_raw(work.dataset.features[:, mask])
-    inputs = np.ascontiguousarray((raw * 2.0 ** -work.contract.type_of("port").fraction).astype(np.float32).T)
-    epochs = work.job.recipe.epochs
-    share_of_first = epochs / (epochs + 1)
-    trained = fit(work.job.recipe, work.contract, inputs, beat=lambda part, text: beat(part * share_of_first, text))
-    again = fit(
-        work.job.recipe,
-        work.contract,
-        inputs,
-        beat=lambda part, _: beat(share_of_first + part / 2, "first epoch again, to compare its bits"),
-        stop_after=1,
-    )
-    bundle.write_tensors(out / "checkpoint.safetensors", state_arrays(trained.model))
-    evidence = {
-        "events": trained.events,
-        "epochs": epochs,
-        "losses": list(trained.losses),
-        "epoch_digests": list(trained.epoch_digests),
-        "first_epoch": trained.epoch_digests[0],
-        "first_epoch_again": again.epoch_digests[0],
-        "seed": work.job.recipe.seed,
-    }
-    bundle.write_json(out / "training.json", evidence)
+    job = work.job
+    champion = work.champion if isinstance(work.champion, bundle.Bundle) else None
+    taught = teach(job.recipe, work.contract, work.dataset, champion, job.device, beat)
+    bundle.write_tensors(out / bundle.CHECKPOINT, taught.checkpoint)
+    bundle.write_tensors(out / bundle.MEMORY, taught.memory.arrays())
+    bundle.write_json(out / "training.json", taught.evidence)
 
 
 def export(work: Work, out: Path, beat: Beat) -> None:
@@ -195,7 +177,8 @@ def seal(work: Work, out: Path, beat: Beat) -> None:
     bundle.write_json(staging / "evidence" / "versions.json", versions())
     for stage, name, target in (
         ("dataset", "contract.json", "contract.json"),
-        ("train", "checkpoint.safetensors", "checkpoint.safetensors"),
+        ("train", bundle.CHECKPOINT, bundle.CHECKPOINT),
+        ("train", bundle.MEMORY, bundle.MEMORY),
         ("export", "model.qonnx", "model.qonnx"),
         ("export", bundle.PLAIN, bundle.PLAIN),
         ("export", bundle.WEIGHTS, bundle.WEIGHTS),

@@ -35,6 +35,7 @@ class Job:
         out: Where bundles are kept.
         exclude_reasons: Why other lumisections were left out, by ``run:lumisection``; kept as evidence.
         signals: Files of the signal samples that the recipe names.
+        device: Where to train, ``cpu`` or ``cuda``; no part of the recipe, but told in the evidence.
     """
 
     recipe: Recipe
@@ -44,6 +45,7 @@ class Job:
     out: Path
     exclude_reasons: Mapping[str, str]
     signals: tuple[ListedSignal, ...] = ()
+    device: str = "cpu"
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Job":
@@ -70,6 +72,7 @@ class Job:
             out=Path(value["out"]),
             exclude_reasons={str(name): str(reason) for name, reason in (value.get("exclude_reasons") or {}).items()},
             signals=tuple(ListedSignal.from_json(one) for one in value.get("signals") or ()),
+            device=str(value.get("device") or "cpu"),
         )
 
 
@@ -131,7 +134,7 @@ class Work:
 
     def encoder(self) -> Any:
         """Return the trained, quantised encoder."""
-        from retrain.train import restore  # noqa: PLC0415 - torch is paid by the stages that need it
+        from retrain.checkpoint import restore  # noqa: PLC0415 - torch is paid by the stages that need it
 
-        arrays = load_file(self.folders["train"] / "checkpoint.safetensors")
+        arrays = load_file(self.folders["train"] / bundle.CHECKPOINT)
         return restore(self.job.recipe, self.contract, arrays).encoder
