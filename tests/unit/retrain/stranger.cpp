@@ -1,4 +1,4 @@
-// A library as an experiment might hand it over: its own scaling, CMSSW's v4 result types, and every way to misbehave.
+// A library as an experiment might hand it over: CMSSW's result types (FORM), and every way to misbehave (MODE).
 #include <any>
 #include <array>
 #include <cstdio>
@@ -19,6 +19,18 @@ struct Model {
 
 #ifndef MODE
 #define MODE 0
+#endif
+
+// 0: of v3 and v4, an array and a score; 1: of later ones, a value and a score; 2: a bare score, signed
+#ifndef FORM
+#define FORM 0
+#endif
+#if FORM == 0
+typedef std::pair<std::array<ap_fixed<10, 7, AP_RND_CONV, AP_SAT>, 8>, ap_ufixed<18, 14>> result_t;
+#elif FORM == 1
+typedef std::pair<ap_fixed<18, 14, AP_RND_CONV, AP_SAT>, ap_ufixed<18, 14>> result_t;
+#else
+typedef ap_fixed<18, 14, AP_RND_CONV, AP_SAT> result_t;
 #endif
 
 struct Stranger final : hls4mlEmulator::Model {
@@ -45,8 +57,12 @@ struct Stranger final : hls4mlEmulator::Model {
     }
     void predict() override {}
     void read_result(std::any given) override {
-        typedef std::pair<std::array<ap_fixed<10, 7, AP_RND_CONV, AP_SAT>, 8>, ap_ufixed<18, 14>> result_t;
-        std::any_cast<result_t *>(given)->second = score;
+        result_t &result = *std::any_cast<result_t *>(given);
+#if FORM == 2
+        result = score.to_double() - 100.0;
+#else
+        result.second = score;
+#endif
     }
 };
 

@@ -20,10 +20,19 @@ V4 = adopted.KNOWN["cmssw-v4"]
 REMEMBERS, ABORTS, HANGS, REFUSES, TALKS, LEAVES, EMPTY = range(1, 8)
 
 
-def compiled(folder, mode=0):
+def compiled(folder, mode=0, form=0):
     folder.mkdir(parents=True, exist_ok=True)
-    out = folder / f"stranger{mode}.so"
-    flags = ["-std=c++17", "-O1", "-w", "-shared", "-fPIC", f"-DMODE={mode}", f"-I{adopting._ap_types()}"]
+    out = folder / f"stranger{mode}{form}.so"
+    flags = [
+        "-std=c++17",
+        "-O1",
+        "-w",
+        "-shared",
+        "-fPIC",
+        f"-DMODE={mode}",
+        f"-DFORM={form}",
+        f"-I{adopting._ap_types()}",
+    ]
     subprocess.run(["g++", *flags, str(STRANGER), "-o", str(out)], check=True, timeout=120)
     return out
 
@@ -52,6 +61,18 @@ def test_an_adopted_library_scores_events_through_its_interface(world, contract,
     assert (found.threshold, found.contract.digest) == (3541, contract.digest)
     assert found.digest == found.path.name == champion.verify(found.path)
     assert found.scores(events[:, :0]).shape == (0,)
+
+
+@pytest.mark.parametrize(("form", "name", "offset"), [(1, "cmssw", 0), (2, "score", 1600)])
+def test_the_other_result_types_of_cmssw_are_read_too_and_signs_are_kept(world, contract, events, form, name, offset):
+    folder = world[0] / name
+    few = events[:, :500]
+
+    found = adopt(compiled(folder, form=form), contract, adopted.KNOWN[name], threshold=1, out=folder / "bundles")
+
+    wanted = np.clip(expected(few) - offset, -(2**17), 2**17 - 1) if offset else expected(few)
+    assert np.array_equal(found.scores(few), wanted)
+    assert (wanted.min() < 0) == (offset > 0)
 
 
 def test_it_says_what_it_lacks_and_what_it_was_asked(world):
