@@ -16,7 +16,7 @@ SEED ?= 9000
 PEERS ?= frouros nannyml alibi-detect evidently
 PEER_PYTHON ?= $(PYTHON)
 
-.PHONY: help setup demo test lint proof-faults bench bench-drift bench-peers bench-month bench-attribution bench-continual kills damaged week pools pictures dashboards lock debian-demo debian-test clean
+.PHONY: help setup demo test lint proof-faults budget-search bench bench-drift bench-peers bench-month bench-attribution bench-continual kills damaged week pools pictures dashboards lock debian-demo debian-test clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -57,6 +57,9 @@ bench: setup ## speed ratios, each measured in one run
 proof-faults: debian-demo setup ## 1 000 single-bit faults in weights, threshold and RTL of a fresh bundle; the proof must see each (half an hour)
 	@$(PY) benchmarks/retrain_stages.py 60000 build/proof-faults --once --vectors 1000000 --no-synthesis
 	@$(PY) -m benchmarks.proof_faults build/proof-faults/first/bundles/*/ --faults 1000
+
+budget-search: debian-demo setup ## 100 retrains over random recipes and budgets; none that exceeds its budget may pass (an hour)
+	@$(PY) -m benchmarks.budget_search
 
 kills: debian-demo setup ## kill -9 at random moments of the demo; the ledger must equal an undisturbed run's
 	@$(PY) benchmarks/kills.py --kills $(KILLS)

@@ -12,6 +12,7 @@ import numpy as np
 
 from retrain import bundle
 from retrain.digest import digest_of_bytes
+from retrain.tighten import tried
 from retrain.work import Work
 
 Beat = Callable[[float, str], None]
@@ -19,16 +20,27 @@ GOLDEN_VECTORS = 4096
 
 
 def firmware(work: Work, out: Path, beat: Beat) -> None:
-    """Write the C++ of the network and build the emulator; write the RTL of the whole module."""
-    from retrain.firmware import emulator, emulator_source, hls, logic, rtl  # noqa: PLC0415 - paid only where it is needed
+    """Write the C++ of the network and build the emulator."""
+    from retrain.firmware import emulator, emulator_source, hls  # noqa: PLC0415 - paid only where it is needed
 
     beat(0.0, "hls4ml")
     hls.write(work.folders["export"] / "model.qonnx", work.contract, out / "hls")
     text = emulator_source.source(work.contract, work.program, hls.read(out / "hls"))
-    emulator.build(out, text, lambda part, said: beat(0.1 + 0.8 * part, said))
-    beat(0.9, "da4ml")
+    emulator.build(out, text, lambda part, said: beat(0.1 + 0.9 * part, said))
+
+
+def module(work: Work, out: Path, beat: Beat) -> None:
+    """Write the RTL of the whole module, and hold what it would take against the budget before more is built."""
+    from retrain.firmware import logic, rtl  # noqa: PLC0415 - paid only where it is needed
+    from retrain.firmware.resources import ticks_of  # noqa: PLC0415 - paid only where it is needed
+
+    beat(0.1, "da4ml")
     cost = rtl.write(logic.trace(work.contract, work.program), work.contract, out / "rtl")
     bundle.write_json(out / "rtl" / "cost.json", asdict(cost))
+    budget = work.contract.budget
+    last = tried(work.job.recipe, cost.lut, cost.ff, ticks_of(cost.stages, budget.clock_mhz), budget)
+    entry = {**last.to_json(), "loss": work.json("train", "training.json")["losses"][-1]}
+    bundle.write_json(out / "search.json", {"tries": [*work.tries, entry]})
 
 
 def prove(work: Work, out: Path, beat: Beat) -> None:
@@ -40,7 +52,8 @@ def prove(work: Work, out: Path, beat: Beat) -> None:
     built, exported = work.folders["firmware"], work.folders["export"]
     rng = np.random.default_rng(work.job.recipe.seed)
     vectors = assemble(work.contract, work.program, work.dataset.features, work.job.recipe.proof_vectors, rng)
-    simulator = rtl.verilate(built / "rtl", out / "simulator", lambda part, text: beat(0.3 * part, text))
+    written = work.folders["module"]
+    simulator = rtl.verilate(written / "rtl", out / "simulator", lambda part, text: beat(0.3 * part, text))
     witnesses = Witnesses(
         contract=work.contract,
         program=work.program,
@@ -49,11 +62,11 @@ def prove(work: Work, out: Path, beat: Beat) -> None:
         sources=hls.read(built / "hls"),
         library=built / bundle.EMULATOR,
         plain=exported / bundle.PLAIN,
-        module=built / "rtl",
+        module=written / "rtl",
         simulator=simulator,
     )
     proof = prove(witnesses, vectors, lambda part, text: beat(0.3 + 0.7 * part, text))
-    files = bundle.file_digests(built)
+    files = {**bundle.file_digests(built), **bundle.file_digests(written)}
     evidence = {
         **proof.evidence,
         "seed": work.job.recipe.seed,
@@ -84,10 +97,10 @@ def synthesis(work: Work, out: Path, beat: Beat) -> None:
     from retrain.firmware import resources, synthesis, vendor  # noqa: PLC0415 - paid only where it is needed
     from retrain.firmware.rtl import Cost  # noqa: PLC0415 - paid only where it is needed
 
-    module = work.folders["firmware"] / "rtl"
-    cells = synthesis.synthesise(module, out / "yosys", beat) if work.job.recipe.synthesise else None
-    routed = vendor.route(module, out / "vivado", beat)
-    cost = Cost(**work.json("firmware", "rtl/cost.json"))
+    folder = work.folders["module"] / "rtl"
+    cells = synthesis.synthesise(folder, out / "yosys", beat) if work.job.recipe.synthesise else None
+    routed = vendor.route(folder, out / "vivado", beat)
+    cost = Cost(**work.json("module", "rtl/cost.json"))
     cycles = work.json("prove", "proof.json")["latency_cycles"]
     found = resources.estimate(work.contract.budget, cost, cycles, cells, routed)
     bundle.write_json(out / "resources.json", asdict(found))

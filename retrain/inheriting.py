@@ -34,7 +34,8 @@ TAKEN: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
             (WEIGHTS, WEIGHTS),
             ("program.json", "program.json"),
         ),
-        "firmware": (("hls", "hls"), ("emulator", "emulator"), ("rtl", "rtl")),
+        "module": (("rtl", "rtl"), ("evidence/search.json", "search.json")),
+        "firmware": (("hls", "hls"), ("emulator", "emulator")),
         "prove": (("golden.safetensors", "golden.safetensors"), ("evidence/proof.json", "proof.json")),
         "synthesis": (("evidence/resources.json", "resources.json"),),
     }

@@ -18,6 +18,7 @@ import traceback
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,15 @@ from retrain.child import die_with_parent
 from retrain.digest import digest_of
 from retrain.errors import BuildError, JobBusyError, RecipeError, RetrainError
 from retrain.progress import Progress, read_whole, write_whole
+from retrain.recipe import Recipe
 from retrain.stages import STAGES, stages_of
+from retrain.tighten import Try, tighter
 from retrain.verify import GateResult, overall, reason
 from retrain.work import Job, Work
 
 CANDIDATE, REFUSED, WRONG, FAILED, BUSY = range(5)
+SEARCHED = ("train", "export", "module")
+"""Stages that are run anew under a tighter recipe when the network would not fit the board."""
 
 log = logging.getLogger("retrain.job")
 
@@ -125,17 +130,66 @@ def _stages(folder: Path, work: Work, progress: Progress, seconds: dict[str, flo
     for name, stage in stages:
         if name == "bundle":
             break
-        _finish(name, stage, work, progress, seconds)
+        finish(name, stage, work, progress, seconds)
         if name == "dataset" and work.json("dataset", "preflight.json")["findings"]:
             return _contract_refusal(work)
+        if name == SEARCHED[-1] and work.job.recipe.action == "weights":
+            work, fits = search(work, progress, seconds)
+            if not fits:
+                return _budget_refusal(work)
     results = [GateResult.from_json(one) for one in work.json("gates", "gates.json")["gates"]]
     said = {"gates": [gate.to_json() for gate in results], "reason": reason(results)}
     if overall(results) != "pass":
         return {"verdict": "refused", "evidence": str(folder / "stages"), **said}
     name, stage = stages[-1]
-    _finish(name, stage, work, progress, seconds)
+    finish(name, stage, work, progress, seconds)
     sealed = work.json("bundle", "bundle.json")
     return {"verdict": "candidate", "bundle": sealed["path"], "digest": sealed["digest"], **said}
+
+
+def search(work: Work, progress: Progress, seconds: dict[str, float]) -> tuple[Work, bool]:
+    """Train smaller networks until one fits the board or the tries are used up.
+
+    Args:
+        work: Whose first network has been trained and counted.
+        progress: Told of every stage.
+        seconds: Takes what each stage took; a stage that is done is not repeated.
+
+    Returns:
+        The work of the last try, and whether its network fits.
+    """
+    stages = dict(STAGES)
+    while not (last := _last_try(work)).fits:
+        tightened = tighter(work.job.recipe, last)
+        if tightened is None or len(work.tries) + 1 >= work.job.recipe.tries:
+            return work, False
+        work = _next(work, tightened)
+        for name in SEARCHED:
+            finish(name, stages[name], work, progress, seconds)
+    return work, True
+
+
+def _last_try(work: Work) -> Try:
+    return Try.from_json(work.json(SEARCHED[-1], "search.json")["tries"][-1])
+
+
+def _next(work: Work, tightened: Recipe) -> Work:
+    """Return the work of the next try: the same job under a tighter recipe, its searched stages in other folders."""
+    number = len(work.tries) + 2
+    places = dict(work.folders)
+    for name in SEARCHED:
+        places[name] = places[name].with_name(f"{places[name].name.split('.')[0]}.try{number}")
+    tries = tuple(work.json("module", "search.json")["tries"])
+    log.info("tightened try=%d %s", number, tries[-1])
+    return Work(replace(work.job, recipe=tightened), places, tries)
+
+
+def _budget_refusal(work: Work) -> dict[str, Any]:
+    tries = work.json("module", "search.json")["tries"]
+    said = "; ".join(f"try {number}: {Try.from_json(one)}" for number, one in enumerate(tries, 1))
+    summary = f"no network within the budget in {len(tries)} tries: {said}"
+    gate = GateResult(5, "resources", "fail", summary, {"tries": tries})
+    return {"verdict": "refused", "gates": [gate.to_json()], "reason": reason([gate])}
 
 
 def _contract_refusal(work: Work) -> dict[str, Any]:
@@ -151,7 +205,7 @@ def _clear(partial: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def _finish(name: str, stage: Any, work: Work, progress: Progress, seconds: dict[str, float]) -> None:
+def finish(name: str, stage: Any, work: Work, progress: Progress, seconds: dict[str, float]) -> None:
     """Run one stage unless its folder is there; the folder appears whole or not at all."""
     final = work.folders[name]
     if final.exists():

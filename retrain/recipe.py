@@ -27,6 +27,7 @@ LATER: Mapping[str, Any] = MappingProxyType(
         "policy": FULL.to_json(),
         "forget": [],
         "sparsity": 0.0,
+        "tries": 4,
     }
 )
 """Fields that older recipes lack, with what they stand for there: left out of the JSON, so that digests stay."""
@@ -93,6 +94,7 @@ class Recipe:
             only where to cut.
         synthesise: Have Yosys count the cells beside da4ml's own count; a few minutes.
         policy: How it learns; all but ``full`` start from the champion's weights.
+        tries: Networks that may be trained, each under a tighter recipe than the one before, until one fits the board.
         forget: Lumisections that the champion's memory may hold and that must no longer be learned from, sorted.
         sparsity: Share of each layer's weights that training makes exactly zero (0 to 0.95), the smallest first.
 
@@ -127,6 +129,7 @@ class Recipe:
     policy: Policy = FULL
     forget: tuple[LumisectionRange, ...] = ()
     sparsity: float = 0.0
+    tries: int = 4
 
     def __post_init__(self) -> None:
         checks: dict[str, tuple[bool, str]] = {
@@ -150,6 +153,7 @@ class Recipe:
             "confidence": (0.5 <= self.confidence < 1.0, "0.5 to below 1"),
             "minimum_passing": (self.minimum_passing >= 1, "at least 1 event"),
             "proof_vectors": (1 <= self.proof_vectors <= 100_000_000, "1 to 100000000"),
+            "tries": (1 <= self.tries <= 20, "1 to 20"),
             "rate": (self.rate in {"total", "pure"}, "total or pure"),
             "signals": (tuple(sorted(set(self.signals))) == self.signals, "names in order, each once"),
             "action": (

@@ -20,7 +20,7 @@ from retrain.contract import Contract
 from retrain.dataset import load
 from retrain.digest import digest_of_bytes
 from retrain.errors import ContractError, DatasetError
-from retrain.firmware_stages import firmware, prove, synthesis
+from retrain.firmware_stages import firmware, module, prove, synthesis
 from retrain.models import resolve
 from retrain.preflight import check_contract, derive
 from retrain.signals import load_signals
@@ -154,7 +154,7 @@ def gates(work: Work, out: Path, beat: Beat) -> None:
         "dataset": work.json("dataset", "dataset.json"),
         "preflight": work.json("dataset", "preflight.json"),
         "proof": work.json("prove", "proof.json"),
-        "resources": work.json("synthesis", "resources.json"),
+        "resources": {**work.json("synthesis", "resources.json"), **work.json("module", "search.json")},
         "budget": vars(work.contract.budget),
         "working_point": work.json("working_point", "working_point.json"),
         "comparison": work.json("working_point", "comparison.json"),
@@ -189,14 +189,15 @@ def seal(work: Work, out: Path, beat: Beat) -> None:
         ("dataset", "preflight.json", "evidence/preflight.json"),
         ("train", "training.json", "evidence/training.json"),
         ("prove", "proof.json", "evidence/proof.json"),
+        ("module", "search.json", "evidence/search.json"),
         ("synthesis", "resources.json", "evidence/resources.json"),
         ("working_point", "working_point.json", "evidence/working_point.json"),
         ("working_point", "comparison.json", "evidence/comparison.json"),
         ("gates", "gates.json", "evidence/gates.json"),
     ):
         shutil.copyfile(folders[stage] / name, staging / target)
-    for tree in ("hls", "emulator", "rtl"):
-        shutil.copytree(folders["firmware"] / tree, staging / tree)
+    for stage, tree in (("firmware", "hls"), ("firmware", "emulator"), ("module", "rtl")):
+        shutil.copytree(folders[stage] / tree, staging / tree)
     identity = {
         "slot": recipe.slot,
         "model": recipe.model,
@@ -225,6 +226,7 @@ STAGES: tuple[tuple[str, Callable[[Work, Path, Beat], None]], ...] = (
     ("dataset", dataset),
     ("train", train),
     ("export", export),
+    ("module", module),
     ("firmware", firmware),
     ("prove", prove),
     ("synthesis", synthesis),

@@ -78,10 +78,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Work:
-    """A job and the folders of its stages."""
+    """A job and the folders of its stages.
+
+    Attributes:
+        job: With the recipe that is tried now.
+        folders: By name of the stage.
+        tries: What tries before this one would have taken, under looser recipes.
+    """
 
     job: Job
     folders: Mapping[str, Path]
+    tries: tuple[Mapping[str, Any], ...] = ()
 
     @cached_property
     def contract(self) -> Contract:

@@ -83,8 +83,19 @@ def hardware(bundle: Bundle) -> tuple[tuple[str, str], ...]:
             for name in ("lut", "ff", "dsp")
         ]
         ticks = f"{figure(cost.get('latency_ticks'))} of {figure(budget.latency_ticks)} ticks of 25 ns"
+        tries = evidence_of(bundle, "search").get("tries") or ()
+        if len(tries) > 1:
+            rows += [(f"Try {number}", _try(one)) for number, one in enumerate(tries, 1)]
         rows.append((f"Latency in simulation, clock {'not ' if known == 'ESTIMATE' else ''}proven", ticks))
     return tuple(rows)
+
+
+def _try(one: Mapping[str, Any]) -> str:
+    fits = "fits" if float(one["over"]) <= 1 else f"{float(one['over']):.2f} times too much"
+    widths = "-".join(map(str, one["hidden"]))
+    pruned = f", {float(one['sparsity']):.0%} pruned" if one["sparsity"] else ""
+    made = f"{one['weight_bits']} bits{pruned}, {widths}, loss {float(one['loss']):.4g}"
+    return f"{made}: {figure(one['lut'])} LUT, {figure(one['ff'])} FF, {one['ticks']} ticks, {fits}"
 
 
 def provenance(bundle: Bundle) -> tuple[tuple[str, str], ...]:

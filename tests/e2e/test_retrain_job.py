@@ -21,7 +21,7 @@ from retrain.errors import BundleAlteredError, MismatchError
 from retrain.firmware.emulator import Emulator
 from retrain.verify import overall
 
-STAGES = ("dataset", "train", "export", "firmware", "prove", "synthesis", "working_point", "gates", "bundle")
+STAGES = ("dataset", "train", "export", "module", "firmware", "prove", "synthesis", "working_point", "gates", "bundle")
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 RECIPE = {
     "epochs": 3,
@@ -384,3 +384,47 @@ def test_a_training_file_altered_between_listing_and_reading_refuses_the_candida
     assert (code, result["verdict"]) == (1, "refused")
     assert "382913:3" in result["reason"]
     assert before[:16] in result["reason"]
+
+
+def budgeted(folder, lut, **changes):
+    """Write a job whose slot has so many look-up tables."""
+    from dataclasses import replace
+
+    from retrain.contract import Budget, axol1tl_contract
+    from retrain.preflight import derive
+
+    job = make_job(folder, **changes)
+    events = np.concatenate([np.load(one["path"]) for one in job["lumisections"]], axis=1)
+    contract = replace(derive(axol1tl_contract("L1_AXO"), events), budget=Budget(lut=lut))
+    job |= {"contract": contract.to_json(), "recipe": {**job["recipe"], "contract": contract.digest}}
+    (folder / "job.json").write_text(json.dumps(job))
+    return job
+
+
+@pytest.mark.slow
+def test_a_network_too_large_for_its_slot_is_trained_again_smaller_and_the_path_is_kept(finished, tmp_path):
+    took = bundle.load(Path(finished[2]["bundle"])).evidence("resources")["lut"]
+    budgeted(tmp_path / "job", int(took * 1.35))
+
+    code, result = run(tmp_path / "job")
+
+    assert code == 0, result["reason"]
+    sealed = bundle.load(Path(result["bundle"]))
+    tries = sealed.evidence("search")["tries"]
+    assert [one["over"] <= 1.0 for one in tries] == [False] * (len(tries) - 1) + [True]
+    assert len(tries) >= 2
+    assert sealed.recipe.weight_bits == tries[-1]["weight_bits"] < 6
+    assert sealed.evidence("resources")["lut"] <= 0.8 * took * 1.35
+    assert result["recipe_digest"] != sealed.recipe.digest
+
+
+def test_a_slot_that_no_network_fits_gets_no_candidate_and_the_tries_are_told(tmp_path):
+    budgeted(tmp_path / "job", 1000, tries=2)
+
+    code, result = run(tmp_path / "job")
+
+    assert (code, result["verdict"]) == (1, "refused")
+    assert [gate["name"] for gate in result["gates"]] == ["resources"]
+    assert "in 2 tries" in result["reason"]
+    assert result["gates"][0]["evidence"]["tries"][1]["weight_bits"] < 6
+    assert not (tmp_path / "job" / "stages" / "5-firmware").exists()
