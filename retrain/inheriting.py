@@ -14,10 +14,11 @@ from typing import Any, Protocol
 import numpy as np
 from safetensors.numpy import load as load_tensors
 
-from retrain.bundle import EMULATOR, WEIGHTS, Bundle, write_json
+from retrain.bundle import EMULATOR, WEIGHTS, Bundle, file_digests, write_json
 from retrain.contract import Features
 from retrain.dataset import Dataset
-from retrain.errors import DatasetError, MismatchError, RecipeError
+from retrain.digest import digest_of_bytes
+from retrain.errors import BundleAlteredError, DatasetError, MismatchError, RecipeError
 from retrain.recipe import LumisectionRange, Recipe
 
 RECHECKED_EVENTS = 4000
@@ -65,6 +66,7 @@ def take(name: str, parent: Bundle, out: Path) -> None:
 
     Raises:
         RecipeError: The parent is of an earlier form and lacks something that a bundle has now.
+        BundleAlteredError: What was copied is not what the parent's manifest says.
     """
     for there, here in TAKEN[name]:
         source = parent.path / there
@@ -76,6 +78,7 @@ def take(name: str, parent: Bundle, out: Path) -> None:
             shutil.copytree(source, out / here)
         else:
             shutil.copyfile(source, out / here)
+        _same_bytes(parent, there, out / here)
     if name == "export":
         write_json(out / "export.json", {"graph_again": _graph_again(parent)})
 
@@ -162,6 +165,19 @@ def check_same(recipe: Recipe, parent: Bundle) -> None:
                 f"recipe field {name} is {found!r}, its parent {parent.digest[:16]} has {wanted!r}; a threshold is "
                 "derived for the network that there is, ask for weights to change it"
             )
+
+
+def _same_bytes(parent: Bundle, there: str, copy: Path) -> None:
+    """The parent was whole when it was read; that it still was when it was copied is seen from the copy."""
+    listed: Mapping[str, str] = parent.manifest["files"]
+    found = file_digests(copy) if copy.is_dir() else {"": digest_of_bytes(copy.read_bytes())}
+    told = {f"{there}/{name}" if name else there: digest for name, digest in found.items()}
+    wanted = {name: digest for name, digest in listed.items() if name == there or name.startswith(f"{there}/")}
+    if told != wanted:
+        wrong = sorted(name for name in {*told, *wanted} if told.get(name) != wanted.get(name))
+        raise BundleAlteredError(
+            f"parent {parent.digest[:16]}: {wrong[0]} changed while it was copied; refuse it, and rebuild the parent"
+        )
 
 
 def _graph_again(parent: Bundle) -> bool:

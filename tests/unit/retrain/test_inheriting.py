@@ -62,6 +62,14 @@ def test_a_stage_leaves_the_parents_bytes(parent, tmp_path):
     assert json.loads((tmp_path / "training.json").read_bytes()) == {"first_epoch": "a"}
 
 
+@pytest.mark.parametrize("name", ["checkpoint.safetensors", "hls/firmware/network.cpp"])
+def test_bytes_that_changed_after_the_parent_was_read_are_not_inherited(parent, tmp_path, name):
+    (parent.path / name).write_bytes(b"other")
+
+    with pytest.raises(BundleAlteredError, match=name):
+        inheriting.take("train" if name.startswith("checkpoint") else "firmware", parent, tmp_path)
+
+
 def test_a_parent_of_an_earlier_form_is_told_apart_from_a_broken_one(parent, tmp_path):
     with pytest.raises(RecipeError, match="no rtl; an earlier version made it"):
         inheriting.take("firmware", parent, tmp_path)
