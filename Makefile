@@ -16,7 +16,7 @@ SEED ?= 9000
 PEERS ?= frouros nannyml alibi-detect evidently
 PEER_PYTHON ?= $(PYTHON)
 
-.PHONY: help setup demo test lint bench bench-drift bench-peers bench-month bench-attribution kills damaged week pools pictures dashboards lock debian-demo debian-test clean
+.PHONY: help setup demo test lint proof-faults bench bench-drift bench-peers bench-month bench-attribution bench-continual kills damaged week pools pictures dashboards lock debian-demo debian-test clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -52,7 +52,11 @@ lint: setup ## ruff, mypy strict, import contracts
 	@$(VENV)/bin/lint-imports
 
 bench: setup ## speed ratios, each measured in one run
-	@for script in benchmarks/fill.py benchmarks/simulate.py benchmarks/retrain.py; do [ ! -f $$script ] || $(PY) $$script; done
+	@for script in fill simulate retrain; do $(PY) -m benchmarks.$$script; done
+
+proof-faults: debian-demo setup ## 1 000 single-bit faults in weights, threshold and RTL of a fresh bundle; the proof must see each (half an hour)
+	@$(PY) benchmarks/retrain_stages.py 60000 build/proof-faults --once --vectors 1000000 --no-synthesis
+	@$(PY) -m benchmarks.proof_faults build/proof-faults/first/bundles/*/ --faults 1000
 
 kills: debian-demo setup ## kill -9 at random moments of the demo; the ledger must equal an undisturbed run's
 	@$(PY) benchmarks/kills.py --kills $(KILLS)
@@ -80,6 +84,10 @@ bench-month: setup ## the physics simulator's scenarios at 1 000 events over a m
 
 bench-attribution: setup ## right object and kind of cause for every fault, also with its own modes left out (half an hour)
 	@$(PY) -m benchmarks.attribution --out docs/benchmarks/attribution.md
+
+bench-continual: setup ## every way of learning on degrading detectors, five seeds (20 CPU minutes; goes on where it was stopped)
+	@$(PY) -m benchmarks.continual
+	@$(PY) -m benchmarks.continual_page
 
 pools: ## regenerate the particle pools with Pythia (for whoever wants to)
 	@$(PYTHON) -m venv .venv-pythia

@@ -1,12 +1,13 @@
 """How long each stage of a retraining takes, and whether two of them end in the same bundle.
 
-    python benchmarks/retrain_stages.py [EVENTS] [FOLDER]
+    python benchmarks/retrain_stages.py [EVENTS] [FOLDER] [--once] [--vectors N] [--no-synthesis]
 
-Writes a job of EVENTS (60 000) synthetic zero-bias events in 24 lumisections, runs it twice in two folders as the
-daemon would, and prints seconds a stage, memory, and the two digests.  Seconds are wall time: quote them with the
-load of the machine, which is printed too.
+Writes a job of EVENTS (60 000) synthetic zero-bias events in 24 lumisections, runs it twice (or once) in folders of
+their own as the daemon would, and prints seconds a stage, memory, and the digests.  Seconds are wall time: quote them
+with the load of the machine, which is printed too.
 """
 
+import argparse
 import hashlib
 import json
 import os
@@ -44,7 +45,7 @@ def events(count: int, seed: int) -> NDArray[np.int16]:
     return np.ascontiguousarray(np.stack(rows)).astype(np.int16)
 
 
-def write(folder: Path, count: int) -> None:
+def write(folder: Path, count: int, vectors: int, synthesise: bool) -> None:
     """Write a job folder with its data."""
     (folder / "data").mkdir(parents=True)
     listed = []
@@ -56,27 +57,33 @@ def write(folder: Path, count: int) -> None:
         conditions = {"fill": 9877 + number // 12, "pileup": 50.0, "certified": True}
         listed.append({"run": RUN, "lumisection": number, **conditions, "path": str(path), "sha256": digest})
     spans = ranges((RUN, number) for number in range(1, LUMISECTIONS + 1))
-    recipe = Recipe("L1_AXO", spans, kl_weight=0.02)
+    recipe = Recipe("L1_AXO", spans, kl_weight=0.02, proof_vectors=vectors, synthesise=synthesise)
     job = {"recipe": recipe.to_json(), "lumisections": listed, "champion": None, "out": str(folder / "bundles")}
     (folder / "job.json").write_text(json.dumps(job))
 
 
 def main() -> None:
-    """Run the job twice and print what it took."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 60_000
-    home = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(tempfile.mkdtemp(prefix="retrain-"))
-    digests = []
-    for name in ("first", "again"):
+    """Run the job and print what it took."""
+    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ask.add_argument("events", nargs="?", type=int, default=60_000)
+    ask.add_argument("folder", nargs="?", type=Path)
+    ask.add_argument("--once", action="store_true")
+    ask.add_argument("--vectors", type=int, default=100_000)
+    ask.add_argument("--no-synthesis", action="store_true")
+    given = ask.parse_args()
+    home, digests = given.folder or Path(tempfile.mkdtemp(prefix="retrain-")), []
+    for name in ("first",) if given.once else ("first", "again"):
         folder = home / name
-        write(folder, count)
+        if not (folder / "job.json").exists():
+            write(folder, given.events, given.vectors, not given.no_synthesis)
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         subprocess.run([sys.executable, "-m", "retrain.job", str(folder)], check=False, env=environment)
         result = json.loads((folder / "result.json").read_bytes())
         digests.append(result["digest"])
         print(f"{name}: {result['verdict']}, {sum(result['seconds'].values()):.1f} s: {json.dumps(result['seconds'])}")
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(f"events {count}; peak memory {peak:.0f} MiB; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    print(f"digests {'equal' if digests[0] == digests[1] else 'DIFFER'}: {digests[0]} {digests[1]}")
+    print(f"events {given.events}; peak memory {peak:.0f} MiB; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    print(f"digests {'equal' if len(set(digests)) == 1 else 'DIFFER'}: {' '.join(map(str, digests))}")
 
 
 if __name__ == "__main__":

@@ -202,10 +202,12 @@ class Candidates:
 
     def _tier(self, bundle: bundles.Bundle, running: str) -> str:
         """T0 for a threshold in its band, T1 for new weights in the same types, T2 for anything else (approvals.md)."""
-        champion = shelf.whole_bundle(self._ledger, running)
-        if champion is not None and self._only_threshold(bundle, champion):
+        champion = shelf.whole_champion(self._ledger, running)
+        if not isinstance(champion, bundles.Bundle):
+            return "T2"
+        if self._only_threshold(bundle, champion):
             return "T0"
-        same = champion is not None and (
+        same = (
             champion.recipe.model == bundle.recipe.model
             and champion.recipe.hidden == bundle.recipe.hidden
             and champion.recipe.latent == bundle.recipe.latent

@@ -66,12 +66,12 @@ class DeployTarget(Protocol):
 
 
 def bundle_digest(folder: Path) -> str:
-    """Return the digest of a bundle folder from its bytes; raises retrain.bundle.BundleAlteredError."""
-    from retrain import bundle  # noqa: PLC0415  # paid by the first deployment, not by the start of the loop
+    """Return the digest of a bundle or adopted library from its bytes; raises retrain.bundle.BundleAlteredError."""
+    from retrain import bundle, champion  # noqa: PLC0415  # paid by the first deployment, not by the start of the loop
 
     manifest = folder / bundle.MANIFEST  # releases lie under other names while they are copied
     named = hashlib.sha256(manifest.read_bytes()).hexdigest() if manifest.is_file() else None
-    return bundle.verify(folder, named)
+    return champion.verify(folder, named)
 
 
 class InMemoryTarget:

@@ -21,11 +21,10 @@ from daemon.input_faults import InputFaults
 from daemon.ledger import FileTaken, Ledger, Outcome
 from daemon.lifecycle import Fact
 from daemon.lifecycle import facts as f
-from daemon.scorer import ChampionSummariser
+from daemon.scorer import ChampionSummariser, Counts
 from daemon.seed_counts import SeedCounts
 from drift.conditions import Conditions, ConditionsTable
 from drift.events import LumisectionEvents
-from drift.profile import Summariser
 from drift.source import Accepted, Delivered, FileContents, Quarantined, RunSource, Waiting
 from drift.watch import Alarm, Decision, Watch
 
@@ -249,6 +248,7 @@ class Intake:
             outcomes.append(self._outcome(events, at, contents, decision.state, decision.reason))
             if decision.alarm is not None:
                 facts += self._alarm_facts(decision.alarm, now)
+        self.view.silent_scores = self._summarise.silent  # what scores events may have failed meanwhile
         file = FileTaken(
             path=delivered.origin,
             sha256=contents.sha256,
@@ -281,7 +281,7 @@ class Intake:
             log.info("alarm %s is closed; listening anew", alarm_id(self._stream, *told))
             self._watch.acknowledge()
 
-    def _watch_one(self, events: LumisectionEvents, at: Conditions | None, summariser: Summariser) -> Decision:
+    def _watch_one(self, events: LumisectionEvents, at: Conditions | None, summariser: Counts) -> Decision:
         if at is None:
             at = Conditions(events.run, events.lumisection)
         counts = None if self._counters is None else self._counters.at(at.run, at.lumisection)

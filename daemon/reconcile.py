@@ -25,7 +25,7 @@ from daemon.metrics import serve_metrics
 from daemon.notify import notify, status
 from daemon.scorer import ChampionSummariser
 from daemon.seed_counts import SeedCounts
-from daemon.shelf import bundle_path, whole_bundle
+from daemon.shelf import bundle_path, whole_champion
 from daemon.snapshot import LoopView, Snapshot, snapshot_from
 from daemon.training import SubprocessRunner
 from daemon.triggers import Triggers, job_of
@@ -83,7 +83,7 @@ class Loop:
         self._parts = parts
         self._source = source
         summarise = ChampionSummariser(
-            schema, reference.scorer, parts.sight.running, lambda digest: whole_bundle(parts.ledger, digest)
+            schema, reference.scorer, parts.sight.running, lambda digest: whole_champion(parts.ledger, digest)
         )
         counters = None if rates is None else SeedCounts(rates, [settings.conditions.counters])
         self._intake = Intake(settings, parts.ledger, source, read, summarise, restore, counters)

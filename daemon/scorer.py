@@ -1,4 +1,7 @@
-"""The model in a bundle as what scores events: its exact integer program, and the slot's threshold by name.
+"""The model in a bundle, or an adopted library, as what scores events, with the slot's threshold by name.
+
+A bundle is scored by its exact integer program, a library in a process of its own: when that fails, the inputs are
+watched without scores, and it is said why.
 
 For the running daemon the model is whatever champion the board is seen to run; it is read again when that changes, and
 scores only where the reference was fitted with scores of that very model.  Nothing here trains, watches or decides.
@@ -7,24 +10,26 @@ scores only where the reference was fitted with scores of that very model.  Noth
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daemon.errors import SetupError
-from drift.profile import Summariser
+from drift.events import LumisectionEvents
+from drift.profile import LumisectionSummary, Summariser
 from drift.schema import FeatureSchema
-from retrain import bundle as bundles
+from retrain.champion import Champion, load
+from retrain.errors import EmulatorFailedError
 
 log = logging.getLogger("retrigger.scorer")
 
 
 class BundleScorer:
-    """Scores events as the firmware made from a bundle does; see `drift.scorer.Scorer`."""
+    """Scores events as the firmware made from a bundle does, or as an adopted library; see `drift.scorer.Scorer`."""
 
-    def __init__(self, bundle: bundles.Bundle, schema: FeatureSchema) -> None:
-        """Take a whole bundle.
+    def __init__(self, bundle: Champion, schema: FeatureSchema) -> None:
+        """Take a whole bundle or adopted library.
 
         Raises:
             SetupError: Its contract has other inputs than the schema, or in another order.
@@ -47,11 +52,15 @@ class BundleScorer:
             BundleAlteredError: Something is not what its manifest says.
             SetupError: Its contract has other inputs than the schema.
         """
-        return cls(bundles.load(path), schema)
+        return cls(load(path), schema)
 
     def scores(self, features: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-        """Return integer scores, shape ``(n_events,)``, of hardware integers, shape ``(n_features, n_events)``."""
-        return self._bundle.program.run(self._bundle.contract, features.astype(np.int16, copy=False))
+        """Return integer scores, shape ``(n_events,)``, of hardware integers, shape ``(n_features, n_events)``.
+
+        Raises:
+            EmulatorFailedError: An adopted library crashed, took too long or refused an event.
+        """
+        return self._bundle.scores(features.astype(np.int16, copy=False))
 
 
 def summariser_for(schema: FeatureSchema, bundle: Path | None) -> Summariser:
@@ -62,6 +71,13 @@ def summariser_for(schema: FeatureSchema, bundle: Path | None) -> Summariser:
         SetupError: It was made for other inputs.
     """
     return Summariser(schema, scorer=None if bundle is None else BundleScorer.load(bundle, schema))
+
+
+class Counts(Protocol):
+    """What counts lumisections."""
+
+    def fill(self, events: LumisectionEvents) -> LumisectionSummary:
+        """Count one lumisection."""
 
 
 class ChampionSummariser:
@@ -76,7 +92,7 @@ class ChampionSummariser:
         schema: FeatureSchema,
         wanted: str,
         running: Callable[[], str | None],
-        bundle_of: Callable[[str | None], bundles.Bundle | None],
+        bundle_of: Callable[[str | None], Champion | None],
     ) -> None:
         """Start without a champion.
 
@@ -89,16 +105,32 @@ class ChampionSummariser:
         self._schema, self._wanted, self._running, self._bundle_of = schema, wanted, running, bundle_of
         self._plain = Summariser(schema)
         self._scored: Summariser | None = None
+        self._failure = ""
         self.silent: str | None = "the board was not looked at yet" if wanted else None
 
-    def now(self) -> Summariser:
+    def now(self) -> Counts:
         """Look at the board, and return what counts lumisections from here on; call it once a file."""
         if not self._wanted:
             return self._plain
         before, self.silent = self.silent, self._look()
         if self.silent and self.silent != before:
             log.warning("scores are not watched: %s", self.silent)
-        return self._plain if self.silent or self._scored is None else self._scored
+        return self._plain if self.silent or self._scored is None else self
+
+    def fill(self, events: LumisectionEvents) -> LumisectionSummary:
+        """Count one lumisection with its scores, or without when what scores it fails; `silent` then says why."""
+        if self._scored is None:
+            return self._plain.fill(events)
+        try:
+            summary = self._scored.fill(events)
+        except EmulatorFailedError as error:
+            self.silent = str(error)
+            if self.silent != self._failure:
+                log.warning("scores are not watched: %s", error)
+            self._failure = self.silent
+            return self._plain.fill(events)
+        self._failure = ""
+        return summary
 
     def _look(self) -> str:
         digest = self._running()

@@ -5,7 +5,7 @@ from pathlib import Path
 from daemon.ledger import Ledger
 from daemon.lifecycle import champions
 from daemon.lifecycle import facts as f
-from retrain import bundle as bundles
+from retrain.champion import Champion, load
 from retrain.errors import BundleAlteredError
 
 
@@ -28,12 +28,12 @@ def bundle_path(ledger: Ledger, digest: str) -> Path | None:
     return None
 
 
-def whole_bundle(ledger: Ledger, digest: str | None) -> bundles.Bundle | None:
-    """Return the bundle of a digest after checking its bytes; None when it is unknown or was altered."""
+def whole_champion(ledger: Ledger, digest: str | None) -> Champion | None:
+    """Return the bundle or adopted library of a digest after checking its bytes; None when unknown or altered."""
     path = bundle_path(ledger, digest) if digest else None
     if path is None or digest is None:
         return None
     try:
-        return bundles.load(path, digest)
+        return load(path, digest)
     except BundleAlteredError:
         return None

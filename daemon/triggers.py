@@ -23,6 +23,7 @@ from daemon.lifecycle import facts as f
 from daemon.lifecycle.facts import Trigger
 from daemon.sight import Sight
 from retrain.bundle import Bundle
+from retrain.champion import Champion
 from retrain.recipe import Recipe, ranges
 
 log = logging.getLogger("retrigger.triggers")
@@ -111,7 +112,7 @@ class Triggers:
         return asked[-1:] if asked and asked[-1].reason not in answered else []
 
     def _ask(self, asked: Asked, now: datetime) -> None:
-        champion = shelf.whole_bundle(self._ledger, self._sight.running() or None)
+        champion = shelf.whole_champion(self._ledger, self._sight.running() or None)
         lessons = self.lessons(asked.since)
         if asked.action == THRESHOLD:
             lessons = _unlearned(lessons, self._parent(champion))
@@ -165,15 +166,15 @@ class Triggers:
             good = good[: len(good) // minimum * minimum]
         return good[-self._settings.retrain.maximum_lumisections :]
 
-    def _parent(self, champion: Bundle | None) -> Bundle:
-        if champion is None:
+    def _parent(self, champion: Champion | None) -> Bundle:
+        if not isinstance(champion, Bundle):
             raise RefusedError(
                 f"{self._settings.stream.slot}: no whole bundle of what runs now, so there is no network to derive a "
                 "threshold for; import it with `retrigger import-champion`, or ask for weights"
             )
         return champion
 
-    def _recipe(self, lessons: list[Outcome], champion: Bundle | None, action: str) -> Recipe:
+    def _recipe(self, lessons: list[Outcome], champion: Champion | None, action: str) -> Recipe:
         settings = self._settings.retrain
         spans = ranges((one.run, one.lumisection) for one in lessons)
         if action == THRESHOLD:

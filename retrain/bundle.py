@@ -8,18 +8,19 @@ holds; write a new manifest over the change, and the threshold no longer belongs
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from retrain.contract import Contract
+from retrain.contract import Contract, Features
 from retrain.digest import canonical, digest_of_bytes
 from retrain.errors import BundleAlteredError, ContractError, RecipeError
+from retrain.fixed_point import Integers
 from retrain.program import IntegerProgram
 from retrain.recipe import Recipe
 from retrain.verify import GateResult
@@ -27,21 +28,32 @@ from retrain.verify import GateResult
 FORMAT = "retrigger-bundle/1"
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
+CHECKPOINT = "checkpoint.safetensors"
+MEMORY = "memory.safetensors"
 THRESHOLD = "threshold.json"
 EMULATOR = "emulator/emulator.so"
+METADATA = "emulator/model.json"
+PLAIN = "model.onnx"
+Kind = TypeVar("Kind")
 MAXIMUM_FILES = 2000
 MAXIMUM_FILE_BYTES = 512 * 2**20
 
 _ROLES = (
     ("weights.safetensors", "the weights"),
     ("checkpoint.safetensors", "the training checkpoint"),
+    ("memory.safetensors", "the memory of old events"),
     ("threshold.json", "the threshold"),
     ("contract.json", "the contract with its offsets and shifts"),
     ("recipe.json", "the recipe"),
     ("program.json", "the fixed-point types"),
     ("model.qonnx", "the QONNX graph"),
+    ("model.onnx", "the plain ONNX graph"),
     ("golden.safetensors", "the golden vectors"),
     ("emulator/emulator.so", "the emulator library"),
+    ("emulator/model.json", "the emulator's metadata"),
+    ("emulator/library.so", "the adopted library"),
+    ("emulator/bridge", "the bridge to the adopted library"),
+    ("interface.json", "the interface of the adopted library"),
     ("emulator/", "the emulator source"),
     ("hls/", "the emulator source"),
     ("rtl/", "the RTL"),
@@ -85,6 +97,17 @@ class Bundle:
         return IntegerProgram.assemble(self.read_json("program.json"), arrays)
 
     @property
+    def checkpoint(self) -> dict[str, Any]:
+        """The parameters as they were trained, decoder and variance included."""
+        return dict(load_tensors((self.path / CHECKPOINT).read_bytes()))
+
+    @property
+    def memory(self) -> dict[str, Any] | None:
+        """The arrays of the memory of old events; None in a bundle from before there was one."""
+        path = self.path / MEMORY
+        return dict(load_tensors(path.read_bytes())) if path.exists() else None
+
+    @property
     def threshold(self) -> int:
         """The integer threshold: an event passes when its integer score is not below it."""
         return int(self.manifest["threshold"])
@@ -93,6 +116,10 @@ class Bundle:
     def gates(self) -> tuple[GateResult, ...]:
         """The gate results it was made with."""
         return tuple(GateResult.from_json(one) for one in self.evidence("gates")["gates"])
+
+    def scores(self, features: Features) -> Integers:
+        """Return integer scores, shape ``(n_events,)``, of hardware integers of shape ``(n_inputs, n_events)``."""
+        return self.program.run(self.contract, features)
 
     def evidence(self, name: str) -> dict[str, Any]:
         """Return one piece of evidence, e.g. ``proof``, ``dataset``, ``working_point``."""
@@ -104,7 +131,7 @@ class Bundle:
         Raises:
             BundleAlteredError: The file is not there or not JSON.
         """
-        return _read_json(self.path / name, name)
+        return read_json(self.path, name)
 
 
 def load(path: Path, expected: str | None = None) -> Bundle:
@@ -131,43 +158,20 @@ class _Check:
     expected: str
 
     def run(self) -> Bundle:
+        manifest, digest = read_manifest(self.path, self.expected, FORMAT)
         try:
-            raw = (self.path / MANIFEST).read_bytes()
-        except OSError as error:
-            raise BundleAlteredError(f"bundle {self.path}: no readable {MANIFEST} ({error}); not a bundle") from error
-        manifest = _read_json(self.path / MANIFEST, MANIFEST)
-        digest = digest_of_bytes(raw)
-        if digest != self.expected:
-            raise self.altered(f"the manifest has digest {digest[:16]}; expected {self.expected[:16]}; it was altered")
-        if manifest.get("format") != FORMAT or raw != canonical(manifest):
-            raise self.altered(f"the manifest is not one of format {FORMAT}, written canonically")
-        try:
-            self.check_files(manifest)
+            check_files(self.path, digest, manifest["files"])
             self.check_unity(manifest)
         except (KeyError, TypeError, AttributeError, ContractError, RecipeError) as error:
-            raise self.altered(f"a part has not the form of {FORMAT}: {error!r}") from error
+            raise altered(digest, f"a part has not the form of {FORMAT}: {error!r}") from error
         return Bundle(self.path, digest, manifest)
-
-    def check_files(self, manifest: Mapping[str, Any]) -> None:
-        """Every listed file has its digest, and no other file is there."""
-        listed: Mapping[str, str] = manifest["files"]
-        found = _files(self.path)
-        for name in sorted(found - set(listed) - {MANIFEST}):
-            raise self.altered(f"{name} is not in the manifest; a file was added")
-        for name, digest in sorted(listed.items()):
-            if name not in found:
-                raise self.altered(f"{role_of(name)} ({name}) is missing")
-            now = digest_of_bytes((self.path / name).read_bytes())
-            if now != digest:
-                raise self.altered(
-                    f"{role_of(name)} changed: {name} has sha256 {now[:16]}; the manifest says {digest[:16]}"
-                )
 
     def check_unity(self, manifest: Mapping[str, Any]) -> None:
         """Weights, scales, threshold and emulator name each other, so that none is exchanged alone."""
         bundle = Bundle(self.path, self.expected, manifest)
         files: Mapping[str, str] = manifest["files"]
-        threshold, proof = bundle.read_json(THRESHOLD), bundle.evidence("proof")
+        threshold, proof, told = bundle.read_json(THRESHOLD), bundle.evidence("proof"), bundle.read_json(METADATA)
+        about = "the emulator's metadata"
         pairs: tuple[tuple[str, Any, Any, str], ...] = (
             ("weights", manifest["weights_digest"], files.get(WEIGHTS), "the manifest names other weights"),
             ("threshold", threshold["threshold"], manifest["threshold"], "the manifest names another threshold"),
@@ -177,25 +181,77 @@ class _Check:
             ("recipe", manifest["recipe_digest"], bundle.recipe.digest, "the manifest names another recipe"),
             ("proof", proof["weights_digest"], files.get(WEIGHTS), "it was run for other weights"),
             ("proof", proof["emulator_digest"], files.get(EMULATOR), "it was run on another emulator library"),
+            ("proof", proof["plain_digest"], files.get(PLAIN), "it was run on another ONNX graph"),
             ("proof", proof["sources_digest"], sources_digest(files), "it was run on other emulator sources"),
+            (about, told["digests"]["weights"], files.get(WEIGHTS), "they name other weights"),
+            (about, told["digests"]["contract"], bundle.contract.digest, "they name other scales"),
+            (about, told["digests"]["sources"], sources_digest(files), "they name other emulator sources"),
+            (about, told["digests"]["library"], files.get(EMULATOR), "they name another emulator library"),
+            (about, told["digests"]["onnx"], files.get(PLAIN), "they name another ONNX graph"),
+            (about, told["threshold"]["integer"], manifest["threshold"], "they name another threshold"),
         )
         parent = bundle.recipe.champion if bundle.recipe.action == "threshold" else None
-        told = proof.get("inherited_from")
         pairs += (
             ("parent", manifest.get("parent"), parent, "its recipe names another"),
-            ("proof", told, parent, "it was inherited from another bundle"),
+            ("proof", proof.get("inherited_from"), parent, "it was inherited from another bundle"),
         )
         for what, found, expected, meaning in pairs:
             if found != expected:
-                raise self.altered(f"{what} does not belong to this bundle: {meaning} ({found} against {expected})")
+                raise altered(
+                    self.expected, f"{what} does not belong to this bundle: {meaning} ({found} against {expected})"
+                )
 
-    def altered(self, what: str) -> BundleAlteredError:
-        return BundleAlteredError(f"bundle {self.expected[:16]}: {what}; refuse it, and rebuild it from its recipe")
+
+def altered(digest: str, what: str) -> BundleAlteredError:
+    """Return the error that says what is wrong with the folder of a digest."""
+    return BundleAlteredError(f"bundle {digest[:16]}: {what}; refuse it, and rebuild it from what it was made from")
+
+
+def read_manifest(path: Path, expected: str, form: str) -> tuple[Mapping[str, Any], str]:
+    """Return a folder's manifest and its digest, after checking that it is the expected one of that format.
+
+    Raises:
+        BundleAlteredError: It is missing, another, or not written canonically.
+    """
+    try:
+        raw = (path / MANIFEST).read_bytes()
+    except OSError as error:
+        raise BundleAlteredError(f"bundle {path}: no readable {MANIFEST} ({error}); not a bundle") from error
+    manifest = read_json(path, MANIFEST)
+    digest = digest_of_bytes(raw)
+    if digest != expected:
+        raise altered(expected, f"the manifest has digest {digest[:16]}; expected {expected[:16]}; it was altered")
+    if manifest.get("format") != form or raw != canonical(manifest):
+        raise altered(expected, f"the manifest is not one of format {form}, written canonically")
+    return manifest, digest
+
+
+def check_files(path: Path, digest: str, listed: Mapping[str, str]) -> None:
+    """See that every listed file has its SHA-256, and that no other file is there.
+
+    Raises:
+        BundleAlteredError: One is missing, changed or was added; it is named.
+    """
+    found = _files(path)
+    for name in sorted(found - set(listed) - {MANIFEST}):
+        raise altered(digest, f"{name} is not in the manifest; a file was added")
+    for name, wanted in sorted(listed.items()):
+        if name not in found:
+            raise altered(digest, f"{role_of(name)} ({name}) is missing")
+        now = digest_of_bytes((path / name).read_bytes())
+        if now != wanted:
+            raise altered(
+                digest, f"{role_of(name)} changed: {name} has sha256 {now[:16]}; the manifest says {wanted[:16]}"
+            )
 
 
 def sources_digest(files: Mapping[str, str]) -> str:
-    """Return one digest of every C++ and Verilog source among the digests of a bundle's files."""
-    sources = {n: d for n, d in files.items() if n.startswith(("hls/", "emulator/", "rtl/")) and not n.endswith(".so")}
+    """Return one digest of every C++ and Verilog source among the digests of a bundle's files.
+
+    The library is built from the sources and the metadata name their digest; neither is one of them.
+    """
+    kept = {n: d for n, d in files.items() if n.startswith(("hls/", "emulator/", "rtl/"))}
+    sources = {n: d for n, d in kept.items() if n not in {EMULATOR, METADATA}}
     return digest_of_bytes(canonical(sources))
 
 
@@ -231,7 +287,13 @@ def seal(staging: Path, out: Path, identity: Mapping[str, Any]) -> Bundle:
     """
     files = file_digests(staging)
     files.pop(MANIFEST, None)
-    manifest = {"format": FORMAT, **identity, "weights_digest": files.get(WEIGHTS, ""), "files": files}
+    return close(
+        staging, out, {"format": FORMAT, **identity, "weights_digest": files.get(WEIGHTS, ""), "files": files}, load
+    )
+
+
+def close(staging: Path, out: Path, manifest: Mapping[str, Any], check: Callable[[Path, str], Kind]) -> Kind:
+    """Write the manifest, check the whole, and rename the folder to its digest; see `seal`."""
     raw = canonical(manifest)
     digest = digest_of_bytes(raw)
     out.mkdir(parents=True, exist_ok=True)
@@ -239,12 +301,12 @@ def seal(staging: Path, out: Path, identity: Mapping[str, Any]) -> Bundle:
     if not final.exists():
         (staging / MANIFEST).write_bytes(raw)
         sync_tree(staging)
-        load(staging, digest)
+        check(staging, digest)
         staging.replace(final)
         _sync(out)
     else:
         shutil.rmtree(staging)
-    return load(final, digest)
+    return check(final, digest)
 
 
 def sync_tree(folder: Path) -> None:
@@ -279,11 +341,16 @@ def _files(folder: Path) -> set[str]:
     return out
 
 
-def _read_json(path: Path, name: str) -> dict[str, Any]:
+def read_json(folder: Path, name: str) -> dict[str, Any]:
+    """Return a JSON file of a folder.
+
+    Raises:
+        BundleAlteredError: The file is not there or not a JSON object.
+    """
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads((folder / name).read_bytes())
     except (OSError, ValueError) as error:
-        raise BundleAlteredError(f"bundle {path.parent}: {role_of(name)} ({name}) cannot be read: {error}") from error
+        raise BundleAlteredError(f"bundle {folder}: {role_of(name)} ({name}) cannot be read: {error}") from error
     if not isinstance(value, dict):
-        raise BundleAlteredError(f"bundle {path.parent}: {name} is not a JSON object")
+        raise BundleAlteredError(f"bundle {folder}: {name} is not a JSON object")
     return value

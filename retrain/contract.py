@@ -140,21 +140,27 @@ class Contract:
         up = np.array([kind.fraction - int(one.halved) for one in self.inputs], np.int64)[:, None]
         return kind.from_raw(features.astype(np.int64) << up, kind.fraction)
 
+    def offsets_raw(self) -> Integers:
+        """Return what is subtracted from each input, raw in the port's grid, after the offset's own type."""
+        kind, offset_kind = self.type_of("port"), self.type_of("offset_type")
+        whole = np.array([math.floor(one.offset * 2.0**offset_kind.fraction) for one in self.inputs], np.int64)
+        return offset_kind.from_raw(whole, offset_kind.fraction) << (kind.fraction - offset_kind.fraction)
+
     def normalised_raw(self, features: Features) -> Integers:
         """Return ``(x - offset) >> shift`` in the port's type, raw, shape ``(n_inputs, n_events)``.
 
         This is the number that the network is given; the cast to ``network_input`` is its own first layer.
         """
         kind = self.type_of("port")
-        offset_kind = self.type_of("offset_type")
-        offsets = np.array([math.floor(one.offset * 2.0**offset_kind.fraction) for one in self.inputs], np.int64)[
-            :, None
-        ]
-        offsets = offset_kind.from_raw(offsets, offset_kind.fraction) << (kind.fraction - offset_kind.fraction)
-        centred = kind.from_raw(self.port_raw(features) - offsets, kind.fraction)
+        centred = kind.from_raw(self.port_raw(features) - self.offsets_raw()[:, None], kind.fraction)
         shifts = np.array([one.shift for one in self.inputs], np.int64)[:, None]
         moved = np.where(shifts >= 0, centred >> np.maximum(shifts, 0), centred << np.maximum(-shifts, 0))
         return kind.from_raw(moved, kind.fraction)
+
+    def network_inputs(self, features: Features) -> NDArray[np.float32]:
+        """Return what the network learns from, shape ``(n_events, n_inputs)``, of ``(n_inputs, n_events)`` integers."""
+        grid = 2.0 ** -self.type_of("port").fraction
+        return np.ascontiguousarray((self.normalised_raw(features) * grid).astype(np.float32).T)
 
     def to_json(self) -> dict[str, Any]:
         """Return the contract as plain JSON values."""

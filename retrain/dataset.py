@@ -72,6 +72,7 @@ class ListedLumisection:
         pileup: Mean interactions a crossing; None when unknown.
         certified: What certification says; None when it has not spoken.
         seeds: What other seeds decided; None when nobody says, and then there is no pure rate.
+        era: Of the detector or its calibration, by a name that sorts in time; the memory keeps some of each.
     """
 
     run: int
@@ -82,6 +83,7 @@ class ListedLumisection:
     pileup: float | None = None
     certified: bool | None = None
     seeds: SeedDecisions | None = None
+    era: str = ""
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
@@ -101,6 +103,7 @@ class ListedLumisection:
                 pileup=None if pileup is None else float(pileup),
                 certified=None if certified is None else bool(certified),
                 seeds=None if value.get("seeds") is None else SeedDecisions.from_json(value["seeds"]),
+                era=str(value.get("era") or ""),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise DatasetError(

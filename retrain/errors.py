@@ -29,6 +29,10 @@ class BuildError(RetrainError):
     """The C++ compiler or loader refused the generated firmware."""
 
 
+class EmulatorFailedError(RetrainError):
+    """An adopted emulator library crashed, hung, or refused an event."""
+
+
 class MismatchError(RetrainError):
     """Two descriptions of one network disagree on a vector."""
 

@@ -20,11 +20,11 @@ GOLDEN_VECTORS = 4096
 
 def firmware(work: Work, out: Path, beat: Beat) -> None:
     """Write the C++ of the network and build the emulator; write the RTL of the whole module."""
-    from retrain.firmware import emulator, hls, logic, rtl  # noqa: PLC0415 - paid only where it is needed
+    from retrain.firmware import emulator, emulator_source, hls, logic, rtl  # noqa: PLC0415 - paid only where it is needed
 
     beat(0.0, "hls4ml")
     hls.write(work.folders["export"] / "model.qonnx", work.contract, out / "hls")
-    text = emulator.source(work.contract, work.program, hls.read(out / "hls"))
+    text = emulator_source.source(work.contract, work.program, hls.read(out / "hls"))
     emulator.build(out, text, lambda part, said: beat(0.1 + 0.8 * part, said))
     beat(0.9, "da4ml")
     cost = rtl.write(logic.trace(work.contract, work.program), work.contract, out / "rtl")
@@ -48,6 +48,7 @@ def prove(work: Work, out: Path, beat: Beat) -> None:
         graph=exported / "model.qonnx",
         sources=hls.read(built / "hls"),
         library=built / bundle.EMULATOR,
+        plain=exported / bundle.PLAIN,
         module=built / "rtl",
         simulator=simulator,
     )
@@ -58,6 +59,7 @@ def prove(work: Work, out: Path, beat: Beat) -> None:
         "seed": work.job.recipe.seed,
         "weights_digest": digest_of_bytes((exported / bundle.WEIGHTS).read_bytes()),
         "graph_digest": digest_of_bytes((exported / "model.qonnx").read_bytes()),
+        "plain_digest": digest_of_bytes((exported / bundle.PLAIN).read_bytes()),
         "emulator_digest": files[bundle.EMULATOR],
         "sources_digest": bundle.sources_digest(files),
         "simulator": rtl.simulator_version(),

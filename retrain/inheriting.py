@@ -14,18 +14,27 @@ from typing import Any, Protocol
 import numpy as np
 from safetensors.numpy import load as load_tensors
 
-from retrain.bundle import EMULATOR, WEIGHTS, Bundle, file_digests, write_json
+from retrain.bundle import EMULATOR, PLAIN, WEIGHTS, Bundle, file_digests, write_json
 from retrain.contract import Features
 from retrain.dataset import Dataset
 from retrain.digest import digest_of_bytes
 from retrain.errors import BundleAlteredError, DatasetError, MismatchError, RecipeError
-from retrain.recipe import LumisectionRange, Recipe
+from retrain.recipe import LumisectionRange, Recipe, ranges
 
 RECHECKED_EVENTS = 4000
 TAKEN: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
     {
-        "train": (("checkpoint.safetensors", "checkpoint.safetensors"), ("evidence/training.json", "training.json")),
-        "export": (("model.qonnx", "model.qonnx"), (WEIGHTS, WEIGHTS), ("program.json", "program.json")),
+        "train": (
+            ("checkpoint.safetensors", "checkpoint.safetensors"),
+            ("memory.safetensors", "memory.safetensors"),
+            ("evidence/training.json", "training.json"),
+        ),
+        "export": (
+            ("model.qonnx", "model.qonnx"),
+            (PLAIN, PLAIN),
+            (WEIGHTS, WEIGHTS),
+            ("program.json", "program.json"),
+        ),
         "firmware": (("hls", "hls"), ("emulator", "emulator"), ("rtl", "rtl")),
         "prove": (("golden.safetensors", "golden.safetensors"), ("evidence/proof.json", "proof.json")),
         "synthesis": (("evidence/resources.json", "resources.json"),),
@@ -147,9 +156,32 @@ def recheck(parent: Bundle, features: Features) -> dict[str, Any]:
 
 
 def learned_by(parent: Bundle) -> tuple[LumisectionRange, ...]:
-    """Return the lumisections that the parent's weights have learned from, whoever trained them."""
-    spans = parent.evidence("dataset")["training"]["ranges"]
-    return tuple(_span(text) for text in spans)
+    """Return the lumisections that the parent's weights have learned from, its forerunners' and its memory's too."""
+    told = parent.evidence("dataset")
+    spans = [_span(text) for text in told.get("learned", told["training"]["ranges"])]
+    places = {(span.run, number) for span in spans for number in range(span.first, span.last + 1)}
+    if parent.memory is not None:
+        _, _, _, runs, numbers, _ = parent.memory["keys"]
+        places |= set(zip(runs.tolist(), numbers.tolist(), strict=True))
+    return ranges(places)
+
+
+def learned(data: Dataset, recipe: Recipe, champion: object) -> list[str]:
+    """Return as evidence every lumisection that the job's weights will have learned from.
+
+    A policy that starts from the champion's weights learns what they learned; one that keeps them learns nothing else.
+
+    Args:
+        data: The events, with those held out that are held out.
+        recipe: Says where the weights start.
+        champion: What runs now; only of a bundle is it known what it learned.
+    """
+    own = () if recipe.action == "threshold" else zip(data.lumisections, data.held_out, strict=True)
+    places = {(one.run, one.lumisection) for one, out in own if not out}
+    if isinstance(champion, Bundle) and (recipe.action == "threshold" or recipe.policy.from_champion):
+        before = learned_by(champion)
+        places |= {(span.run, number) for span in before for number in range(span.first, span.last + 1)}
+    return [str(span) for span in ranges(places)]
 
 
 def check_same(recipe: Recipe, parent: Bundle) -> None:

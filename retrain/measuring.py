@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrain.bundle import Bundle
+from retrain.champion import Champion
 from retrain.comparison import Mask, by_pileup, by_place, compare, listed
 from retrain.contract import Contract, Features
 from retrain.dataset import Dataset
@@ -37,7 +38,7 @@ class Player:
         return self.program.run(self.contract, features)
 
 
-def working_point(recipe: Recipe, one: Player, data: Dataset, champion: Bundle | None, beat: Beat) -> dict[str, Any]:
+def working_point(recipe: Recipe, one: Player, data: Dataset, champion: Champion | None, beat: Beat) -> dict[str, Any]:
     """Return the threshold that gives the recipe's rate on held-out events, with all that is known of it."""
     beat(0.1, "integer scores")
     scores = one.scores(data.features)
@@ -66,7 +67,7 @@ def working_point(recipe: Recipe, one: Player, data: Dataset, champion: Bundle |
     }
     if champion is not None:
         beat(0.4, "the champion on the same events")
-        theirs = Player(champion.contract, champion.program).scores(data.features[:, held]) >= champion.threshold
+        theirs = champion.scores(np.ascontiguousarray(data.features[:, held])) >= champion.threshold
         compared = against_champion(passed[held], theirs, recipe.bunches, recipe.confidence)
         evidence["against_champion"] = {"digest": champion.digest, "threshold": champion.threshold, **compared}
     return evidence
@@ -89,7 +90,7 @@ def comparison(
     threshold: int,
     data: Dataset,
     signals: Sequence[Signal],
-    champion: Bundle | None,
+    champion: Champion | None,
     beat: Beat,
 ) -> dict[str, Any]:
     """Return efficiencies of every signal, and with a champion what is lost and gained at one rate, as JSON values.
@@ -98,7 +99,7 @@ def comparison(
     rate has run away is not admired for it.  Confidences are raised for the number of verdicts asked for (Bonferroni).
     """
     places = np.flatnonzero(data.mask(held_out=True))
-    features = data.features[:, places]
+    features = np.ascontiguousarray(data.features[:, places])
     weights = None if data.pure is None else data.pure[places]
     confidence, verdicts = _each_confidence(recipe, signals)
     said: dict[str, Any] = {
@@ -109,13 +110,12 @@ def comparison(
         "verdicts": verdicts,
         "threshold": threshold,
     }
-    rival: tuple[Player, int] | None = None
+    rival: tuple[Champion, int] | None = None
     scores = one.scores(features)
     if champion is not None:
         beat(0.6, "lost and gained")
-        player = Player(champion.contract, champion.program)
-        theirs = player.scores(features)
-        rival = player, int(threshold_point(recipe, theirs, weights)["threshold"])
+        theirs = champion.scores(features)
+        rival = champion, int(threshold_point(recipe, theirs, weights)["threshold"])
         same = recipe.action == "threshold"
         said["champion"] = {**_of_champion(champion, rival[1], data), "same_network": same}
         ours, others = scores >= threshold, theirs >= rival[1]
@@ -147,19 +147,22 @@ def _each_confidence(recipe: Recipe, signals: Sequence[Signal]) -> tuple[float, 
     return 1.0 - (1.0 - recipe.confidence) / max(verdicts, 1), verdicts
 
 
-def _of_champion(champion: Bundle, threshold: int, data: Dataset) -> dict[str, Any]:
+def _of_champion(champion: Champion, threshold: int, data: Dataset) -> dict[str, Any]:
     held = [one for one, out in zip(data.lumisections, data.held_out, strict=True) if out]
+    covered = None  # what an adopted library learned from is not known
+    if isinstance(champion, Bundle):
+        covered = sum(champion.recipe.covers(one.run, one.lumisection) for one in held)
     return {
         "digest": champion.digest,
         "threshold": champion.threshold,
         "threshold_at_rate": threshold,
         "lumisections": len(held),
-        "in_its_recipe": sum(champion.recipe.covers(one.run, one.lumisection) for one in held),
+        "in_its_recipe": covered,
     }
 
 
 def _signal(
-    recipe: Recipe, one: Player, threshold: int, signal: Signal, rival: tuple[Player, int] | None, confidence: float
+    recipe: Recipe, one: Player, threshold: int, signal: Signal, rival: tuple[Champion, int] | None, confidence: float
 ) -> dict[str, Any]:
     scores = one.scores(signal.features)
     ours = scores >= threshold

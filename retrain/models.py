@@ -4,17 +4,18 @@ Models register under the entry-point group ``retrigger.models``; the shipped on
 Nothing here imports a model before it is asked for.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Protocol
 
-from retrain.contract import Contract
+from retrain.contract import Contract, axol1tl_contract
 from retrain.errors import RecipeError
 from retrain.recipe import Recipe
 
 GROUP = "retrigger.models"
 BUILT_IN = {"axol1tl": "retrain.network:Axol1tl"}
+SOCKETS: Mapping[str, Callable[[], Contract]] = {"axol1tl": axol1tl_contract}
 
 
 class Model(Protocol):
@@ -48,13 +49,29 @@ def names() -> tuple[str, ...]:
     return tuple(sorted({*BUILT_IN, *(point.name for point in entry_points(group=GROUP))}))
 
 
+def socket(name: str) -> Contract:
+    """Return the contract without scales that a model is made for; the shipped ones answer without torch.
+
+    Raises:
+        RecipeError: As `resolve`.
+    """
+    if name in SOCKETS and _target(name) == BUILT_IN[name]:
+        return SOCKETS[name]()
+    out: Contract = resolve(name).contract()
+    return out
+
+
+def _target(name: str) -> str | None:
+    return next((point.value for point in entry_points(group=GROUP) if point.name == name), BUILT_IN.get(name))
+
+
 def resolve(name: str) -> type[Any]:
     """Return the class registered under a name; importing it may import torch.
 
     Raises:
         RecipeError: No model has that name, or its module cannot be imported.
     """
-    target = next((point.value for point in entry_points(group=GROUP) if point.name == name), BUILT_IN.get(name))
+    target = _target(name)
     if target is None:
         raise RecipeError(f"model {name!r} is not registered under {GROUP}; known are {list(names())}")
     module, _, attribute = target.partition(":")

@@ -24,9 +24,10 @@ from brevitas.quant.fixed_point import (
 from torch import nn
 
 from retrain.contract import Contract, axol1tl_contract
-from retrain.errors import ContractError
+from retrain.errors import ContractError, MismatchError
 from retrain.fixed_point import FixedPoint
 from retrain.recipe import Recipe
+from retrain.straight_through import Encoder, disagreement
 
 _ROUNDING = {"AP_TRN": FloatToIntImplType.FLOOR, "AP_RND_CONV": FloatToIntImplType.ROUND}
 _VARIANCE_FLOOR = -8.0  # log variance: a latent value is never pinned below exp(-4) in width
@@ -76,6 +77,8 @@ class Axol1tl(nn.Module):
             qnn.QuantIdentity(act_quant=cast_quantiser(contract.type_of("latent")), return_quant_tensor=False),
         ]
         self.encoder = nn.Sequential(*body, *head)
+        types = (contract.type_of("network_input"), contract.type_of("hidden"), contract.type_of("latent"))
+        self.by_hand = Encoder.over(list(self.encoder)[1::2], recipe.weight_bits, types)
         self.variance = nn.Linear(fan_in, recipe.latent)
         self.decoder = _decoder(recipe.latent, recipe.hidden, width)
         kind = contract.type_of("network_input")
@@ -96,19 +99,32 @@ class Axol1tl(nn.Module):
 
     def loss(self, inputs: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Return reconstruction error plus weighted Kullback-Leibler divergence, averaged over events and inputs."""
-        hidden: Any = inputs
-        layers = list(self.encoder)
-        for layer in layers[:-2]:
-            hidden = layer(hidden)
-        mean = layers[-1](layers[-2](hidden))
-        log_variance = self.variance(hidden.value).clamp(_VARIANCE_FLOOR, _VARIANCE_CEILING)
-        noise = torch.randn(mean.shape, generator=generator)
+        hidden, mean = self.by_hand(inputs)
+        log_variance = self.variance(hidden).clamp(_VARIANCE_FLOOR, _VARIANCE_CEILING)
+        noise = torch.randn(mean.shape, generator=generator).to(mean.device)  # drawn alike, whatever the device
         latent = mean + torch.exp(0.5 * log_variance) * noise
         wanted = inputs.clamp(-self.limit, self.limit)
         reconstruction = torch.square(self.decoder(latent) - wanted).sum(dim=1)
         divergence = 0.5 * (torch.square(mean) + torch.exp(log_variance) - 1.0 - log_variance).sum(dim=1)
         out: torch.Tensor = (reconstruction + self.kl_weight * divergence).mean() / inputs.shape[1]
         return out
+
+    def latent(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the latent means ``(n_events, n_latent)``, with gradients, as the firmware will have them."""
+        return self.by_hand(inputs)[1]
+
+    def confirm(self, inputs: torch.Tensor) -> None:
+        """Hold the encoder that is trained against Brevitas' own, which is exported.
+
+        Raises:
+            MismatchError: They differ in a bit of a latent value.
+        """
+        different = disagreement(self.by_hand, self.encoder, inputs)
+        if different:
+            raise MismatchError(
+                f"the encoder trained by hand and Brevitas' differ in {different} latent values of {len(inputs)} "
+                "events; retrain.straight_through does not know these quantisers"
+            )
 
 
 def _decoder(latent: int, hidden: tuple[int, ...], width: int) -> nn.Sequential:

@@ -12,11 +12,20 @@ from typing import Any, Self
 
 from retrain.digest import digest_of
 from retrain.errors import RecipeError
+from retrain.policy import FULL, Policy
 
 MAXIMUM_WIDTH = 1024  # neurons a layer; beyond this no trigger board could hold the network
 MAXIMUM_SEED = 2**63
 LATER: Mapping[str, Any] = MappingProxyType(
-    {"synthesise": True, "rate": "total", "signals": [], "margin": 0.1, "action": "weights"}
+    {
+        "synthesise": True,
+        "rate": "total",
+        "signals": [],
+        "margin": 0.1,
+        "action": "weights",
+        "policy": FULL.to_json(),
+        "forget": [],
+    }
 )
 """Fields that older recipes lack, with what they stand for there: left out of the JSON, so that digests stay."""
 
@@ -81,6 +90,8 @@ class Recipe:
         action: ``weights`` trains; ``threshold`` keeps the champion's weights, sources and proof, and derives anew
             only where to cut.
         synthesise: Have Yosys count the cells beside da4ml's own count; a few minutes.
+        policy: How it learns; all but ``full`` start from the champion's weights.
+        forget: Lumisections that the champion's memory may hold and that must no longer be learned from, sorted.
 
     Raises:
         RecipeError: A field is out of its range; the message names it.
@@ -110,6 +121,8 @@ class Recipe:
     margin: float = 0.1
     action: str = "weights"
     synthesise: bool = True
+    policy: Policy = FULL
+    forget: tuple[LumisectionRange, ...] = ()
 
     def __post_init__(self) -> None:
         checks: dict[str, tuple[bool, str]] = {
@@ -146,6 +159,10 @@ class Recipe:
                 raise RecipeError(f"recipe field {name} is {getattr(self, name)!r}; expected {expected}")
         if tuple(sorted(self.lumisections)) != self.lumisections:
             raise RecipeError("recipe field lumisections is not sorted; build it with retrain.recipe.ranges")
+        if tuple(sorted(self.forget)) != self.forget:
+            raise RecipeError("recipe field forget is not sorted; build it with retrain.recipe.ranges")
+        if self.policy.from_champion and self.champion is None:
+            raise RecipeError(f"recipe field policy is {self.policy.name}, which starts from a champion; there is none")
 
     def covers(self, run: int, lumisection: int) -> bool:
         """Whether the recipe names this lumisection."""
@@ -162,9 +179,12 @@ class Recipe:
         So a recipe that was written before keeps its digest, and its bundle its identity.
         """
         value = asdict(self)
+        del value["policy"], value["forget"]
         value["lumisections"] = [[span.run, span.first, span.last] for span in self.lumisections]
         value["hidden"] = list(self.hidden)
         value["signals"] = list(self.signals)
+        value["policy"] = self.policy.to_json()
+        value["forget"] = [[span.run, span.first, span.last] for span in self.forget]
         return {name: item for name, item in value.items() if name not in LATER or item != LATER[name]}
 
     @classmethod
@@ -183,7 +203,11 @@ class Recipe:
             raise RecipeError(f"recipe lacks {missing}")
         try:
             given = dict(value)
-            given["lumisections"] = tuple(LumisectionRange(*map(int, span)) for span in value["lumisections"])
+            for name in ("lumisections", "forget"):
+                if name in value:
+                    given[name] = tuple(LumisectionRange(*map(int, span)) for span in value[name])
+            if "policy" in value:
+                given["policy"] = Policy.from_json(value["policy"])
             if "hidden" in value:
                 given["hidden"] = tuple(int(width) for width in value["hidden"])
             if "signals" in value:

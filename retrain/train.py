@@ -5,6 +5,7 @@ Nothing here knows where events come from or what happens to the weights.
 """
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +14,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from retrain.checkpoint import load_into, restore, settle, state_arrays, state_digest
 from retrain.contract import Contract
-from retrain.digest import canonical, digest_of_bytes
 from retrain.errors import DatasetError
 from retrain.models import resolve
+from retrain.policies.lesson import PLAIN, Lesson
 from retrain.recipe import Recipe
 
+__all__ = ["Beat", "Trained", "fit", "learn", "optimiser_of", "restore", "settle", "state_arrays", "state_digest"]
+
 GRADIENT_NORM = 1.0  # a single monster event must not throw the weights across the room
+CONFIRMED_EVENTS = 4096  # a model that has two descriptions of itself compares them on so many, every epoch
 
 Beat = Callable[[float, str], None]
 
@@ -29,10 +34,10 @@ class Trained:
     """A model after training.
 
     Attributes:
-        model: The module, in evaluation mode.
+        model: The module, in evaluation mode, in main memory.
         losses: Mean loss of each epoch.
         epoch_digests: Digest of the parameters after each epoch.
-        events: Training events seen in an epoch.
+        events: New training events seen in an epoch.
     """
 
     model: Any
@@ -41,10 +46,57 @@ class Trained:
     events: int
 
 
-def settle() -> None:
-    """Make PyTorch compute the same bits on every run: one thread, deterministic kernels."""
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
+@dataclass(frozen=True)
+class _Course:
+    """A model on its way, with everything that a step needs."""
+
+    recipe: Recipe
+    model: Any
+    lesson: Lesson
+    generator: torch.Generator
+    optimiser: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+
+    def step(self, fresh: torch.Tensor) -> float:
+        """Learn from one batch of new events; return its loss."""
+        loss = learn(self.model, self.optimiser, self.lesson, fresh, self.recipe.batch_size, self.generator)
+        self.schedule.step()
+        return loss
+
+
+def optimiser_of(model: Any, learning_rate: float) -> torch.optim.Adam:
+    """Return Adam over a model's parameters, fused: one kernel where plain PyTorch runs fourteen loops."""
+    return torch.optim.Adam(model.parameters(), learning_rate, fused=True)
+
+
+def learn(
+    model: Any,
+    optimiser: torch.optim.Optimizer,
+    lesson: Lesson,
+    fresh: torch.Tensor,
+    batch_size: int,
+    generator: torch.Generator,
+) -> float:
+    """Move the model by one step; return the loss before it.
+
+    Args:
+        model: In training mode.
+        optimiser: Of its parameters.
+        lesson: Old events and penalties.
+        fresh: New normalised events, shape ``(n_events, n_inputs)``.
+        batch_size: Events of a whole batch, the lesson's old ones included.
+        generator: Draws old events and the model's noise.
+    """
+    batch = lesson.batch(fresh, batch_size, generator)
+    loss = model.loss(batch, generator)
+    for penalty in lesson.penalties:
+        loss = loss + penalty(model, batch, len(batch) - len(fresh))
+    optimiser.zero_grad()
+    loss.backward()
+    moved = [one for group in optimiser.param_groups for one in group["params"]]
+    torch.nn.utils.clip_grad_norm_(moved, GRADIENT_NORM, foreach=True)
+    optimiser.step()
+    return float(loss.item())
 
 
 def fit(
@@ -52,6 +104,8 @@ def fit(
     contract: Contract,
     normalised: NDArray[np.float32],
     *,
+    lesson: Lesson = PLAIN,
+    device: str = "cpu",
     beat: Beat = lambda _fraction, _text: None,
     stop_after: int | None = None,
 ) -> Trained:
@@ -61,69 +115,60 @@ def fit(
         recipe: Seeds, sizes and rates.
         contract: Fixed-point types at the ports.
         normalised: Training events, shape ``(n_events, n_inputs)``, as the network's port carries them.
+        lesson: What the recipe's policy adds, made for the same device; see `retrain.policies.lesson.lesson_of`.
+        device: ``cpu`` or ``cuda``; random numbers are drawn on the CPU, so both see the same batches and noise, but
+            their sums round differently: bits are comparable on one kind of device only.
         beat: Called about once a second of work with a fraction and a line of text.
         stop_after: Stop after this many epochs, everything else as if the recipe's number were run.
 
     Raises:
-        DatasetError: There are fewer events than one batch, or the loss stopped being a number.
+        DatasetError: There are fewer events than one batch, the loss stopped being a number, or the device is absent.
+        MismatchError: The model's own descriptions of its encoder disagree after an epoch.
     """
     settle()
-    if len(normalised) < recipe.batch_size:
-        raise DatasetError(f"training has {len(normalised)} events; expected at least one batch of {recipe.batch_size}")
-    torch.manual_seed(recipe.seed)
-    generator = torch.Generator().manual_seed(recipe.seed)
-    model = resolve(recipe.model)(recipe, contract)
-    optimiser = torch.optim.Adam(model.parameters(), recipe.learning_rate)
-    steps = len(normalised) // recipe.batch_size
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.epochs * steps)
-    inputs = torch.from_numpy(np.ascontiguousarray(normalised))
+    _settle_device(device)
+    new = recipe.batch_size - lesson.old_in(recipe.batch_size)
+    if len(normalised) < new:
+        raise DatasetError(f"training has {len(normalised)} events; expected at least one batch of {new}")
+    steps = len(normalised) // new
+    inputs = torch.from_numpy(np.ascontiguousarray(normalised)).to(device)
+    course = _begin(recipe, contract, lesson, device, recipe.epochs * steps)
     losses: list[float] = []
     digests: list[str] = []
-    model.train()
+    course.model.train()
     for epoch in range(min(recipe.epochs, stop_after or recipe.epochs)):
-        order = torch.randperm(len(inputs), generator=generator)
+        order = torch.randperm(len(inputs), generator=course.generator).to(device)
         total = 0.0
         for step in range(steps):
-            batch = inputs[order[step * recipe.batch_size : (step + 1) * recipe.batch_size]]
-            loss = model.loss(batch, generator)
-            optimiser.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_NORM)
-            optimiser.step()
-            schedule.step()
-            total += loss.item()
+            total += course.step(inputs.index_select(0, order[step * new : (step + 1) * new]))
             beat((epoch + step / steps) / recipe.epochs, f"epoch {epoch + 1} of {recipe.epochs}")
         losses.append(total / steps)
         if not math.isfinite(losses[-1]):
             raise DatasetError(f"training diverged in epoch {epoch + 1}: the loss is {losses[-1]}; lower learning_rate")
-        digests.append(state_digest(model))
-    model.eval()
-    return Trained(model, tuple(losses), tuple(digests), steps * recipe.batch_size)
+        if hasattr(course.model, "confirm"):
+            course.model.confirm(inputs[:CONFIRMED_EVENTS])
+        digests.append(state_digest(course.model))
+    model = course.model.to("cpu").eval()
+    return Trained(model, tuple(losses), tuple(digests), steps * new)
 
 
-def state_arrays(model: Any) -> dict[str, NDArray[Any]]:
-    """Return every parameter and buffer as an array."""
-    return {name: np.ascontiguousarray(value.detach().numpy()) for name, value in model.state_dict().items()}
-
-
-def state_digest(model: Any) -> str:
-    """Return the SHA-256 (hex) of all parameters and buffers, names, types and shapes included."""
-    arrays = state_arrays(model)
-    head = [[name, str(array.dtype), list(array.shape)] for name, array in sorted(arrays.items())]
-    return digest_of_bytes(canonical(head) + b"".join(arrays[name].tobytes() for name in sorted(arrays)))
-
-
-def restore(recipe: Recipe, contract: Contract, arrays: dict[str, NDArray[Any]]) -> Any:
-    """Return the recipe's model with a checkpoint's parameters, in evaluation mode.
-
-    Raises:
-        DatasetError: The checkpoint is of another network.
-    """
-    settle()
+def _begin(recipe: Recipe, contract: Contract, lesson: Lesson, device: str, steps: int) -> _Course:
+    torch.manual_seed(recipe.seed)
+    generator = torch.Generator().manual_seed(recipe.seed)
     model = resolve(recipe.model)(recipe, contract)
-    try:
-        model.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in arrays.items()}, strict=True)
-    except RuntimeError as error:
-        raise DatasetError(f"checkpoint does not fit model {recipe.model}: {error}; train again") from error
-    model.eval()
-    return model
+    if lesson.start is not None:
+        load_into(model, recipe, lesson.start)
+    model.to(device)
+    optimiser = optimiser_of(model, recipe.learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    return _Course(recipe, model, lesson, generator, optimiser, schedule)
+
+
+def _settle_device(device: str) -> None:
+    kind = torch.device(device).type
+    if kind not in {"cpu", "cuda"}:
+        raise DatasetError(f"device is {device!r}; expected cpu or cuda")
+    if kind == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats its bits only with this
+        if not torch.cuda.is_available():
+            raise DatasetError(f"device is {device!r}; this machine has no CUDA; use cpu")

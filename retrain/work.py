@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file
 
-from retrain import bundle
+from retrain import bundle, champion
+from retrain.champion import Champion
 from retrain.contract import Contract
 from retrain.dataset import Dataset, ListedLumisection
 from retrain.errors import DatasetError, RecipeError
@@ -34,6 +35,7 @@ class Job:
         out: Where bundles are kept.
         exclude_reasons: Why other lumisections were left out, by ``run:lumisection``; kept as evidence.
         signals: Files of the signal samples that the recipe names.
+        device: Where to train, ``cpu`` or ``cuda``; no part of the recipe, but told in the evidence.
     """
 
     recipe: Recipe
@@ -43,6 +45,7 @@ class Job:
     out: Path
     exclude_reasons: Mapping[str, str]
     signals: tuple[ListedSignal, ...] = ()
+    device: str = "cpu"
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Job":
@@ -69,6 +72,7 @@ class Job:
             out=Path(value["out"]),
             exclude_reasons={str(name): str(reason) for name, reason in (value.get("exclude_reasons") or {}).items()},
             signals=tuple(ListedSignal.from_json(one) for one in value.get("signals") or ()),
+            device=str(value.get("device") or "cpu"),
         )
 
 
@@ -101,14 +105,25 @@ class Work:
         return IntegerProgram.assemble(self.json("export", "program.json"), arrays)
 
     @cached_property
-    def champion(self) -> bundle.Bundle | None:
-        """The bundle to compare with, every byte of it checked; for a threshold alone it is the parent."""
-        return None if self.job.champion is None else bundle.load(self.job.champion, self.job.recipe.champion)
+    def champion(self) -> Champion | None:
+        """What runs now, to compare with, every byte of it checked; for a threshold alone it is the parent."""
+        return None if self.job.champion is None else champion.load(self.job.champion, self.job.recipe.champion)
 
     @cached_property
     def parent(self) -> bundle.Bundle | None:
-        """The bundle whose network is kept; None when a network is trained."""
-        return self.champion if self.job.recipe.action == "threshold" else None
+        """The bundle whose network is kept; None when a network is trained.
+
+        Raises:
+            RecipeError: A threshold is asked for a library that was adopted and has no integers of its own.
+        """
+        if self.job.recipe.action != "threshold":
+            return None
+        if not isinstance(self.champion, bundle.Bundle):
+            raise RecipeError(
+                "recipe field action is 'threshold', but the champion is no bundle of ours: an adopted library cannot "
+                "be proven with another threshold; ask for weights"
+            )
+        return self.champion
 
     def json(self, stage: str, name: str) -> dict[str, Any]:
         """Return a JSON file that a finished stage wrote."""
@@ -119,7 +134,7 @@ class Work:
 
     def encoder(self) -> Any:
         """Return the trained, quantised encoder."""
-        from retrain.train import restore  # noqa: PLC0415 - torch is paid by the stages that need it
+        from retrain.checkpoint import restore  # noqa: PLC0415 - torch is paid by the stages that need it
 
-        arrays = load_file(self.folders["train"] / "checkpoint.safetensors")
+        arrays = load_file(self.folders["train"] / bundle.CHECKPOINT)
         return restore(self.job.recipe, self.contract, arrays).encoder

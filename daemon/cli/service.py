@@ -271,21 +271,37 @@ def rollback(
 
 @app.command("import-champion")
 def import_champion(
-    bundle: Annotated[Path, typer.Argument(help="A bundle folder: what the trigger runs now.")],
+    bundle: Annotated[Path, typer.Argument(help="What the trigger runs now: a bundle folder, or an emulator .so.")],
     *,
     config_file: ConfigFile = Path("retrigger.toml"),
     reason: Reason = "the model that ran before retrigger came",
+    scales: Annotated[Path | None, typer.Option(help="Of a .so: JSON with its offsets and shifts.")] = None,
+    scales_version: Annotated[str, typer.Option(help="Which version in that file.")] = "",
+    threshold: Annotated[str, typer.Option(help="Of a .so: 3541, or with a point the score itself.")] = "",
+    interface: Annotated[
+        str, typer.Option(help="Of a .so: cmssw, cmssw-v4, score, or a JSON file with its C++ types.")
+    ] = "cmssw",
+    events: Annotated[list[Path] | None, typer.Option(help="Of a .so: run files to hold its scales against.")] = None,
     json: Json = False,
 ) -> None:
-    """Adopt a bundle as what runs now, so that there is a champion to compare with and to fall back to."""
-    from daemon.importing import adopt  # noqa: PLC0415 each verb pays for its own libraries
+    """Adopt what runs now, so that there is a champion to watch, to compare with and to fall back to."""
+    from daemon.importing import Handed, adopt, champion_from_library  # noqa: PLC0415 each verb pays for its own
 
+    lacks: list[str] = []
     with parts(config.load(config_file)) as ready:
+        if not bundle.is_dir():
+            if scales is None or not threshold:
+                raise RefusedError(f"{bundle} is no bundle folder; an emulator library needs --scales and --threshold")
+            handed = Handed(scales, threshold, scales_version, interface, tuple(events or ()))
+            made = champion_from_library(ready, bundle, handed)
+            bundle, lacks = made.path, list(made.manifest["lacks"])
         fact = adopt(ready, bundle, reason, utc_now())
     if json:
-        say.machine({"type": "champion", "slot": fact.slot, "digest": fact.digest})
+        say.machine(
+            {"type": "champion", "slot": fact.slot, "digest": fact.digest, "path": fact.bundle_path, "lacks": lacks}
+        )
     else:
-        say.words(f"{fact.slot} runs {fact.digest}, by import.")
+        say.words("\n".join([f"{fact.slot} runs {fact.digest}, by import.", *(f"  {one}" for one in lacks)]))
 
 
 @app.command()

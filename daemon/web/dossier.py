@@ -19,6 +19,8 @@ from daemon.people import Person
 from daemon.shelf import bundle_path
 from daemon.web.words import ROLES, listed
 from retrain import bundle as bundles
+from retrain.adopted import Adopted
+from retrain.champion import load as load_champion
 from retrain.errors import BundleAlteredError
 
 Row = tuple[str, Any, Any]
@@ -170,9 +172,15 @@ def _differences(ledger: Ledger, bundle: bundles.Bundle | None, running: str | N
     if folder is None:
         return (("bundle", running, bundle.digest),)
     try:
-        champion = bundles.load(folder, running)
+        champion = load_champion(folder, running)
     except BundleAlteredError as error:
         return (("the running bundle cannot be read", str(error), bundle.digest),)
+    if isinstance(champion, Adopted):
+        return (
+            ("what runs", "an adopted emulator library: only its scores can be compared", bundle.digest[:12]),
+            ("threshold (integer score)", champion.threshold, bundle.threshold),
+            ("offsets, shifts and types", champion.contract.digest[:12], bundle.contract.digest[:12]),
+        )
     ours, theirs = bundle.recipe, champion.recipe
     rows: list[Row] = [
         ("weights", champion.manifest["weights_digest"][:12], bundle.manifest["weights_digest"][:12]),

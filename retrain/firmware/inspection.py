@@ -15,7 +15,7 @@ import numpy as np
 
 from retrain.contract import Contract
 from retrain.errors import ExportError
-from retrain.firmware import emulator, hls, qonnx
+from retrain.firmware import emulator_source, hls, qonnx
 from retrain.program import FLOAT32_LIMIT, Dense, IntegerProgram, Requantise
 from retrain.structure import Finding
 
@@ -146,7 +146,7 @@ def _graph(folder: Path, contract: Contract, program: IntegerProgram) -> Iterato
 def _surroundings(folder: Path, contract: Contract, program: IntegerProgram, sources: hls.Sources) -> Iterator[Finding]:
     """Normalisation and score around the network are those of this contract: offsets, shifts and types as written."""
     path = folder / "emulator" / "emulator.cpp"
-    wanted = emulator.source(contract, program, sources).splitlines()
+    wanted = emulator_source.source(contract, program, sources).splitlines()
     found = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     if found == wanted:
         return

@@ -1,9 +1,9 @@
-"""Whether five descriptions of one network are one function.
+"""Whether all descriptions of one network are one function.
 
-PyTorch with Brevitas, the QONNX runtime, the integer program, the compiled C++ and the simulated RTL are run on the
-same hardware integers and compared as integers, latent by latent and score by score.  What vectors may miss is
-compared as structure: constants, types and accumulators.  The first layer that differs is named.  Nothing here decides
-what a difference means.
+PyTorch with Brevitas, the QONNX runtime, the integer program, the plain ONNX graph, the compiled C++ and the simulated
+RTL are run on the same hardware integers and compared as integers, latent by latent and score by score.  What vectors
+may miss is compared as structure: constants, types and accumulators.  The first layer that differs is named.  Nothing
+here decides what a difference means.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from retrain.contract import Contract
 from retrain.digest import digest_of_bytes
-from retrain.firmware import hls, qonnx, rtl, rtl_inside
+from retrain.firmware import hls, plain_run, qonnx, rtl, rtl_inside
 from retrain.firmware.emulator import Emulator
+from retrain.firmware.plain_onnx import NORMALISED
 from retrain.firmware.vectors import Vectors
 from retrain.fixed_point import Integers
 from retrain.program import FLOAT32_LIMIT, Dense, IntegerProgram, Requantise
 
-ENGINES = ("pytorch", "qonnx", "integer", "cpp", "rtl")
+ENGINES = ("pytorch", "qonnx", "integer", "onnx", "cpp", "rtl")
 KEPT_MISMATCHES = 1000
 _CHUNK = 8192
 
@@ -50,7 +51,7 @@ class Proof:
 
 @dataclass(frozen=True)
 class Witnesses:
-    """The five descriptions, and what is needed to look inside them.
+    """The descriptions to compare, and what is needed to look inside them.
 
     Attributes:
         contract: Of the socket.
@@ -59,6 +60,7 @@ class Witnesses:
         graph: The QONNX file.
         sources: hls4ml's C++, read back.
         library: The emulator, compiled from it.
+        plain: The plain ONNX graph of the whole chain.
         module: Folder of the RTL.
         simulator: The RTL, verilated and compiled.
     """
@@ -69,6 +71,7 @@ class Witnesses:
     graph: Path
     sources: hls.Sources
     library: Path
+    plain: Path
     module: Path
     simulator: Path
 
@@ -93,7 +96,8 @@ def prove(witnesses: Witnesses, vectors: Vectors, beat: Beat) -> Proof:
         "qonnx": _scored(
             program, qonnx.run(witnesses.graph, normalised, lambda part, text: beat(0.1 + 0.1 * part, text))
         ),
-        "cpp": emulator.run(vectors.features, lambda part, text: beat(0.2 + 0.6 * part, text)),
+        "onnx": plain_run.run(witnesses.plain, vectors.features, lambda part, text: beat(0.2 + 0.1 * part, text)),
+        "cpp": emulator.run(vectors.features, lambda part, text: beat(0.3 + 0.5 * part, text)),
         "rtl": simulation.run(vectors.features, lambda part, text: beat(0.8 + 0.2 * part, text)),
     }
     wrong = {name: (got[0] != latent).any(axis=1) | (got[1] != score) for name, got in found.items()}
@@ -202,11 +206,13 @@ def _first(
             theirs = _inside_cpp(witnesses, emulator, vectors.features[:, index])
         elif engine == "pytorch":
             theirs = _inside_pytorch(witnesses, raw[index : index + 1])
+        elif engine == "onnx":
+            theirs = _inside_plain(witnesses, vectors.features[:, index])
         else:
             theirs = _inside_qonnx(witnesses, raw[index : index + 1])
         layer, where = "score", ""
         for name, label, values in theirs:
-            reference = raw[index] if name == "normalisation" else ours[name][0]
+            reference = raw[index] if name == NORMALISED else ours[name][0]
             if not np.array_equal(values, reference):
                 layer, where = name, label
                 break
@@ -226,7 +232,7 @@ def _inside_cpp(
     witnesses: Witnesses, emulator: Emulator, event: NDArray[np.int16]
 ) -> Iterator[tuple[str, str, NDArray[np.float64]]]:
     program = witnesses.program
-    yield "normalisation", "prepare", emulator.normalised(event) * 2.0**program.port.fraction
+    yield NORMALISED, "prepare", emulator.normalised(event) * 2.0**program.port.fraction
     dense = [layer.name for layer in program.layers if isinstance(layer, Dense)]
     casts = [layer.name for layer in program.layers if isinstance(layer, Requantise)]
     links = list(witnesses.sources.links)
@@ -251,6 +257,12 @@ def _inside_pytorch(witnesses: Witnesses, raw: Integers) -> Iterator[tuple[str, 
             values = module(values)
             plain = getattr(values, "value", values).numpy().astype(np.float64)[0]
             yield layer.name, type(module).__name__, plain * 2.0 ** fractions[layer.name]
+
+
+def _inside_plain(witnesses: Witnesses, event: NDArray[np.int16]) -> Iterator[tuple[str, str, NDArray[np.float64]]]:
+    found = plain_run.inside(witnesses.plain, event, [layer.name for layer in witnesses.program.layers])
+    for name, values in found.items():
+        yield name, name, values
 
 
 def _inside_qonnx(witnesses: Witnesses, raw: Integers) -> Iterator[tuple[str, str, NDArray[np.float64]]]:

@@ -125,10 +125,25 @@ def verilate(folder: Path, work: Path, beat: Beat = lambda _fraction, _text: Non
     """
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
-    root = _root()
-    verilog = (folder / "src").resolve()
+    verilog = folder / "src"
     if inspect:
         verilog = _opened(verilog, work / "opened")
+    return compiled(verilog, driver(ports_of(folder), inspect=inspect), work, beat)
+
+
+def compiled(verilog: Path, source: str, work: Path, beat: Beat = lambda _fraction, _text: None) -> Path:
+    """Compile Verilog and the C++ around it to a shared object in ``work``, and return its path.
+
+    Args:
+        verilog: Folder with ``network.v``, its stages, and ``static`` below.
+        source: The driver, see `retrain.firmware.rtl_driver`.
+        work: An empty folder, or one that may be added to.
+        beat: Called a few times a second with the share that is done.
+
+    Raises:
+        BuildError: Verilator or g++ is missing or failed.
+    """
+    root, verilog = _root(), verilog.resolve()
     include = [f"-I{verilog}", f"-I{verilog / 'static'}"]
     flags = ["--x-assign", "fast", "--x-initial", "fast", "--output-split", "40000", "--output-split-cfuncs", "1000"]
     command = [str(root / "bin" / "verilator_bin"), "--cc", "--prefix", "Vnetwork", "--top-module", TOP, "-Wno-fatal"]
@@ -138,7 +153,7 @@ def verilate(folder: Path, work: Path, beat: Beat = lambda _fraction, _text: Non
         lambda _, text: beat(0.02, text),
         environment={"VERILATOR_ROOT": str(root)},
     )
-    (work / "driver.cpp").write_text(driver(ports_of(folder), inspect=inspect), encoding="utf-8")
+    (work / "driver.cpp").write_text(source, encoding="utf-8")
     for name in ("verilated.cpp", "verilated_threads.cpp"):
         shutil.copyfile(root / "include" / name, work / name)
     parts = sorted(work.glob("*.cpp"), key=lambda path: -path.stat().st_size)

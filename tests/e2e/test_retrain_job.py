@@ -33,6 +33,8 @@ RECIPE = {
     "synthesise": False,
 }
 LIMIT_SECONDS = 800
+SCORE = "ap_ufixed<18,14,AP_TRN,AP_SAT>"
+CONSUMER = Path(__file__).parents[1] / "unit" / "retrain" / "consumer.cpp"
 
 pytestmark = pytest.mark.timeout(900)  # 40 s on a quiet machine; a compiler on a busy one takes its time
 
@@ -106,7 +108,7 @@ def test_the_evidence_lists_ranges_digests_seeds_versions_and_counts(finished):
     assert all(entry[2] and len(entry[2]) == 64 for entry in data["files"])
     assert data["excluded"] == {"382913:99": "quarantined"}
     assert proof["vectors"] >= 100_000
-    assert proof["mismatching_vectors"] == {"pytorch": 0, "qonnx": 0, "cpp": 0, "rtl": 0}
+    assert proof["mismatching_vectors"] == {"pytorch": 0, "qonnx": 0, "onnx": 0, "cpp": 0, "rtl": 0}
     assert sum(proof["classes"].values()) == proof["vectors"]
     assert sealed.evidence("training")["seed"] == 1
     assert {"torch", "brevitas", "hls4ml", "da4ml", "verilator", "pyosys", "g++", "python"} <= set(
@@ -124,6 +126,68 @@ def test_the_bundles_own_emulator_gives_the_golden_integers(finished):
     assert np.array_equal(latent, golden["latent"])
     assert np.array_equal(score, golden["score"])
     assert np.array_equal(sealed.program.run(sealed.contract, golden["features"]), golden["score"])
+
+
+def test_a_cpp_program_that_loads_the_bundles_library_by_name_gets_pytorchs_integers(finished, tmp_path):
+    import torch
+
+    from retrain.train import restore
+
+    sealed = bundle.load(Path(finished[2]["bundle"]))
+    spec = importlib.util.spec_from_file_location("unit_interface", CONSUMER.with_name("test_emulator_interface.py"))
+    interface = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(interface)
+    encoder = restore(sealed.recipe, sealed.contract, load_file(sealed.path / "checkpoint.safetensors")).encoder
+    features = np.concatenate(
+        [load_file(sealed.path / "golden.safetensors")["features"], unit_conftest().zero_bias(8000)], axis=1
+    )
+    np.ascontiguousarray(features.T).tofile(tmp_path / "vectors.bin")
+    flags = ["-std=c++17", "-O1", "-w", "-DN_LATENT=4", f"-I{sealed.path / 'hls' / 'firmware' / 'ap_types'}"]
+    subprocess.run(["g++", *flags, str(CONSUMER), "-o", str(tmp_path / "consumer"), "-ldl"], check=True)
+    name = str(sealed.path / bundle.EMULATOR).removesuffix(".so")
+
+    answer = subprocess.run(
+        [str(tmp_path / "consumer"), "run", str(tmp_path / "vectors.bin"), str(tmp_path / "out.bin"), name], check=False
+    )
+
+    with torch.no_grad():
+        expected = interface.pytorch(sealed.contract, encoder, features)
+    assert answer.returncode == 0
+    assert features.shape[1] > 10_000
+    assert np.array_equal(np.fromfile(tmp_path / "out.bin", np.int32).reshape(-1, 5), expected)
+
+
+def test_the_bundles_metadata_say_what_the_emulator_is_made_of_and_how_it_is_called(finished):
+    sealed = bundle.load(Path(finished[2]["bundle"]))
+    told, files = sealed.read_json(bundle.METADATA), sealed.manifest["files"]
+
+    assert told["digests"]["library"] == files[bundle.EMULATOR]
+    assert told["digests"]["qonnx"] == files["model.qonnx"]
+    assert told["digests"]["recipe"] == sealed.recipe.digest
+    assert told["threshold"]["integer"] == sealed.threshold
+    assert f"emulator/{told['interface']['header']}" in files
+    assert len(told["inputs"]) == 57
+
+
+def test_a_candidate_is_compared_by_score_with_a_champion_that_came_as_a_library(finished, tmp_path):
+    from retrain.adopted import Interface
+    from retrain.firmware.adopt import adopt
+
+    sealed = bundle.load(Path(finished[2]["bundle"]))
+    library, exact = sealed.path / bundle.EMULATOR, Interface("ap_fixed<18,13>", sealed.contract.latent, 4, SCORE)
+    old = adopt(library, sealed.contract, exact, threshold=sealed.threshold, out=tmp_path / "adopted")
+    job = make_job(tmp_path / "job", champion=old.digest, contract=old.contract.digest)
+    (tmp_path / "job" / "job.json").write_text(json.dumps({**job, "champion": str(old.path)}))
+
+    code, result = run(tmp_path / "job")
+
+    assert (code, result["verdict"]) == (0, "candidate"), result["reason"]
+    new = bundle.load(Path(result["bundle"]))
+    told = new.evidence("working_point")["against_champion"]
+    assert new.manifest["weights_digest"] == sealed.manifest["weights_digest"]
+    assert (told["digest"], told["threshold"]) == (old.digest, new.threshold)
+    assert (told["gained"], told["lost"]) == (0, 0)
+    assert told["both"] >= 100
 
 
 def test_nothing_of_this_machine_is_in_the_bundle(finished):

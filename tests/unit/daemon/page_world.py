@@ -273,24 +273,11 @@ def example_bundle(out: Path, *, seed: int, champion: bundles.Bundle | None, mis
     bundles.write_json(staging / "contract.json", contract.to_json())
     (staging / bundles.WEIGHTS).write_bytes(f"weights of seed {seed}".encode())
     (staging / bundles.EMULATOR).write_bytes(f"library of seed {seed}".encode())
+    (staging / bundles.PLAIN).write_bytes(f"graph of seed {seed}".encode())
     (staging / "emulator" / "emulator.cpp").write_text(f"// emulator of seed {seed}\n")
     files = bundles.file_digests(staging)
     threshold = 3_541 + seed
     point = _working_point(threshold, recipe, champion)
-    proof = {
-        "engines": ["pytorch", "qonnx", "integer", "cpp", "rtl"],
-        "vectors": 120_000,
-        "classes": {"recorded": 60_000, "random": 40_000, "corner": 20_000},
-        "mismatching_vectors": {"qonnx": 0, "cpp": mismatches},
-        "mismatching_total": mismatches,
-        "structure": [],
-        "rails": {},
-        "first_difference": {"engine": "cpp", "vector": 7, "layer": "hidden 1"} if mismatches else None,
-        "accumulators": {"worst_case": 181_240, "exact_in_float32": True, "too_narrow": []},
-        "weights_digest": files[bundles.WEIGHTS],
-        "emulator_digest": files[bundles.EMULATOR],
-        "sources_digest": bundles.sources_digest(files),
-    }
     evidence: dict[str, dict[str, Any]] = {
         "dataset": {
             "lumisections": 149,
@@ -304,7 +291,7 @@ def example_bundle(out: Path, *, seed: int, champion: bundles.Bundle | None, mis
             "excluded": {"401002:109": "detector fault a-401002", "401002:110": "detector fault a-401002"},
         },
         "preflight": {"findings": [], "contract_digest": contract.digest, "events": 20_000, "derived": False},
-        "proof": proof,
+        "proof": _proof(files, mismatches),
         "resources": {"lut": 31_240, "ff": 9_870, "dsp": 0, "stages": 9, "latency_ticks": 2, "status": "estimate"},
         "working_point": point,
         "comparison": _comparison(recipe, champion),
@@ -320,6 +307,7 @@ def example_bundle(out: Path, *, seed: int, champion: bundles.Bundle | None, mis
         "contract_digest": contract.digest,
     }
     bundles.write_json(staging / bundles.THRESHOLD, limits)
+    bundles.write_json(staging / bundles.METADATA, _metadata(files, contract.digest, threshold))
     identity = {
         "slot": SLOT,
         "model": recipe.model,
@@ -328,6 +316,35 @@ def example_bundle(out: Path, *, seed: int, champion: bundles.Bundle | None, mis
         "threshold": threshold,
     }
     return bundles.seal(staging, out, identity)
+
+
+def _proof(files: dict[str, str], mismatches: int) -> dict[str, Any]:
+    return {
+        "engines": ["pytorch", "qonnx", "integer", "onnx", "cpp", "rtl"],
+        "vectors": 120_000,
+        "classes": {"recorded": 60_000, "random": 40_000, "corner": 20_000},
+        "mismatching_vectors": {"qonnx": 0, "cpp": mismatches},
+        "mismatching_total": mismatches,
+        "structure": [],
+        "rails": {},
+        "first_difference": {"engine": "cpp", "vector": 7, "layer": "hidden 1"} if mismatches else None,
+        "accumulators": {"worst_case": 181_240, "exact_in_float32": True, "too_narrow": []},
+        "weights_digest": files[bundles.WEIGHTS],
+        "plain_digest": files[bundles.PLAIN],
+        "emulator_digest": files[bundles.EMULATOR],
+        "sources_digest": bundles.sources_digest(files),
+    }
+
+
+def _metadata(files: dict[str, str], contract: str, threshold: int) -> dict[str, Any]:
+    digests = {
+        "weights": files[bundles.WEIGHTS],
+        "contract": contract,
+        "sources": bundles.sources_digest(files),
+        "library": files[bundles.EMULATOR],
+        "onnx": files[bundles.PLAIN],
+    }
+    return {"digests": digests, "threshold": {"integer": threshold}}
 
 
 def _comparison(recipe: Recipe, champion: bundles.Bundle | None) -> dict[str, Any]:

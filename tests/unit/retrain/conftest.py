@@ -77,13 +77,22 @@ def stage_bundle(folder, threshold=2000):
         folder / bundle.THRESHOLD,
         {"threshold": threshold, "weights_digest": weights, "contract_digest": contract.digest},
     )
-    for name in ("hls/firmware/network.cpp", "emulator/emulator.cpp", bundle.EMULATOR):
+    for name in ("hls/firmware/network.cpp", "emulator/emulator.cpp", bundle.EMULATOR, bundle.PLAIN):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(f"content of {name}".encode())
     files = bundle.file_digests(folder)
+    digests = {
+        "weights": weights,
+        "contract": contract.digest,
+        "sources": bundle.sources_digest(files),
+        "library": files[bundle.EMULATOR],
+        "onnx": files[bundle.PLAIN],
+    }
+    bundle.write_json(folder / bundle.METADATA, {"digests": digests, "threshold": {"integer": threshold}})
     proof = {
         "weights_digest": weights,
         "emulator_digest": files[bundle.EMULATOR],
+        "plain_digest": files[bundle.PLAIN],
         "sources_digest": bundle.sources_digest(files),
     }
     bundle.write_json(folder / "evidence" / "proof.json", proof)

@@ -54,6 +54,8 @@ def test_a_bundle_gives_back_its_parts(sealed, program, contract, events):
         ("emulator/emulator.cpp", "the emulator source changed"),
         ("hls/firmware/network.cpp", "the emulator source changed"),
         ("emulator/emulator.so", "the emulator library changed"),
+        ("emulator/model.json", "the emulator's metadata changed"),
+        ("model.onnx", "the plain ONNX graph changed"),
         ("evidence/proof.json", "the evidence changed"),
         ("recipe.json", "the recipe changed"),
     ],
@@ -118,6 +120,41 @@ def test_a_new_manifest_does_not_make_other_sources_fit_the_proof(sealed):
     flip(sealed.path / "hls/firmware/network.cpp")
 
     with pytest.raises(BundleAlteredError, match="other emulator sources"):
+        bundle.verify(resign(sealed.path))
+
+
+def test_a_new_manifest_does_not_make_another_onnx_graph_fit_the_proof(sealed):
+    flip(sealed.path / "model.onnx")
+
+    with pytest.raises(BundleAlteredError, match="another ONNX graph"):
+        bundle.verify(resign(sealed.path))
+
+
+@pytest.mark.parametrize(
+    ("part", "word"),
+    [
+        ("weights", "other weights"),
+        ("contract", "other scales"),
+        ("sources", "other emulator sources"),
+        ("library", "another emulator library"),
+        ("onnx", "another ONNX graph"),
+    ],
+)
+def test_a_new_manifest_does_not_make_other_metadata_fit_the_emulator(sealed, part, word):
+    value = json.loads((sealed.path / bundle.METADATA).read_bytes())
+    value["digests"][part] = "f" * 64
+    (sealed.path / bundle.METADATA).write_bytes(canonical(value))
+
+    with pytest.raises(BundleAlteredError, match=f"the emulator's metadata does not belong .* they name {word}"):
+        bundle.verify(resign(sealed.path))
+
+
+def test_a_new_manifest_does_not_make_metadata_with_another_threshold_fit(sealed):
+    value = json.loads((sealed.path / bundle.METADATA).read_bytes())
+    value["threshold"]["integer"] += 1
+    (sealed.path / bundle.METADATA).write_bytes(canonical(value))
+
+    with pytest.raises(BundleAlteredError, match="they name another threshold"):
         bundle.verify(resign(sealed.path))
 
 

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 
 from retrain.contract import Contract
 from retrain.errors import BuildError, ExportError
-from retrain.firmware import emulator, hls, logic, qonnx, rtl
+from retrain.firmware import emulator, emulator_source, hls, logic, plain_onnx, qonnx, rtl
 from retrain.firmware.emulator import Emulator
 from retrain.firmware.proof import Witnesses, prove
 from retrain.firmware.vectors import assemble
@@ -48,10 +48,13 @@ def chain(tmp_path_factory):
     program = qonnx.read(graph, contract)
     hls.write(graph, contract, folder / "hls")
     sources = hls.read(folder / "hls")
-    library = emulator.build(folder, emulator.source(contract, program, sources))
+    library = emulator.build(folder, emulator_source.source(contract, program, sources))
+    plain_onnx.write(contract, program, folder / "model.onnx")
     rtl.write(logic.trace(contract, program), contract, folder / "rtl")
     simulator = rtl.verilate(folder / "rtl", folder / "simulator")
-    return Witnesses(contract, program, encoder, graph, sources, library, folder / "rtl", simulator)
+    return Witnesses(
+        contract, program, encoder, graph, sources, library, folder / "model.onnx", folder / "rtl", simulator
+    )
 
 
 @pytest.fixture(scope="module")
@@ -61,14 +64,14 @@ def vectors(chain, events):
 
 def rebuilt(chain, folder, *, source=None):
     """Compile a copy of the chain's sources and return witnesses that use it."""
-    source = source or emulator.source(chain.contract, chain.program, chain.sources)
+    source = source or emulator_source.source(chain.contract, chain.program, chain.sources)
     return replace(chain, library=emulator.build(folder, source), sources=hls.read(folder / "hls"))
 
 
 def test_all_engines_agree_on_every_vector(chain, vectors):
     evidence = prove(chain, vectors, quiet).evidence
 
-    assert evidence["mismatching_vectors"] == {"pytorch": 0, "qonnx": 0, "cpp": 0, "rtl": 0}
+    assert evidence["mismatching_vectors"] == {"pytorch": 0, "qonnx": 0, "onnx": 0, "cpp": 0, "rtl": 0}
     assert evidence["structure"] == []
     assert evidence["accumulators"]["too_narrow"] == []
     assert evidence["first_difference"] is None
@@ -135,14 +138,14 @@ def test_a_weight_off_by_one_in_cpp_is_found_and_located(chain, vectors, tmp_pat
 @pytest.mark.parametrize(
     ("right", "wrong", "layer"),
     [
-        ("unscaled - offsets[i]", "unscaled - offsets[i] - (i == 5)", "normalisation"),
+        ("values[i] - offsets[i]", "values[i] - offsets[i] - (i == 5)", "normalisation"),
         ("value = value >> 1", "value = wide_t(value.to_int() / 2)", "normalisation"),
         ("sum += value * value", "sum += value * value * (i != 1)", "score"),
     ],
 )
 def test_a_slip_around_the_network_is_found_and_located(chain, vectors, tmp_path, right, wrong, layer):
     shutil.copytree(chain.library.parents[1] / "hls", tmp_path / "hls")
-    source = emulator.source(chain.contract, chain.program, chain.sources)
+    source = emulator_source.source(chain.contract, chain.program, chain.sources)
     assert right in source
 
     evidence = prove(rebuilt(chain, tmp_path, source=source.replace(right, wrong)), vectors, quiet).evidence
@@ -182,13 +185,41 @@ def test_a_bias_off_in_the_graph_is_found_and_located(chain, vectors, tmp_path):
     assert evidence["first_difference"]["layer"] in {"dense0", "dense1", "dense2"}
 
 
+@pytest.mark.parametrize(
+    ("operator", "layer"), [("Sub", "normalisation"), ("Gemm", "dense0"), ("Clip", "cast0"), ("ReduceSum", "score")]
+)
+def test_a_slip_in_the_plain_graph_is_found_and_located(chain, vectors, tmp_path, operator, layer):
+    model = onnx.load(chain.plain)
+    node = next(node for node in model.graph.node if node.op_type == operator)
+    if operator == "ReduceSum":
+        multiply = next(one for one in model.graph.node if one.output[0] == node.input[0])
+        constant = numpy_helper.from_array(np.float32(-1), "minus")
+        model.graph.initializer.append(constant)
+        multiply.input[1] = "minus"
+    else:
+        wrong = next(one for one in model.graph.initializer if one.name == node.input[-1])
+        wrong.CopyFrom(
+            numpy_helper.from_array(
+                numpy_helper.to_array(wrong) - np.float32(32 if operator == "Sub" else 1), wrong.name
+            )
+        )
+    onnx.save(model, tmp_path / "wrong.onnx")
+
+    evidence = prove(replace(chain, plain=tmp_path / "wrong.onnx"), vectors, quiet).evidence
+
+    assert evidence["mismatching_vectors"]["onnx"] > 0
+    assert evidence["mismatching_vectors"]["cpp"] == 0
+    assert evidence["first_difference"]["engine"] == "onnx"
+    assert evidence["first_difference"]["layer"] == layer
+
+
 def test_a_wrong_integer_program_stands_alone_against_the_others(chain, vectors):
     layers = list(chain.program.layers)
     layers[2] = replace(layers[2], kind=FixedPoint.parse("ap_ufixed<8,4,AP_RND_CONV,AP_SAT>"))
 
     evidence = prove(replace(chain, program=replace(chain.program, layers=tuple(layers))), vectors, quiet).evidence
 
-    assert set(evidence["mismatching_vectors"]) == {"pytorch", "qonnx", "cpp", "rtl"}
+    assert set(evidence["mismatching_vectors"]) == {"pytorch", "qonnx", "onnx", "cpp", "rtl"}
     assert all(evidence["mismatching_vectors"].values())
     assert evidence["first_difference"]["layer"] == "cast1"
 

@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
+from retrain.contract import axol1tl_contract
 from retrain.errors import RecipeError
-from retrain.models import names, resolve
+from retrain.models import names, resolve, socket
 
 
 def test_the_shipped_model_is_known():
@@ -16,6 +17,12 @@ def test_the_shipped_model_is_known():
 def test_an_unknown_model_is_refused_with_the_known_names():
     with pytest.raises(RecipeError, match="axol1tl"):
         resolve("axolotl")
+    with pytest.raises(RecipeError, match="axol1tl"):
+        socket("axolotl")
+
+
+def test_the_shipped_models_socket_is_the_one_its_class_names():
+    assert socket("axol1tl") == axol1tl_contract()
 
 
 def test_what_the_daemon_imports_pays_for_no_framework():

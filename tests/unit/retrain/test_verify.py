@@ -24,7 +24,7 @@ GOOD = {
     "dataset": {"lumisections": 12, "events": 9000, "certified": 12, "rejected": [], "unspoken": [], "digest": "d"},
     "preflight": {"findings": [], "contract_digest": "c" * 64, "events": 9000},
     "proof": {
-        "engines": ["pytorch", "qonnx", "integer", "cpp", "rtl"],
+        "engines": ["pytorch", "qonnx", "integer", "onnx", "cpp", "rtl"],
         "vectors": 100_000,
         "classes": {},
         "mismatching_vectors": {"cpp": 0},

@@ -1,0 +1,1 @@
+"""How training is bent so that what the champion knew is not forgotten; one module for each way."""
