@@ -22,6 +22,7 @@ from retrain.memory import Memory
 from retrain.models import resolve
 from retrain.policies.distillation import Distillation
 from retrain.policies.lesson import MINIMUM_REMEMBERED, Lesson
+from retrain.pruning import hold
 from retrain.recipe import LumisectionRange, Recipe, ranges
 from retrain.train import learn, optimiser_of
 
@@ -146,6 +147,8 @@ class OnlineLearner:
         load_into(model, recipe, state.parameters)
         model.train()
         optimiser = _optimiser(model, recipe.learning_rate, state)
+        if recipe.sparsity:
+            hold(model.encoder, optimiser)
         generator = torch.Generator().manual_seed(_seed(recipe.seed, portion.run, portion.lumisection))
         lesson = self._lesson(state.memory)
         inputs = torch.from_numpy(self._contract.network_inputs(portion.features))

@@ -16,6 +16,7 @@ from retrain.policy import FULL, Policy
 
 MAXIMUM_WIDTH = 1024  # neurons a layer; beyond this no trigger board could hold the network
 MAXIMUM_SEED = 2**63
+MAXIMUM_SPARSITY = 0.95
 LATER: Mapping[str, Any] = MappingProxyType(
     {
         "synthesise": True,
@@ -25,6 +26,7 @@ LATER: Mapping[str, Any] = MappingProxyType(
         "action": "weights",
         "policy": FULL.to_json(),
         "forget": [],
+        "sparsity": 0.0,
     }
 )
 """Fields that older recipes lack, with what they stand for there: left out of the JSON, so that digests stay."""
@@ -92,6 +94,7 @@ class Recipe:
         synthesise: Have Yosys count the cells beside da4ml's own count; a few minutes.
         policy: How it learns; all but ``full`` start from the champion's weights.
         forget: Lumisections that the champion's memory may hold and that must no longer be learned from, sorted.
+        sparsity: Share of each layer's weights that training makes exactly zero (0 to 0.95), the smallest first.
 
     Raises:
         RecipeError: A field is out of its range; the message names it.
@@ -123,6 +126,7 @@ class Recipe:
     synthesise: bool = True
     policy: Policy = FULL
     forget: tuple[LumisectionRange, ...] = ()
+    sparsity: float = 0.0
 
     def __post_init__(self) -> None:
         checks: dict[str, tuple[bool, str]] = {
@@ -153,6 +157,7 @@ class Recipe:
                 "weights, or threshold with a champion to inherit from",
             ),
             "margin": (0.001 <= self.margin <= 0.5, "0.001 to 0.5"),
+            "sparsity": (0.0 <= self.sparsity <= MAXIMUM_SPARSITY, f"0 to {MAXIMUM_SPARSITY}"),
         }
         for name, (good, expected) in checks.items():
             if not good:

@@ -19,6 +19,7 @@ from retrain.contract import Contract
 from retrain.errors import DatasetError
 from retrain.models import resolve
 from retrain.policies.lesson import PLAIN, Lesson
+from retrain.pruning import Pruning
 from retrain.recipe import Recipe
 
 __all__ = ["Beat", "Trained", "fit", "learn", "optimiser_of", "restore", "settle", "state_arrays", "state_digest"]
@@ -160,6 +161,8 @@ def _begin(recipe: Recipe, contract: Contract, lesson: Lesson, device: str, step
         load_into(model, recipe, lesson.start)
     model.to(device)
     optimiser = optimiser_of(model, recipe.learning_rate)
+    if recipe.sparsity:
+        Pruning(model.encoder, recipe.sparsity, steps).after(optimiser)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     return _Course(recipe, model, lesson, generator, optimiser, schedule)
 
