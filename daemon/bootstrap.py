@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from daemon import signal_list
 from daemon.assemble import utc_now
 from daemon.config import Settings
 from daemon.errors import JobError, VerdictError
@@ -28,6 +29,8 @@ def first_job(paths: list[Path], settings: Settings, *, conditions: Path | None)
         bunches=retrain.bunches,
         proof_vectors=retrain.vectors,
         synthesise=retrain.synthesise,
+        signals=signal_list.names(retrain.signals),
+        margin=retrain.margin,
     )
     folder = settings.state / "jobs" / f"first-{recipe.digest[:12]}"
     job = {
@@ -36,6 +39,7 @@ def first_job(paths: list[Path], settings: Settings, *, conditions: Path | None)
         "champion": None,
         "out": str(settings.state / "bundles"),
         "exclude_reasons": {},
+        "signals": signal_list.listed(retrain.signals),
     }
     write_job(folder, job)
     return folder, recipe

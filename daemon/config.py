@@ -86,6 +86,8 @@ class RetrainSettings(_Section):
     seed: int = Field(default=1, ge=0)
     stalled_s: Positive = 600.0
     threshold_first: bool = False
+    signals: Path | None = None
+    margin: float = Field(default=0.1, ge=0.001, le=0.5)
 
 
 class DeploySettings(_Section):
@@ -223,6 +225,7 @@ def _absolute(settings: Settings, home: Path) -> Settings:
     if url.startswith("sqlite:///") and not url.startswith("sqlite:////"):
         url = "sqlite:///" + str(resolve(Path(url.removeprefix("sqlite:///"))))
     conditions, drift = settings.conditions, settings.drift
+    signals = None if settings.retrain.signals is None else resolve(settings.retrain.signals)
     rates = None if drift.rate_reference is None else resolve(drift.rate_reference)
     heard = {"folder": resolve(conditions.folder), "counters": resolve(conditions.counters)}
     return settings.model_copy(
@@ -230,6 +233,7 @@ def _absolute(settings: Settings, home: Path) -> Settings:
             "source": source.model_copy(update={"quarantine": resolve(source.quarantine)}),
             "conditions": conditions.model_copy(update=heard),
             "drift": drift.model_copy(update={"reference": resolve(drift.reference), "rate_reference": rates}),
+            "retrain": settings.retrain.model_copy(update={"signals": signals}),
             "deploy": settings.deploy.model_copy(update={"folder": resolve(settings.deploy.folder)}),
             "ledger": settings.ledger.model_copy(update={"url": url}),
             "state": resolve(settings.state),

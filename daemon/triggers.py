@@ -14,7 +14,7 @@ from typing import Any
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 
-from daemon import shelf
+from daemon import shelf, signal_list
 from daemon.config import Settings
 from daemon.errors import RefusedError
 from daemon.ledger import Ledger, Outcome
@@ -186,7 +186,8 @@ class Triggers:
                 champion=parent.digest,
                 target_rate_hz=settings.target_rate_hz,
                 bunches=settings.bunches,
-                signals=(),  # the daemon has no events of them, and one network keeps the same at one rate
+                signals=signal_list.names(settings.signals),
+                margin=settings.margin,
                 action=THRESHOLD,
             )
         return Recipe(
@@ -202,6 +203,8 @@ class Triggers:
             bunches=settings.bunches,
             proof_vectors=settings.vectors,
             synthesise=settings.synthesise,
+            signals=signal_list.names(settings.signals),
+            margin=settings.margin,
         )
 
 
@@ -270,4 +273,5 @@ def job_of(candidate: Candidate, settings: Settings, ledger: Ledger, champion: P
         "champion": None if champion is None else str(champion),
         "out": str(settings.state / "bundles"),
         "exclude_reasons": {},
+        "signals": [one for one in signal_list.listed(settings.retrain.signals) if one["name"] in recipe.signals],
     }

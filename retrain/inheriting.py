@@ -14,11 +14,12 @@ from typing import Any, Protocol
 import numpy as np
 from safetensors.numpy import load as load_tensors
 
-from retrain.bundle import EMULATOR, PLAIN, WEIGHTS, Bundle, write_json
+from retrain.bundle import EMULATOR, PLAIN, WEIGHTS, Bundle, file_digests, write_json
 from retrain.contract import Features
 from retrain.dataset import Dataset
-from retrain.errors import DatasetError, MismatchError, RecipeError
-from retrain.recipe import LumisectionRange, Recipe
+from retrain.digest import digest_of_bytes
+from retrain.errors import BundleAlteredError, DatasetError, MismatchError, RecipeError
+from retrain.recipe import LumisectionRange, Recipe, ranges
 
 RECHECKED_EVENTS = 4000
 TAKEN: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
@@ -75,6 +76,7 @@ def take(name: str, parent: Bundle, out: Path) -> None:
 
     Raises:
         RecipeError: The parent is of an earlier form and lacks something that a bundle has now.
+        BundleAlteredError: What was copied is not what the parent's manifest says.
     """
     for there, here in TAKEN[name]:
         source = parent.path / there
@@ -86,6 +88,7 @@ def take(name: str, parent: Bundle, out: Path) -> None:
             shutil.copytree(source, out / here)
         else:
             shutil.copyfile(source, out / here)
+        _same_bytes(parent, there, out / here)
     if name == "export":
         write_json(out / "export.json", {"graph_again": _graph_again(parent)})
 
@@ -154,9 +157,32 @@ def recheck(parent: Bundle, features: Features) -> dict[str, Any]:
 
 
 def learned_by(parent: Bundle) -> tuple[LumisectionRange, ...]:
-    """Return the lumisections that the parent's weights have learned from, whoever trained them."""
-    spans = parent.evidence("dataset")["training"]["ranges"]
-    return tuple(_span(text) for text in spans)
+    """Return the lumisections that the parent's weights have learned from, its forerunners' and its memory's too."""
+    told = parent.evidence("dataset")
+    spans = [_span(text) for text in told.get("learned", told["training"]["ranges"])]
+    places = {(span.run, number) for span in spans for number in range(span.first, span.last + 1)}
+    if parent.memory is not None:
+        _, _, _, runs, numbers, _ = parent.memory["keys"]
+        places |= set(zip(runs.tolist(), numbers.tolist(), strict=True))
+    return ranges(places)
+
+
+def learned(data: Dataset, recipe: Recipe, champion: object) -> list[str]:
+    """Return as evidence every lumisection that the job's weights will have learned from.
+
+    A policy that starts from the champion's weights learns what they learned; one that keeps them learns nothing else.
+
+    Args:
+        data: The events, with those held out that are held out.
+        recipe: Says where the weights start.
+        champion: What runs now; only of a bundle is it known what it learned.
+    """
+    own = () if recipe.action == "threshold" else zip(data.lumisections, data.held_out, strict=True)
+    places = {(one.run, one.lumisection) for one, out in own if not out}
+    if isinstance(champion, Bundle) and (recipe.action == "threshold" or recipe.policy.from_champion):
+        before = learned_by(champion)
+        places |= {(span.run, number) for span in before for number in range(span.first, span.last + 1)}
+    return [str(span) for span in ranges(places)]
 
 
 def check_same(recipe: Recipe, parent: Bundle) -> None:
@@ -172,6 +198,19 @@ def check_same(recipe: Recipe, parent: Bundle) -> None:
                 f"recipe field {name} is {found!r}, its parent {parent.digest[:16]} has {wanted!r}; a threshold is "
                 "derived for the network that there is, ask for weights to change it"
             )
+
+
+def _same_bytes(parent: Bundle, there: str, copy: Path) -> None:
+    """The parent was whole when it was read; that it still was when it was copied is seen from the copy."""
+    listed: Mapping[str, str] = parent.manifest["files"]
+    found = file_digests(copy) if copy.is_dir() else {"": digest_of_bytes(copy.read_bytes())}
+    told = {f"{there}/{name}" if name else there: digest for name, digest in found.items()}
+    wanted = {name: digest for name, digest in listed.items() if name == there or name.startswith(f"{there}/")}
+    if told != wanted:
+        wrong = sorted(name for name in {*told, *wanted} if told.get(name) != wanted.get(name))
+        raise BundleAlteredError(
+            f"parent {parent.digest[:16]}: {wrong[0]} changed while it was copied; refuse it, and rebuild the parent"
+        )
 
 
 def _graph_again(parent: Bundle) -> bool:

@@ -70,12 +70,19 @@ def check_contract(contract: Contract, features: Features) -> tuple[Finding, ...
 def remarks(contract: Contract, features: Features) -> tuple[str, ...]:
     """Return what a person should know of a contract that is not refused for it, one sentence each.
 
-    An offset that its type truncates; and, where absent objects count, objects that are there more or less often than
-    the offsets were made for, and those that are absent so often that their scale is that of zeros and saturates.
+    An offset that its type truncates; muons too few to tell a unit by; and, where absent objects count, objects that
+    are there more or less often than the offsets were made for, and those that are absent so often that their scale
+    is that of zeros and saturates.
     """
     kind = contract.type_of("offset_type")
     cut = [port.name for port in contract.inputs if not (port.offset * 2.0**kind.fraction).is_integer()]
     out = [f"{', '.join(cut)}: {contract.offset_type} truncates the offset"] if cut else []
+    steady = {port.object for port in contract.inputs if PILEUP_BITS.get(port.object) == 0.0}
+    if steady - set(_unit_ratios(contract, _Seen.of(contract, features))):
+        out.append(
+            f"no momentum of {', '.join(sorted(steady))} can be compared, of which pileup would change nothing: "
+            "a unit wrong by two may go unseen, give more events"
+        )
     if contract.padding == "excluded":
         return tuple(out)
     for index, port in enumerate(contract.inputs):

@@ -60,6 +60,7 @@ def dataset(work: Work, out: Path, beat: Beat) -> None:
         loaded = inheriting.held_out(loaded, job.recipe, work.parent)
         said = {**loaded.evidence(), "training": work.parent.evidence("dataset")["training"]}
         training = loaded.features
+    said["learned"] = inheriting.learned(loaded, job.recipe, work.champion)
     stride = max(training.shape[1] // PREFLIGHT_EVENTS, 1)
     sample = np.ascontiguousarray(training[:, ::stride])
     contract = given or derive(socket, sample)

@@ -1,4 +1,4 @@
-"""The verb that holds a bundle or a scales file against run files before anything is built from it."""
+"""What is said before anything is trained: whether a contract fits the data, and which signals will be asked for."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -41,6 +41,27 @@ def preflight(
         raise typer.Exit(say.BAD_VERDICT)
 
 
+@app.command()
+def signal(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the sample, e.g. TTbar.")],
+    paths: RunFiles,
+    *,
+    config_file: ConfigFile = Path("retrigger.toml"),
+    pileup: Annotated[float | None, typer.Option(min=0.0, help="Mean collisions a crossing of these events.")] = None,
+    json: Json = False,
+) -> None:
+    """Keep a simulated signal; every candidate must pass it as often as its champion does."""
+    from daemon.signal_samples import keep  # noqa: PLC0415 each verb pays for its own libraries
+
+    report = keep(name, paths, config.load(config_file), pileup=pileup)
+    if json:
+        say.machine({"type": "signal", **report})
+    elif report["new"]:
+        say.words(f"Kept {report['events']} events of {name}; candidates asked for from now on are judged on them.")
+    else:
+        say.words(f"These {report['events']} events are kept already; nothing changed.")
+
+
 def _tell(report: Mapping[str, Any]) -> None:
     found: Sequence[Mapping[str, str]] = report["findings"]
     basis = f"{report['events']} events of {report['lumisections']} lumisections"
@@ -64,4 +85,4 @@ def _rows(found: Sequence[Mapping[str, str]]) -> Iterator[tuple[str, str, str, s
         yield ", ".join(names) + more, ", ".join(values), expected, evidence
 
 
-__all__ = ["preflight"]
+__all__ = ["preflight", "signal"]

@@ -30,8 +30,10 @@ def physics(bundle: Bundle) -> tuple[Row, ...]:
     old = against.get("champion") or {}
     if not point:
         return ()
+    pure = [("Pure rate", _rate(point), "")] if point.get("rate") == "pure" else []
     rows = [
-        ("Total rate", _rate(point), _rate(old)),
+        *pure,
+        ("Total rate", _rate(point["total"] if pure else point), _rate(old)),
         ("Aimed at", _khz(point.get("target_rate_hz")), ""),
         ("Threshold, integer", figure(point.get("threshold")), figure(against["threshold"]) if against else ""),
         (
@@ -46,7 +48,20 @@ def physics(bundle: Bundle) -> tuple[Row, ...]:
             ("Events lost", figure(against.get("lost")), ""),
             ("Overlap of the two", f"{100 * float(against.get('overlap', 0)):.1f} %", ""),
         ]
+    rows += [_signal(one) for one in evidence_of(bundle, "comparison").get("signals") or ()]
     return tuple(rows)
+
+
+def _signal(one: Mapping[str, Any]) -> Row:
+    """Return the efficiency of a signal at one rate, of both where there is a champion."""
+
+    def told(found: Mapping[str, Any] | None) -> str:
+        if not found:
+            return ""
+        value, low, high = (100 * float(found[name]) for name in ("fraction", "low", "high"))
+        return f"{value:.1f} % ({low:.1f} to {high:.1f})"
+
+    return f"{one['name']} kept at one rate", told(one["candidate"]), told(one.get("champion"))
 
 
 def strata(bundle: Bundle) -> tuple[Mapping[str, Any], ...]:

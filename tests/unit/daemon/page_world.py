@@ -348,14 +348,9 @@ def _metadata(files: dict[str, str], contract: str, threshold: int) -> dict[str,
 
 
 def _comparison(recipe: Recipe, champion: bundles.Bundle | None) -> dict[str, Any]:
-    return {
-        "champion": None if champion is None else {"digest": champion.digest, "same_network": False},
-        "margin": recipe.margin,
-        "confidence": 0.95,
-        "confidence_each": 0.95,
-        "verdicts": 0,
-        "signals": [],
-    }
+    rival = None if champion is None else {"digest": champion.digest, "same_network": False}
+    sure = {"margin": recipe.margin, "confidence": 0.95, "confidence_each": 0.95}
+    return {"champion": rival, **sure, "verdicts": 0, "signals": []}
 
 
 def _working_point(threshold: int, recipe: Recipe, champion: bundles.Bundle | None) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What a candidate may learn from, and when one is asked for."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,10 +14,11 @@ from daemon.config import Settings
 from daemon.deploy import FilesystemTarget, InMemoryTarget
 from daemon.ledger import FileTaken, Ledger, Outcome
 from daemon.lifecycle import facts as f
+from daemon.lifecycle import fold
 from daemon.people import People
 from daemon.policy_file import load_policy
 from daemon.sight import Sight, TableCertifier
-from daemon.triggers import FOREVER, Triggers, quarantined
+from daemon.triggers import FOREVER, Triggers, job_of, quarantined
 from drift.conditions import BeamModeFeed
 from retrain import bundle as bundles
 from tests.unit.retrain.conftest import stage_bundle
@@ -311,3 +313,23 @@ def test_a_threshold_is_cheaper_only_inside_the_agreed_band_of_what_runs(
         (f.ChampionImported(at=NOON, actor="import", slot=SLOT, digest=own.digest, bundle_path=str(own.path)),),
     )
     assert judge._tier(own, other.digest) == tier
+
+
+def test_the_signals_that_are_kept_are_asked_for_and_listed_in_the_job(ledger, parent, tmp_path):
+    rows = [{"name": name, "path": f"{name}.npy", "sha256": "a" * 64, "pileup": None} for name in ("ZToEE", "TTbar")]
+    (tmp_path / "signals").mkdir()
+    (tmp_path / "signals" / "signals.json").write_text(json.dumps({"signals": rows}))
+    fill(ledger, 40)
+    wish(ledger, "weights")
+    watch = on_board(ledger, parent, signals=tmp_path / "signals", margin=0.2)
+    watch.step(NOON)
+    recipe = asked(ledger)[0].recipe
+
+    (tmp_path / "signals" / "signals.json").write_text(
+        json.dumps({"signals": [*rows, {**rows[0], "name": "Later", "sha256": "b" * 64}]})
+    )
+    candidate = fold(one.fact for one in ledger.facts(subject=asked(ledger)[0].candidate))
+    job = job_of(candidate, watch._settings, ledger, parent.path)
+    assert (recipe["signals"], recipe["margin"]) == (["TTbar", "ZToEE"], 0.2)
+    assert [one["name"] for one in job["signals"]] == ["ZToEE", "TTbar"]
+    assert job["signals"][0]["path"] == str(tmp_path / "signals" / "ZToEE.npy")

@@ -9,7 +9,8 @@ import pytest
 from retrain import bundle, inheriting
 from retrain.dataset import Dataset, ListedLumisection
 from retrain.errors import BundleAlteredError, DatasetError, RecipeError
-from retrain.recipe import LumisectionRange
+from retrain.memory import Memory
+from retrain.policy import Policy
 from retrain.stages import STAGES, Job, stages_of
 from tests.unit.retrain.conftest import recipe, stage_bundle
 
@@ -22,6 +23,8 @@ def parent(tmp_path):
     bundle.write_json(tmp_path / "staging" / "evidence" / "dataset.json", learned)
     bundle.write_json(tmp_path / "staging" / "evidence" / "training.json", {"first_epoch": "a"})
     (tmp_path / "staging" / "checkpoint.safetensors").write_bytes(b"the checkpoint")
+    remembered = Memory.of_lumisection(np.zeros((57, 5), np.int16), 382913, 12, fill=9877, pileup=50.0)
+    bundle.write_tensors(tmp_path / "staging" / bundle.MEMORY, remembered.arrays())
     return bundle.seal(tmp_path / "staging", tmp_path / "bundles", identity)
 
 
@@ -52,7 +55,18 @@ def test_a_threshold_is_derived_for_the_network_that_there_is(parent, change):
 
 
 def test_the_learned_ranges_are_read_as_they_were_written(parent):
-    assert inheriting.learned_by(parent) == (LumisectionRange(382913, 1, 3), LumisectionRange(382913, 7, 7))
+    spans = [str(span) for span in inheriting.learned_by(parent)]
+
+    assert spans == ["382913:1-3", "382913:7-7", "382913:12-12"]  # the last one from its memory
+
+
+def test_weights_that_start_from_the_champions_have_learned_what_it_learned(parent):
+    listed = replace(data([4, 5, 8]), held_out=(False, True, False))
+    replayed = recipe(champion=parent.digest, policy=Policy(name="replay"))
+
+    assert inheriting.learned(listed, recipe(champion=parent.digest), parent) == ["382913:4-4", "382913:8-8"]
+    assert inheriting.learned(listed, replayed, parent) == ["382913:1-4", "382913:7-8", "382913:12-12"]
+    assert inheriting.learned(listed, heir(parent), parent) == ["382913:1-3", "382913:7-7", "382913:12-12"]
 
 
 def test_a_stage_leaves_the_parents_bytes(parent, tmp_path):
@@ -60,6 +74,14 @@ def test_a_stage_leaves_the_parents_bytes(parent, tmp_path):
 
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == b"the checkpoint"
     assert json.loads((tmp_path / "training.json").read_bytes()) == {"first_epoch": "a"}
+
+
+@pytest.mark.parametrize("name", ["checkpoint.safetensors", "hls/firmware/network.cpp"])
+def test_bytes_that_changed_after_the_parent_was_read_are_not_inherited(parent, tmp_path, name):
+    (parent.path / name).write_bytes(b"other")
+
+    with pytest.raises(BundleAlteredError, match=name):
+        inheriting.take("train" if name.startswith("checkpoint") else "firmware", parent, tmp_path)
 
 
 def test_a_parent_of_an_earlier_form_is_told_apart_from_a_broken_one(parent, tmp_path):

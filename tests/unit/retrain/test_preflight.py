@@ -92,6 +92,12 @@ def test_what_version_three_lived_with_is_told_without_refusing_it(simulated):
     assert "Mu1 is there in" in said
 
 
+def test_with_too_few_muons_it_is_said_that_a_unit_may_go_unseen(simulated):
+    few = np.ascontiguousarray(simulated[50][:, :300])
+
+    assert any("a unit wrong by two may go unseen" in one for one in remarks(contract_of("v5"), few))
+
+
 def test_a_contract_with_nothing_to_say_has_no_remarks(simulated):
     assert remarks(contract_of("v5"), simulated[50]) == ()
 
