@@ -72,6 +72,7 @@ class Recipe:
         minimum_passing: Fewer passing zero-bias events than this leave the working point inconclusive.
         proof_vectors: Vectors on which all descriptions of the network must agree.
         policy: How it learns; all but ``full`` start from the champion's weights.
+        snapshot: Digest of the state of an online learner that becomes the candidate; of policy ``online`` only.
         forget: Lumisections that the champion's memory may hold and that must no longer be learned from, sorted.
 
     Raises:
@@ -98,6 +99,7 @@ class Recipe:
     minimum_passing: int = 100
     proof_vectors: int = 100_000
     policy: Policy = FULL
+    snapshot: str | None = None
     forget: tuple[LumisectionRange, ...] = ()
 
     def __post_init__(self) -> None:
@@ -130,6 +132,8 @@ class Recipe:
             raise RecipeError("recipe field lumisections is not sorted; build it with retrain.recipe.ranges")
         if tuple(sorted(self.forget)) != self.forget:
             raise RecipeError("recipe field forget is not sorted; build it with retrain.recipe.ranges")
+        if self.snapshot is not None and self.policy.name != "online":
+            raise RecipeError(f"recipe field snapshot is given with policy {self.policy.name}; expected policy online")
         if self.policy.from_champion and self.champion is None:
             raise RecipeError(f"recipe field policy is {self.policy.name}, which starts from a champion; there is none")
 
@@ -149,6 +153,8 @@ class Recipe:
         """
         value = asdict(self)
         del value["policy"], value["forget"]
+        if self.snapshot is None:
+            del value["snapshot"]
         value["lumisections"] = [[span.run, span.first, span.last] for span in self.lumisections]
         value["hidden"] = list(self.hidden)
         if self.policy != FULL:

@@ -49,6 +49,7 @@ class Job:
         out: Where bundles are kept.
         exclude_reasons: Why other lumisections were left out, by ``run:lumisection``; kept as evidence.
         device: Where to train, ``cpu`` or ``cuda``; no part of the recipe, but told in the evidence.
+        snapshot: Folder of the online learner's state that the recipe names; None for other policies.
     """
 
     recipe: Recipe
@@ -58,6 +59,7 @@ class Job:
     out: Path
     exclude_reasons: Mapping[str, str]
     device: str = "cpu"
+    snapshot: Path | None = None
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Job":
@@ -84,6 +86,7 @@ class Job:
             out=Path(value["out"]),
             exclude_reasons={str(name): str(reason) for name, reason in (value.get("exclude_reasons") or {}).items()},
             device=str(value.get("device") or "cpu"),
+            snapshot=None if value.get("snapshot") is None else Path(value["snapshot"]),
         )
 
 
@@ -173,11 +176,15 @@ def _given_contract(job: Job) -> Contract | None:
 
 def train(work: Work, out: Path, beat: Beat) -> None:
     """Train as the recipe's policy says, and again for one epoch to compare its bits."""
+    from retrain.online_store import adopt  # noqa: PLC0415 - torch is paid by the stages that need it
     from retrain.teaching import teach  # noqa: PLC0415 - torch is paid by the stages that need it
 
     job = work.job
     champion = None if job.champion is None else bundle.load(job.champion, job.recipe.champion)
-    taught = teach(job.recipe, work.contract, work.dataset, champion, job.device, beat)
+    if job.recipe.policy.name == "online":
+        taught = adopt(job.recipe, work.contract, work.dataset, champion, job.snapshot)
+    else:
+        taught = teach(job.recipe, work.contract, work.dataset, champion, job.device, beat)
     bundle.write_tensors(out / bundle.CHECKPOINT, taught.checkpoint)
     bundle.write_tensors(out / bundle.MEMORY, taught.memory.arrays())
     bundle.write_json(out / "training.json", taught.evidence)
