@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 
 from retrain.contract import Contract
-from retrain.firmware import emulator, hls, qonnx
+from retrain.firmware import emulator_source, hls, qonnx
 from retrain.firmware.inspection import inspect
 from retrain.program import Dense, IntegerProgram
 
@@ -28,7 +28,9 @@ def written(tmp_path_factory):
     program = qonnx.read(folder / "model.qonnx", contract)
     hls.write(folder / "model.qonnx", contract, folder / "hls")
     (folder / "emulator").mkdir()
-    (folder / "emulator" / "emulator.cpp").write_text(emulator.source(contract, program, hls.read(folder / "hls")))
+    (folder / "emulator" / "emulator.cpp").write_text(
+        emulator_source.source(contract, program, hls.read(folder / "hls"))
+    )
     return folder, contract, program
 
 
