@@ -3,8 +3,9 @@
     python -m benchmarks.proof_faults BUNDLE [--faults 1000] [--seed 1] [--vectors 100000] [--others 300000]
 
 A bundle's proof vectors are drawn again, as many as the gate asks for at least.  Every fault is then tried on them; one
-that they do not show is tried on three times as many other vectors, drawn from another seed.  A fault that these show and the proof's did not has
-escaped, and the proof is too weak; one that neither shows changes no answer that anyone has seen.
+that they do not show is tried on three times as many other vectors, drawn from another seed.  A fault that these show
+and the proof's did not has escaped, and the proof is too weak; one that neither shows changes no answer that anyone has
+seen.
 
 * ``weight``, ``bias``: one bit of one parameter of the integer program, as any engine might hold it wrongly.
 * ``threshold``: one bit of the integer threshold, in the file that the board is set from; the bundle must refuse it.
