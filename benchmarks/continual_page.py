@@ -62,7 +62,9 @@ def main_table(rows: Sequence[Row], degradation: str) -> list[str]:
     for name in (*ORDER, *RIVER):
         if not by_seed(rows, degradation, name):
             continue
-        line: list[object] = [name, over_seeds(rows, degradation, name, now).text()]
+        count = len(by_seed(rows, degradation, name))
+        fewer = f" ({count} seeds)" if count < len({row["seed"] for row in rows}) else ""
+        line: list[object] = [name + fewer, over_seeds(rows, degradation, name, now).text()]
         gain = paired(rows, degradation, name, "frozen", now)
         change = over_seeds(rows, degradation, name, kept)
         whole = name in ORDER
@@ -142,7 +144,7 @@ def verdicts(rows: Sequence[Row]) -> list[str]:
         say += f"A threshold that follows puts {shift.text('.0f', 100.0, '+')} % points more intervals in tolerance. "
         chosen = max(keeping, key=lambda name: gains[name].mean, default=None)
         say += f"Use: the threshold, and {chosen}." if chosen else "Use: the threshold alone; no policy earns its risk."
-        lines.append(say)
+        lines += textwrap.wrap(say, 120, subsequent_indent="  ", break_on_hyphens=False)
     return [*lines, ""]
 
 
@@ -278,13 +280,25 @@ def page(rows: Sequence[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def lacking(rows: Sequence[Row]) -> list[str]:
+    """Return the cells that the rows lack, of all seeds that they have; river's baselines may have fewer."""
+    there = {(row["degradation"], row["seed"], row["learner"]) for row in rows}
+    seeds = sorted({seed for _, seed, _ in there})
+    cells = [(one, seed, name) for one in DEGRADATIONS for seed in seeds for name in ORDER]
+    return [f"{one} seed {seed} {name}" for one, seed, name in cells if (one, seed, name) not in there]
+
+
 def main() -> None:
-    """Write the page."""
+    """Write the page; leave with 1 when the campaign is not whole."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rows", type=Path, default=ROWS)
     parser.add_argument("--out", type=Path, default=PAGE)
     asked = parser.parse_args()
-    asked.out.write_text(page(read(asked.rows)), encoding="utf-8")
+    rows = read(asked.rows)
+    missing = lacking(rows)
+    if missing or not rows:
+        raise SystemExit(f"{asked.rows} lacks {len(missing)} cells, e.g. {missing[:3]}; run benchmarks.continual again")
+    asked.out.write_text(page(rows), encoding="utf-8")
 
 
 if __name__ == "__main__":
