@@ -29,6 +29,8 @@ LATER: Mapping[str, Any] = MappingProxyType(
         "sparsity": 0.0,
         "tries": 4,
         "snapshot": None,
+        "faults": [],
+        "needs_gain": False,
     }
 )
 """Fields that older recipes lack, with what they stand for there: left out of the JSON, so that digests stay."""
@@ -99,6 +101,8 @@ class Recipe:
         snapshot: Digest of the state of an online learner that becomes the candidate; of policy ``online`` only.
         forget: Lumisections that the champion's memory may hold and that must no longer be learned from, sorted.
         sparsity: Share of each layer's weights that training makes exactly zero (0 to 0.95), the smallest first.
+        faults: Names of the failure modes, each with its size, through which events are replayed for both models.
+        needs_gain: Whether a candidate that shows no gain over its champion is refused, not only one that does harm.
 
     Raises:
         RecipeError: A field is out of its range; the message names it.
@@ -133,6 +137,8 @@ class Recipe:
     forget: tuple[LumisectionRange, ...] = ()
     sparsity: float = 0.0
     tries: int = 4
+    faults: tuple[str, ...] = ()
+    needs_gain: bool = False
 
     def __post_init__(self) -> None:
         checks: dict[str, tuple[bool, str]] = {
@@ -159,6 +165,7 @@ class Recipe:
             "tries": (1 <= self.tries <= 20, "1 to 20"),
             "rate": (self.rate in {"total", "pure"}, "total or pure"),
             "signals": (tuple(sorted(set(self.signals))) == self.signals, "names in order, each once"),
+            "faults": (tuple(sorted(set(self.faults))) == self.faults, "names in order, each once"),
             "action": (
                 self.action == "weights" or (self.action == "threshold" and self.champion is not None),
                 "weights, or threshold with a champion to inherit from",
@@ -197,6 +204,7 @@ class Recipe:
         value["lumisections"] = [[span.run, span.first, span.last] for span in self.lumisections]
         value["hidden"] = list(self.hidden)
         value["signals"] = list(self.signals)
+        value["faults"] = list(self.faults)
         value["policy"] = self.policy.to_json()
         value["forget"] = [[span.run, span.first, span.last] for span in self.forget]
         return {name: item for name, item in value.items() if name not in LATER or item != LATER[name]}
@@ -224,8 +232,9 @@ class Recipe:
                 given["policy"] = Policy.from_json(value["policy"])
             if "hidden" in value:
                 given["hidden"] = tuple(int(width) for width in value["hidden"])
-            if "signals" in value:
-                given["signals"] = tuple(str(name) for name in value["signals"])
+            for name in ("signals", "faults"):
+                if name in value:
+                    given[name] = tuple(str(one) for one in value[name])
             return cls(**given)
         except TypeError as error:
             raise RecipeError(f"recipe has a value of the wrong type: {error}") from error

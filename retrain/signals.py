@@ -69,8 +69,16 @@ class Signal:
     files: tuple[tuple[str, int], ...]
 
 
-def load_signals(listed: Sequence[ListedSignal], wanted: Sequence[str], n_inputs: int) -> tuple[Signal, ...]:
+def load_signals(
+    listed: Sequence[ListedSignal], wanted: Sequence[str], n_inputs: int, kind: str = "signal"
+) -> tuple[Signal, ...]:
     """Read every sample the recipe names, in its order.
+
+    Args:
+        listed: Files, as the job lists them.
+        wanted: Names, as the recipe has them.
+        n_inputs: Rows of each file.
+        kind: What messages call a sample, e.g. ``fault``.
 
     Raises:
         DatasetError: The job lists others than the recipe names, a file is missing or altered, or a sample is empty.
@@ -78,19 +86,20 @@ def load_signals(listed: Sequence[ListedSignal], wanted: Sequence[str], n_inputs
     names = {one.name for one in listed}
     if names != set(wanted):
         raise DatasetError(
-            f"the job lists signals {sorted(names)}, the recipe names {sorted(wanted)}; the recipe says what is judged"
+            f"the job lists {kind}s {sorted(names)}, the recipe names {sorted(wanted)}; the recipe says what is judged"
         )
-    return tuple(_sample(name, [one for one in listed if one.name == name], n_inputs) for name in wanted)
+    of_each = {name: [one for one in listed if one.name == name] for name in wanted}
+    return tuple(_sample(f"{kind} {name}", name, of_each[name], n_inputs) for name in wanted)
 
 
-def _sample(name: str, listed: Sequence[ListedSignal], n_inputs: int) -> Signal:
+def _sample(where: str, name: str, listed: Sequence[ListedSignal], n_inputs: int) -> Signal:
     ordered = sorted(listed, key=lambda one: (one.pileup is None, one.pileup or 0.0, one.sha256))
     if len({one.sha256 for one in ordered}) != len(ordered):
-        raise DatasetError(f"signal {name} lists a file twice; each event counts once")
-    parts = [read_features(f"signal {name} ({one.path})", one.path, one.sha256, n_inputs) for one in ordered]
+        raise DatasetError(f"{where} lists a file twice; each event counts once")
+    parts = [read_features(f"{where} ({one.path})", one.path, one.sha256, n_inputs) for one in ordered]
     counts = [int(part.shape[1]) for part in parts]
     if not sum(counts):
-        raise DatasetError(f"signal {name} holds no event; list a file with events, or ask for other signals")
+        raise DatasetError(f"{where} holds no event; list a file with events, or ask for others")
     pileup = np.repeat([np.nan if one.pileup is None else one.pileup for one in ordered], counts).astype(np.float64)
     files = tuple((one.sha256, count) for one, count in zip(ordered, counts, strict=True))
     return Signal(name, np.ascontiguousarray(np.concatenate(parts, axis=1)), pileup, files)

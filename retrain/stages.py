@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from retrain import bundle, inheriting, measuring
+from retrain import bundle, inheriting, measuring, rivals
 from retrain.contract import Contract
 from retrain.dataset import load
 from retrain.digest import digest_of_bytes
@@ -23,6 +23,7 @@ from retrain.errors import ContractError, DatasetError
 from retrain.firmware_stages import firmware, module, prove, synthesis
 from retrain.models import resolve
 from retrain.preflight import check_contract, derive
+from retrain.replays import in_order
 from retrain.signals import load_signals
 from retrain.verify import judge
 from retrain.work import Job, Work
@@ -140,6 +141,14 @@ def working_point(work: Work, out: Path, beat: Beat) -> None:
     signals = load_signals(work.job.signals, recipe.signals, len(work.contract.inputs))
     compared = measuring.comparison(recipe, candidate, point["threshold"], data, signals, champion, beat)
     bundle.write_json(out / "comparison.json", compared)
+    beside = compared["champion"] or {"threshold_at_rate": 0, "same_network": False}
+    both = rivals.Rivals(
+        candidate, point["threshold"], champion, beside["threshold_at_rate"], same_network=beside["same_network"]
+    )
+    replayed = load_signals(work.job.faults, in_order(recipe.faults), len(work.contract.inputs), "fault")
+    bundle.write_json(out / "faults.json", rivals.faults(recipe, both, replayed, beat))
+    gained = rivals.new_data(recipe, both, data, signals, point["target_fraction"], beat)
+    bundle.write_json(out / "gain.json", gained)
     threshold = {
         "threshold": point["threshold"],
         "rule": "an event passes when its integer score is not below the threshold",
@@ -163,6 +172,8 @@ def gates(work: Work, out: Path, beat: Beat) -> None:
         "budget": vars(work.contract.budget),
         "working_point": work.json("working_point", "working_point.json"),
         "comparison": work.json("working_point", "comparison.json"),
+        "faults": work.json("working_point", "faults.json"),
+        "gain": work.json("working_point", "gain.json"),
         "training": training,
     }
     results = judge(evidence, "" if work.parent is None else work.parent.digest)
@@ -198,6 +209,8 @@ def seal(work: Work, out: Path, beat: Beat) -> None:
         ("synthesis", "resources.json", "evidence/resources.json"),
         ("working_point", "working_point.json", "evidence/working_point.json"),
         ("working_point", "comparison.json", "evidence/comparison.json"),
+        ("working_point", "faults.json", "evidence/faults.json"),
+        ("working_point", "gain.json", "evidence/gain.json"),
         ("gates", "gates.json", "evidence/gates.json"),
     ):
         shutil.copyfile(folders[stage] / name, staging / target)

@@ -84,7 +84,8 @@ def judge(evidence: Mapping[str, Evidence], parent: str = "") -> tuple[GateResul
 
     Args:
         evidence: By name: ``dataset``, ``preflight``, ``proof``, ``resources``, ``budget``, ``working_point``,
-            ``comparison``, ``training``.  A gate whose evidence is missing fails: unknown is not good.
+            ``comparison``, ``training``, ``faults``, ``gain``.  A gate whose evidence is missing fails: unknown is not
+            good.
         parent: Digest of the bundle whose network and proof were kept; the gates that rest on it say so.
     """
     gates: tuple[tuple[str, Callable[..., Answer], tuple[str, ...]], ...] = (
@@ -98,6 +99,8 @@ def judge(evidence: Mapping[str, Evidence], parent: str = "") -> tuple[GateResul
         ("rate_stability", rate_stability, ("working_point",)),
         ("reproducibility", reproducibility, ("training",)),
         ("non_inferiority", non_inferiority, ("comparison",)),
+        ("fault_sensitivity", fault_sensitivity, ("faults",)),
+        ("new_data_gain", new_data_gain, ("gain",)),
     )
     out: list[GateResult] = []
     for number, (name, gate, needs) in enumerate(gates, start=1):
@@ -271,3 +274,90 @@ def non_inferiority(compared: Evidence) -> Answer:
         return ("fail" if word == "worse" else "inconclusive"), text, numbers
     better = sum(row["verdict"] == "better" for _, row in told)
     return "pass", f"{len(told)} verdicts, {better} better, none worse by more than {compared['margin']:.0%}", numbers
+
+
+LEAST_EVENTS = 1_000  # replayed events below which nothing is said of a fault
+
+
+def fault_sensitivity(replayed: Evidence) -> Answer:
+    """A fault that moves the champion's scores moves the candidate's by no less than the share that has to be kept."""
+    rows, champion, numbers = list(replayed["faults"]), replayed["champion"], dict(replayed)
+    if not rows:
+        return "pass", "the recipe names no fault; whether faults are seen was not asked", numbers
+    if replayed["events"] < LEAST_EVENTS:
+        return "inconclusive", f"{replayed['events']} replayed events; at least {LEAST_EVENTS} are needed", numbers
+    if champion is None:
+        alone = [row["name"] for row in rows if not row["candidate"]["low"] <= 0.5 <= row["candidate"]["high"]]
+        return "pass", f"no champion to compare with; {len(alone)} of {len(rows)} faults move the score", numbers
+    if champion["same_network"]:
+        return "pass", "the champion's own network: a fault moves the same scores", numbers
+    return *_seen(rows, replayed, champion), numbers
+
+
+def _seen(rows: Sequence[Evidence], replayed: Evidence, champion: Evidence) -> tuple[Verdict, str]:
+    whose = "the adopted library" if champion["kind"] == "adopted library" else "the champion"
+    said: tuple[tuple[str, Verdict, str], ...] = (
+        ("less", "fail", "is seen less"),
+        ("open", "inconclusive", "may be seen less"),
+    )
+    for word, verdict, words in said:
+        found = [row for row in rows if row["verdict"] == word]
+        if found:
+            each = "; ".join(f"{row['name']} {words} than by {whose} ({_both(row)})" for row in found)
+            return verdict, f"{len(found)} of {len(rows)}: {each}; {_share(replayed)}"
+    kept, faint = (sum(row["verdict"] == word for row in rows) for word in ("kept", "faint"))
+    if not kept and faint:
+        return (
+            "inconclusive",
+            f"{replayed['events']} events are too few to hold any of {len(rows)} faults against {whose}",
+        )
+    if not kept:
+        return "pass", f"{whose} surely sees none of {len(rows)} faults in {replayed['events']} events"
+    text = f"{kept} of {len(rows)} faults are seen by {whose}, and none is seen less; {_share(replayed)}"
+    return "pass", f"{text}; from {replayed['events']} events, healthy and replayed"
+
+
+def _both(row: Evidence) -> str:
+    """Say both models' figures in the measure that decided."""
+    word = row["verdict"]
+    if row["judged"]["area"] == word:
+        ours, theirs = (f"{row[one]['area']:.4f}" for one in ("candidate", "champion"))
+        return f"area {ours}, champion {theirs}; 0.5 is unmoved"
+    ours, theirs = (f"{row[one]['shift']:+.3%}" for one in ("candidate", "champion"))
+    return f"pass share moved by {ours}, champion {theirs}"
+
+
+def _share(replayed: Evidence) -> str:
+    return f"{replayed['kept']:.0%} of each effect has to be kept"
+
+
+def new_data_gain(gained: Evidence) -> Answer:
+    """Nothing is shown to be worse on held-out data; where the recipe needs a gain, one is shown."""
+    rows, numbers = list(gained["measures"]), dict(gained)
+    if gained["champion"] is None:
+        return "pass", "no champion to gain on", numbers
+    harm = [row for row in rows if row["verdict"] == "harm"]
+    if harm:
+        return (
+            "fail",
+            f"harm shown, more than the margin of {gained['margin']:.0%}: {_played(harm[0], 'harm')}",
+            numbers,
+        )
+    better = [row for row in rows if row["verdict"] == "gain"]
+    if better:
+        return "pass", f"gain shown in {len(better)} of {len(rows)}: {_played(better[0], 'gain')}", numbers
+    text = f"no gain shown yet: {'; '.join(_played(row, 'gain') for row in rows)}"
+    if gained["needed"]:
+        return "inconclusive", f"{text}; this candidate was asked for to be better", numbers
+    return "pass", f"{text}; none was asked for", numbers
+
+
+def _played(row: Evidence, game: str) -> str:
+    """Say both models' figures and what the game came to."""
+    rate = row["name"] == "rate"
+    figures = f"{row['candidate']:.3f}, champion {row['champion']:.3f}"
+    what = f"rate off its target by {figures} of it" if rate else f"{row['name']} kept {figures}"
+    after = row[f"{game}_after"]
+    steps = "blocks" if rate else "events"
+    when = f"known after {after} of {row['steps']} {steps}" if after else f"{row['steps']} {steps}"
+    return f"{what} (e = {10 ** min(row[f'{game}_log10_e'], 300.0):.3g}, {when})"

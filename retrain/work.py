@@ -35,6 +35,7 @@ class Job:
         out: Where bundles are kept.
         exclude_reasons: Why other lumisections were left out, by ``run:lumisection``; kept as evidence.
         signals: Files of the signal samples that the recipe names.
+        faults: Files of the same events, healthy and with each fault that the recipe names.
         device: Where to train, ``cpu`` or ``cuda``; no part of the recipe, but told in the evidence.
         snapshot: Folder of the online learner's state that the recipe names; None for other policies.
     """
@@ -46,6 +47,7 @@ class Job:
     out: Path
     exclude_reasons: Mapping[str, str]
     signals: tuple[ListedSignal, ...] = ()
+    faults: tuple[ListedSignal, ...] = ()
     device: str = "cpu"
     snapshot: Path | None = None
 
@@ -74,6 +76,7 @@ class Job:
             out=Path(value["out"]),
             exclude_reasons={str(name): str(reason) for name, reason in (value.get("exclude_reasons") or {}).items()},
             signals=tuple(ListedSignal.from_json(one) for one in value.get("signals") or ()),
+            faults=tuple(ListedSignal.from_json(one) for one in value.get("faults") or ()),
             device=str(value.get("device") or "cpu"),
             snapshot=None if value.get("snapshot") is None else Path(value["snapshot"]),
         )

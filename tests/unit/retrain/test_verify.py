@@ -20,6 +20,24 @@ def signal(name, said, *, strata=()):
     return {"name": name, **row, "verdict": said, "strata": inside}
 
 
+def moved(by, *, area=0.6):
+    """What a fault does to one model, as `replays.effect` tells it."""
+    return {"area": area, "low": area - 0.01, "high": area + 0.01, "shift": by, "shift_low": by, "shift_high": by}
+
+
+def fault(name, said, *, ours=0.6, theirs=0.6):
+    """One fault as `replays.seen` tells it, judged by the area."""
+    both = {"candidate": moved(0.01, area=ours), "champion": moved(0.02, area=theirs)}
+    return {"name": name, **both, "judged": {"area": said, "shift": "unseen"}, "verdict": said}
+
+
+def measure(name, said, *, candidate=0.1, champion=0.3):
+    """One measure as `gain.Played` tells it."""
+    after = {"gain_after": 9 if said == "gain" else None, "harm_after": 7 if said == "harm" else None}
+    games = {"steps": 20, "gain_log10_e": 1.5, "harm_log10_e": 1.7, **after}
+    return {"name": name, "verdict": said, "candidate": candidate, "champion": champion, **games}
+
+
 GOOD = {
     "dataset": {"lumisections": 12, "events": 9000, "certified": 12, "rejected": [], "unspoken": [], "digest": "d"},
     "preflight": {"findings": [], "contract_digest": "c" * 64, "events": 9000},
@@ -63,6 +81,18 @@ GOOD = {
         "verdicts": 3,
         "signals": [signal("TTbar", "not_worse", strata=("not_worse", "better"))],
     },
+    "faults": {
+        "champion": {"digest": "c" * 64, "kind": "bundle", "same_network": False},
+        "kept": 0.5,
+        "events": 20_000,
+        "faults": [fault("gain_jet=0.1", "kept"), fault("met_mixed=1", "unseen")],
+    },
+    "gain": {
+        "champion": {"digest": "c" * 64, "kind": "bundle", "same_network": False},
+        "needed": True,
+        "margin": 0.1,
+        "measures": [measure("rate", "gain"), measure("TTbar", "open")],
+    },
 }
 
 
@@ -87,10 +117,10 @@ def test_an_empty_list_never_passes():
     assert "never passes" in reason([])
 
 
-def test_good_evidence_passes_ten_numbered_gates():
+def test_good_evidence_passes_twelve_numbered_gates():
     results = judge(GOOD)
 
-    assert [one.number for one in results] == list(range(1, 11))
+    assert [one.number for one in results] == list(range(1, 13))
     assert overall(results) == "pass"
 
 
@@ -184,5 +214,96 @@ def test_without_a_champion_there_is_nothing_to_be_worse_than_and_the_gate_says_
     results = changed("comparison", champion=None, signals=alone)
 
     assert verdict(results, "non_inferiority") == "pass"
-    assert "no champion" in results[-1].summary
-    assert results[-1].evidence["efficiencies"] == {"TTbar": efficiency(0.3)}
+    told = next(one for one in results if one.name == "non_inferiority")
+    assert "no champion" in told.summary
+    assert told.evidence["efficiencies"] == {"TTbar": efficiency(0.3)}
+
+
+def only(results, name):
+    return next(one for one in results if one.name == name)
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected", "said"),
+    [
+        (
+            [fault("a", "kept"), fault("b", "unseen")],
+            "pass",
+            "1 of 2 faults are seen by the champion, and none is seen",
+        ),
+        ([fault("a", "kept"), fault("b", "open")], "inconclusive", "b may be seen less than by the champion (area"),
+        (
+            [fault("a", "open"), fault("b", "less", ours=0.51, theirs=0.58)],
+            "fail",
+            "1 of 2: b is seen less than by the champion (area 0.5100, champion 0.5800; 0.5 is unmoved)",
+        ),
+        ([fault("a", "kept"), fault("b", "faint")], "pass", "1 of 2 faults are seen"),
+        (
+            [fault("a", "unseen"), fault("b", "faint")],
+            "inconclusive",
+            "20000 events are too few to hold any of 2 faults",
+        ),
+        ([fault("a", "unseen")], "pass", "surely sees none of 1 faults in 20000 events"),
+        ([], "pass", "the recipe names no fault"),
+    ],
+)
+def test_a_fault_that_the_champion_sees_must_be_seen(rows, expected, said):
+    result = only(changed("faults", faults=rows), "fault_sensitivity")
+
+    assert result.verdict == expected
+    assert said in result.summary
+
+
+def test_every_fault_that_is_seen_less_is_named_with_both_figures():
+    by_share = {**fault("c", "less"), "judged": {"area": "kept", "shift": "less"}}
+
+    result = only(changed("faults", faults=[fault("a", "less"), by_share]), "fault_sensitivity")
+
+    assert "a is seen less than by the champion (area 0.6000, champion 0.6000" in result.summary
+    assert "c is seen less than by the champion (pass share moved by +1.000%, champion +2.000%)" in result.summary
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected", "said"),
+    [
+        ({"events": 999}, "inconclusive", "999 replayed events; at least 1000"),
+        ({"champion": None}, "pass", "no champion to compare with; 2 of 2 faults move the score"),
+        ({"champion": {"kind": "bundle", "same_network": True}}, "pass", "the champion's own network"),
+        (
+            {"champion": {"kind": "adopted library", "same_network": False}},
+            "pass",
+            "1 of 2 faults are seen by the adopted library",
+        ),
+    ],
+)
+def test_what_the_verdict_on_faults_rests_on_is_said(changes, expected, said):
+    result = only(changed("faults", **changes), "fault_sensitivity")
+
+    assert result.verdict == expected
+    assert said in result.summary
+
+
+@pytest.mark.parametrize(
+    ("rows", "needed", "expected", "said"),
+    [
+        ([measure("rate", "gain")], True, "pass", "gain shown in 1 of 1: rate off its target by 0.100, champion 0.300"),
+        ([measure("rate", "open")], True, "inconclusive", "no gain shown yet"),
+        ([measure("rate", "open")], False, "pass", "none was asked for"),
+        (
+            [measure("rate", "gain"), measure("TTbar", "harm")],
+            True,
+            "fail",
+            "harm shown, more than the margin of 10%: TTbar",
+        ),
+        ([measure("rate", "harm")], False, "fail", "known after 7 of 20 blocks"),
+    ],
+)
+def test_a_gain_opens_harm_refuses_and_neither_is_a_choice(rows, needed, expected, said):
+    result = only(changed("gain", measures=rows, needed=needed), "new_data_gain")
+
+    assert result.verdict == expected
+    assert said in result.summary
+
+
+def test_without_a_champion_there_is_nothing_to_gain_on():
+    assert only(changed("gain", champion=None, measures=[]), "new_data_gain").verdict == "pass"
