@@ -81,7 +81,7 @@ class RetrainSettings(_Section):
     maximum_lumisections: int = Field(default=5000, gt=0)
     epochs: int = Field(default=20, gt=0)
     batch_events: int = Field(default=4096, gt=0)
-    vectors: int = Field(default=100_000, ge=100_000)
+    vectors: int = Field(default=1_000_000, ge=100_000)
     synthesise: bool = True
     seed: int = Field(default=1, ge=0)
     stalled_s: Positive = 600.0

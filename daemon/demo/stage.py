@@ -100,6 +100,7 @@ def configure(folder: Path, *, metrics_port: int, web_port: int) -> Path:
         "maximum_lumisections = 5000": "maximum_lumisections = 400",
         "epochs = 20": "epochs = 10",
         "batch_events = 4096": "batch_events = 768",
+        "vectors = 1000000": "vectors = 100000",
         "synthesise = true": "synthesise = false",
         "127.0.0.1:8080": f"127.0.0.1:{web_port}",
         "127.0.0.1:9108": f"127.0.0.1:{metrics_port}",
