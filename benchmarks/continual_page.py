@@ -143,9 +143,15 @@ def verdicts(rows: Sequence[Row]) -> list[str]:
         say += f"Of the better ones, these lose less than 2 % on the healthy fill: {', '.join(keeping) or 'none'}. "
         say += f"A threshold that follows puts {shift.text('.0f', 100.0, '+')} % points more intervals in tolerance. "
         chosen = max(keeping, key=lambda name: gains[name].mean - gains[name].half, default=None)
-        say += f"Use: the threshold, and {chosen}." if chosen else "Use: the threshold alone; no policy earns its risk."
+        say += _advice(shift.surely_positive, chosen)
         lines += textwrap.wrap(say, 120, subsequent_indent="  ", break_on_hyphens=False)
     return [*lines, ""]
+
+
+def _advice(threshold: bool, chosen: str | None) -> str:
+    if chosen is None:
+        return "Use: the threshold alone; no policy earns its risk." if threshold else "Use: nothing is shown to help."
+    return f"Use: the threshold, and {chosen}." if threshold else f"Use: {chosen}; the threshold is not shown to help."
 
 
 def _named(names: Sequence[str], gains: dict[str, Estimate]) -> str:
@@ -164,7 +170,7 @@ def must_show(rows: Sequence[Row]) -> list[str]:
     for name in STARTING:
         change = over_seeds(rows, "pileup", name, kept)
         if change.mean + change.half > 0 > change.mean - change.half:
-            found = "the interval holds no change"
+            found = "no change is shown"
         else:
             found = "a gain" if change.mean > 0 else "a loss"
         met = "below 2 %" if change.mean > KEPT else "not below 2 %"
