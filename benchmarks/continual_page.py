@@ -142,10 +142,16 @@ def verdicts(rows: Sequence[Row]) -> list[str]:
             say += f"Surely worse: {_named(worse, gains)}. "
         say += f"Of the better ones, these lose less than 2 % on the healthy fill: {', '.join(keeping) or 'none'}. "
         say += f"A threshold that follows puts {shift.text('.0f', 100.0, '+')} % points more intervals in tolerance. "
-        chosen = max(keeping, key=lambda name: gains[name].mean, default=None)
-        say += f"Use: the threshold, and {chosen}." if chosen else "Use: the threshold alone; no policy earns its risk."
+        chosen = max(keeping, key=lambda name: gains[name].mean - gains[name].half, default=None)
+        say += _advice(shift.surely_positive, chosen)
         lines += textwrap.wrap(say, 120, subsequent_indent="  ", break_on_hyphens=False)
     return [*lines, ""]
+
+
+def _advice(threshold: bool, chosen: str | None) -> str:
+    if chosen is None:
+        return "Use: the threshold alone; no policy earns its risk." if threshold else "Use: nothing is shown to help."
+    return f"Use: the threshold, and {chosen}." if threshold else f"Use: {chosen}; the threshold is not shown to help."
 
 
 def _named(names: Sequence[str], gains: dict[str, Estimate]) -> str:
@@ -164,13 +170,13 @@ def must_show(rows: Sequence[Row]) -> list[str]:
     for name in STARTING:
         change = over_seeds(rows, "pileup", name, kept)
         if change.mean + change.half > 0 > change.mean - change.half:
-            found = "the interval holds no change"
+            found = "no change is shown"
         else:
             found = "a gain" if change.mean > 0 else "a loss"
         met = "below 2 %" if change.mean > KEPT else "not below 2 %"
         sure = ", surely" if change.mean - change.half > KEPT else ""
         lines.append([name, change.text(".1f", 100.0, "+") + " %", found, met + (sure if met == "below 2 %" else "")])
-    return table(("policy", "change of efficiency at fixed rate on the old stratum", "so", "loss is"), lines)
+    return table(("policy", "change of efficiency at fixed rate on the old stratum", "so", "mean loss is"), lines)
 
 
 def published(rows: Sequence[Row]) -> list[str]:
@@ -232,7 +238,8 @@ def rates(rows: Sequence[Row]) -> list[str]:
             f"Share of intervals ({INTERVAL} lumisections, {interval} crossings) whose rate is within",
             f"{100 * TOLERANCE:.0f} % of its target, in the fill after the one that was learned from. `fixed`: the",
             "threshold set at deployment (frozen: after the healthy fill). `follows`: set anew from the lumisections",
-            f"just before. Counting alone allows {100 * best_possible(interval, FRACTION):.0f} %.",
+            "just before. The others' fixed threshold is renewed with each candidate, the frozen champion's never is.",
+            f"Counting alone allows {100 * best_possible(interval, FRACTION):.0f} %.",
         ),
         *rate_table(rows),
         *said(
@@ -267,6 +274,7 @@ def page(rows: Sequence[Row]) -> str:
     lines += ["## What to use", "", *verdicts(rows)]
     lines += said(
         "The rule: a policy is better when the paired interval of its gain over the frozen champion lies above zero.",
+        "Of those that lose less than 2 % on the healthy fill the one whose interval begins highest is named.",
         f"These are {count} comparisons at 95 %: one or two intervals miss by chance.",
     )
     lines += ["## Five fills at another pileup", "", *must_show(rows)]
