@@ -200,10 +200,9 @@ def page(head: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     return f"""# The proof, tried with faults
 
 Written by `python -m benchmarks.proof_faults` (`make proof-faults`), rows in `rows/proof_faults.jsonl`. Bundle
-{head["bundle"][:12]}, seed {head["seed"]}; {head["vectors"]} proof vectors, and {head["others"]} others for a fault that
-those do not show. One bit at a time: of a weight or bias of the integer program; of the threshold in the bundle's
-file, the manifest written anew over it, too; of a wire or register of the simulated RTL, inverted or stuck at 0 or
-1.
+{head["bundle"][:12]}, seed {head["seed"]}; {head["vectors"]} proof vectors, and {head["others"]} others for a fault
+that those do not show. One bit at a time: of a weight or bias of the integer program; of the threshold in the bundle's
+file, the manifest written anew over it, too; of a wire or register of the simulated RTL, inverted or stuck at 0 or 1.
 
 {table(rows)}
 
