@@ -27,6 +27,7 @@ LATER: Mapping[str, Any] = MappingProxyType(
         "policy": FULL.to_json(),
         "forget": [],
         "sparsity": 0.0,
+        "learn": [],
     }
 )
 """Fields that older recipes lack, with what they stand for there: left out of the JSON, so that digests stay."""
@@ -87,13 +88,14 @@ class Recipe:
         minimum_passing: Fewer passing zero-bias events than this leave the working point inconclusive.
         proof_vectors: Vectors on which all descriptions of the network must agree.
         rate: Whether the target is a ``total`` rate or ``pure``, what no other seed of the prescale set passes.
-        signals: Names of the signal samples that are judged beside the champion; they are not learned from.
+        signals: Names of the signal samples that are judged beside the champion.
         margin: Share of the champion's efficiency that a candidate may lose without being worse (0.001 to 0.5).
         action: ``weights`` trains; ``threshold`` keeps the champion's weights, sources and proof, and derives anew
             only where to cut.
         synthesise: Have Yosys count the cells beside da4ml's own count; a few minutes.
         policy: How it learns; all but ``full`` start from the champion's weights.
         forget: Lumisections that the champion's memory may hold and that must no longer be learned from, sorted.
+        learn: Names of the signals that a classifier learns from, one half of their events; judged on the other half.
         sparsity: Share of each layer's weights that training makes exactly zero (0 to 0.95), the smallest first.
 
     Raises:
@@ -127,6 +129,7 @@ class Recipe:
     policy: Policy = FULL
     forget: tuple[LumisectionRange, ...] = ()
     sparsity: float = 0.0
+    learn: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         checks: dict[str, tuple[bool, str]] = {
@@ -157,6 +160,10 @@ class Recipe:
                 "weights, or threshold with a champion to inherit from",
             ),
             "margin": (0.001 <= self.margin <= 0.5, "0.001 to 0.5"),
+            "learn": (
+                tuple(sorted(set(self.learn) & set(self.signals))) == self.learn,
+                "names in order, each once, of the field signals",
+            ),
             "sparsity": (0.0 <= self.sparsity <= MAXIMUM_SPARSITY, f"0 to {MAXIMUM_SPARSITY}"),
         }
         for name, (good, expected) in checks.items():
@@ -187,7 +194,7 @@ class Recipe:
         del value["policy"], value["forget"]
         value["lumisections"] = [[span.run, span.first, span.last] for span in self.lumisections]
         value["hidden"] = list(self.hidden)
-        value["signals"] = list(self.signals)
+        value["signals"], value["learn"] = list(self.signals), list(self.learn)
         value["policy"] = self.policy.to_json()
         value["forget"] = [[span.run, span.first, span.last] for span in self.forget]
         return {name: item for name, item in value.items() if name not in LATER or item != LATER[name]}
@@ -215,8 +222,9 @@ class Recipe:
                 given["policy"] = Policy.from_json(value["policy"])
             if "hidden" in value:
                 given["hidden"] = tuple(int(width) for width in value["hidden"])
-            if "signals" in value:
-                given["signals"] = tuple(str(name) for name in value["signals"])
+            for name in ("signals", "learn"):
+                if name in value:
+                    given[name] = tuple(str(one) for one in value[name])
             return cls(**given)
         except TypeError as error:
             raise RecipeError(f"recipe has a value of the wrong type: {error}") from error

@@ -23,7 +23,7 @@ from retrain.errors import ContractError, DatasetError
 from retrain.firmware_stages import firmware, prove, synthesis
 from retrain.models import resolve
 from retrain.preflight import check_contract, derive
-from retrain.signals import load_signals
+from retrain.signals import judged_on, learned_from
 from retrain.verify import judge
 from retrain.work import Job, Work
 
@@ -102,7 +102,15 @@ def train(work: Work, out: Path, beat: Beat) -> None:
 
     job = work.job
     champion = work.champion if isinstance(work.champion, bundle.Bundle) else None
-    taught = teach(job.recipe, work.contract, work.dataset, champion, job.device, beat)
+    taught = teach(
+        job.recipe,
+        work.contract,
+        work.dataset,
+        champion,
+        job.device,
+        beat,
+        signals=learned_from(work.signals, job.recipe.learn) if job.recipe.learn else (),
+    )
     bundle.write_tensors(out / bundle.CHECKPOINT, taught.checkpoint)
     bundle.write_tensors(out / bundle.MEMORY, taught.memory.arrays())
     bundle.write_json(out / "training.json", taught.evidence)
@@ -132,8 +140,10 @@ def working_point(work: Work, out: Path, beat: Beat) -> None:
     champion, candidate = work.champion, measuring.Player(work.contract, work.program)
     point = measuring.working_point(recipe, candidate, data, champion, beat)
     bundle.write_json(out / "working_point.json", point)
-    signals = load_signals(work.job.signals, recipe.signals, len(work.contract.inputs))
+    signals = judged_on(work.signals, recipe.learn)
     compared = measuring.comparison(recipe, candidate, point["threshold"], data, signals, champion, beat)
+    if recipe.learn:
+        compared["half_judged"] = list(recipe.learn)
     bundle.write_json(out / "comparison.json", compared)
     threshold = {
         "threshold": point["threshold"],
