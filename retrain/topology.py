@@ -1,8 +1,8 @@
 """The supervised classifier: does this crossing look like one of the signals it was shown?
 
 Dense layers from the 57 L1 inputs to one log-odds for each signal that the recipe learns from; the score is the
-largest.  Zero bias is background.  Signal events are drawn in training as many as background ones, so log-odds of zero mean
-evenly likely at equal numbers.  Nothing here knows where events come from, about thresholds or C++.
+largest.  Zero bias is background.  Signal events are drawn in training as many as background ones, so log-odds of zero
+mean evenly likely at equal numbers.  Nothing here knows where events come from, about thresholds or C++.
 
 References:
     cms-hls4ml/TOPO (dense network on L1 objects in the global trigger).

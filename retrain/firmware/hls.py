@@ -130,7 +130,7 @@ def _trace_all(built: Any) -> None:
 
 
 def _cheap(header: str) -> str:
-    """Return a header of constants in a form that a compiler takes in: a long table as plain numbers, cast at the start.
+    """Return a header of constants in a form that a compiler takes in: a long table as numbers, cast when it is loaded.
 
     g++ needs more than ten minutes for 60 000 objects that are each made from a number.
     """
