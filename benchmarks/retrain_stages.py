@@ -1,6 +1,6 @@
 """How long each stage of a retraining takes, and whether two of them end in the same bundle.
 
-    python -m benchmarks.retrain_stages [EVENTS] [FOLDER] [--once] [--vectors N] [--no-synthesis]
+    python -m benchmarks.retrain_stages [EVENTS] [FOLDER] [--once] [--vectors N] [--no-synthesis] [--model NAME]
 
 Writes a job of EVENTS (60 000) synthetic zero-bias events in 24 lumisections, runs it twice (or once) in folders of
 their own as the daemon would, and prints seconds a stage, memory, and the digests.  Seconds are wall time: quote them
@@ -45,7 +45,7 @@ def events(count: int, seed: int) -> NDArray[np.int16]:
     return np.ascontiguousarray(np.stack(rows)).astype(np.int16)
 
 
-def write(folder: Path, count: int, vectors: int, synthesise: bool) -> None:
+def write(folder: Path, count: int, vectors: int, synthesise: bool, model: str) -> None:
     """Write a job folder with its data."""
     (folder / "data").mkdir(parents=True)
     listed = []
@@ -57,7 +57,7 @@ def write(folder: Path, count: int, vectors: int, synthesise: bool) -> None:
         conditions = {"fill": 9877 + number // 12, "pileup": 50.0, "certified": True}
         listed.append({"run": RUN, "lumisection": number, **conditions, "path": str(path), "sha256": digest})
     spans = ranges((RUN, number) for number in range(1, LUMISECTIONS + 1))
-    recipe = Recipe("L1_AXO", spans, kl_weight=0.02, proof_vectors=vectors, synthesise=synthesise)
+    recipe = Recipe("L1_AXO", spans, kl_weight=0.02, proof_vectors=vectors, synthesise=synthesise, model=model)
     job = {"recipe": recipe.to_json(), "lumisections": listed, "champion": None, "out": str(folder / "bundles")}
     (folder / "job.json").write_text(json.dumps(job))
 
@@ -70,12 +70,13 @@ def main() -> None:
     ask.add_argument("--once", action="store_true")
     ask.add_argument("--vectors", type=int, default=100_000)
     ask.add_argument("--no-synthesis", action="store_true")
+    ask.add_argument("--model", default="axol1tl")
     given = ask.parse_args()
     home, digests = given.folder or Path(tempfile.mkdtemp(prefix="retrain-")), []
     for name in ("first",) if given.once else ("first", "again"):
         folder = home / name
         if not (folder / "job.json").exists():
-            write(folder, given.events, given.vectors, not given.no_synthesis)
+            write(folder, given.events, given.vectors, not given.no_synthesis, given.model)
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         subprocess.run([sys.executable, "-m", "retrain.job", str(folder)], check=False, env=environment)
         result = json.loads((folder / "result.json").read_bytes())

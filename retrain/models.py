@@ -12,10 +12,21 @@ from typing import Any, Protocol
 from retrain.contract import Contract, axol1tl_contract
 from retrain.errors import RecipeError
 from retrain.recipe import Recipe
+from retrain.sockets import cicada_contract, topology_contract
 
 GROUP = "retrigger.models"
-BUILT_IN = {"axol1tl": "retrain.network:Axol1tl"}
-SOCKETS: Mapping[str, Callable[[], Contract]] = {"axol1tl": axol1tl_contract}
+BUILT_IN = {
+    "axol1tl": "retrain.network:Axol1tl",
+    "axol1tl_v5": "retrain.autoencoder:Axol1tlV5",
+    "topology": "retrain.topology:Topology",
+    "cicada": "retrain.regions:Cicada",
+}
+SOCKETS: Mapping[str, Callable[[], Contract]] = {
+    "axol1tl": axol1tl_contract,
+    "axol1tl_v5": axol1tl_contract,
+    "topology": topology_contract,
+    "cicada": cicada_contract,
+}
 
 
 class Model(Protocol):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from retrain.contract import Contract, Features, Padding
 from retrain.errors import ContractError
-from retrain.spreads import MINIMUM_PRESENT, Spread, derive, present_in, row_of, spread_of
+from retrain.spreads import MEASURED, MINIMUM_PRESENT, Spread, derive, present_in, row_of, spread_of
 from retrain.structure import Finding, check_structure, from_scales, impossible, untangled
 
 OFFSET_TOLERANCE = {"pt": 2.5}  # of the spread between median and offset; years and pileup 20 to 65 stay below
@@ -113,6 +113,7 @@ class _Seen:
         bad = impossible(contract)
         comparable = tuple(
             spread.present >= MINIMUM_PRESENT
+            and port.quantity in MEASURED
             and port.name not in bad
             and (contract.padding == "excluded" or _always(contract, features, index))
             for index, (port, spread) in enumerate(zip(contract.inputs, spreads, strict=True))

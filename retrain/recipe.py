@@ -31,6 +31,7 @@ LATER: Mapping[str, Any] = MappingProxyType(
         "snapshot": None,
         "faults": [],
         "needs_gain": False,
+        "learn": [],
     }
 )
 """Fields that older recipes lack, with what they stand for there: left out of the JSON, so that digests stay."""
@@ -91,7 +92,7 @@ class Recipe:
         minimum_passing: Fewer passing zero-bias events than this leave the working point inconclusive.
         proof_vectors: Vectors on which all descriptions of the network must agree.
         rate: Whether the target is a ``total`` rate or ``pure``, what no other seed of the prescale set passes.
-        signals: Names of the signal samples that are judged beside the champion; they are not learned from.
+        signals: Names of the signal samples that are judged beside the champion.
         margin: Share of the champion's efficiency that a candidate may lose without being worse (0.001 to 0.5).
         action: ``weights`` trains; ``threshold`` keeps the champion's weights, sources and proof, and derives anew
             only where to cut.
@@ -100,6 +101,7 @@ class Recipe:
         tries: Networks that may be trained, each under a tighter recipe than the one before, until one fits the board.
         snapshot: Digest of the state of an online learner that becomes the candidate; of policy ``online`` only.
         forget: Lumisections that the champion's memory may hold and that must no longer be learned from, sorted.
+        learn: Names of the signals that a classifier learns from, one half of their events; judged on the other half.
         sparsity: Share of each layer's weights that training makes exactly zero (0 to 0.95), the smallest first.
         faults: Names of the failure modes, each with its size, through which events are replayed for both models.
         needs_gain: Whether a candidate that shows no gain over its champion is refused, not only one that does harm.
@@ -139,6 +141,7 @@ class Recipe:
     tries: int = 4
     faults: tuple[str, ...] = ()
     needs_gain: bool = False
+    learn: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         checks: dict[str, tuple[bool, str]] = {
@@ -171,6 +174,10 @@ class Recipe:
                 "weights, or threshold with a champion to inherit from",
             ),
             "margin": (0.001 <= self.margin <= 0.5, "0.001 to 0.5"),
+            "learn": (
+                tuple(sorted(set(self.learn) & set(self.signals))) == self.learn,
+                "names in order, each once, of the field signals",
+            ),
             "sparsity": (0.0 <= self.sparsity <= MAXIMUM_SPARSITY, f"0 to {MAXIMUM_SPARSITY}"),
         }
         for name, (good, expected) in checks.items():
@@ -203,7 +210,7 @@ class Recipe:
         del value["policy"], value["forget"]
         value["lumisections"] = [[span.run, span.first, span.last] for span in self.lumisections]
         value["hidden"] = list(self.hidden)
-        value["signals"] = list(self.signals)
+        value["signals"], value["learn"] = list(self.signals), list(self.learn)
         value["faults"] = list(self.faults)
         value["policy"] = self.policy.to_json()
         value["forget"] = [[span.run, span.first, span.last] for span in self.forget]
@@ -232,7 +239,7 @@ class Recipe:
                 given["policy"] = Policy.from_json(value["policy"])
             if "hidden" in value:
                 given["hidden"] = tuple(int(width) for width in value["hidden"])
-            for name in ("signals", "faults"):
+            for name in ("signals", "faults", "learn"):
                 if name in value:
                     given[name] = tuple(str(one) for one in value[name])
             return cls(**given)

@@ -1,11 +1,13 @@
-"""Signal samples that a candidate is judged on and never learns from.
+"""Signal samples that a candidate is judged on; a classifier learns from one half of some and is judged on the other.
 
 A sample is an ``.npy`` of hardware integers with a digest, listed in the job by name; several files may share one, at
-several pileups.  One that is missing, altered, unasked for or not listed stops everything.
+several pileups.  One that is missing, altered, unasked for or not listed stops everything.  In which half an event is,
+its own content says: one that stands in two files is on one side, and what a recipe learns no other is judged on.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +17,8 @@ from numpy.typing import NDArray
 from retrain.contract import Features
 from retrain.dataset import read_features
 from retrain.errors import DatasetError
+
+_MULTIPLIER = np.uint64(0xBF58476D1CE4E5B9)
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,45 @@ class Signal:
     features: Features
     pileup: NDArray[np.float64]
     files: tuple[tuple[str, int], ...]
+
+    def half(self, *, learned: bool) -> "Signal":
+        """Return the events that may be learned from, or the others; their files are named with what is left of each.
+
+        Raises:
+            DatasetError: No event is in that half.
+        """
+        inside = taught(self.features) == learned
+        if not inside.any():
+            raise DatasetError(
+                f"signal {self.name} has no event {'to learn from' if learned else 'to be judged on'}; list more events"
+            )
+        ends = np.cumsum([0, *(count for _, count in self.files)])
+        counts = [int(inside[start:stop].sum()) for start, stop in pairwise(ends.tolist())]
+        files = tuple((name, count) for (name, _), count in zip(self.files, counts, strict=True))
+        return Signal(self.name, np.ascontiguousarray(self.features[:, inside]), self.pileup[inside], files)
+
+
+def taught(features: Features) -> NDArray[np.bool_]:
+    """Return which events are in the half that is learned from, shape ``(n_events,)``, by their content alone.
+
+    A multiply-add hash of the integers of an event, mixed as in SplitMix64; its highest bit decides.
+    """
+    word = np.zeros(features.shape[1], np.uint64)
+    for row in features:
+        word = (word ^ row.astype(np.int64).view(np.uint64)) * _MULTIPLIER
+        word ^= word >> np.uint64(29)
+    word = (word ^ (word >> np.uint64(32))) * _MULTIPLIER
+    return np.asarray(word >> np.uint64(63), np.bool_)
+
+
+def learned_from(signals: Sequence[Signal], names: Sequence[str]) -> tuple[Signal, ...]:
+    """Return the halves of the named samples that may be learned from, in the order of the names."""
+    return tuple(one.half(learned=True) for name in names for one in signals if one.name == name)
+
+
+def judged_on(signals: Sequence[Signal], names: Sequence[str]) -> tuple[Signal, ...]:
+    """Return every sample, of the named ones only the half that is not learned from."""
+    return tuple(one.half(learned=False) if one.name in names else one for one in signals)
 
 
 def load_signals(

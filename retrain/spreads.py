@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from retrain.contract import Contract, Features, InputPort
 
+MEASURED = ("pt", "eta", "phi")
+"""Quantities whose scale is measured; any other, as a regional energy, keeps the one of its socket."""
 MINIMUM_PRESENT = 100  # fewer objects than this say nothing about a median
 
 
@@ -56,7 +58,8 @@ def derive(contract: Contract, features: Features, name: str = "") -> Contract:
         name: Of the new contract; the old name when empty.
     """
     inputs = tuple(
-        _scaled(contract, port, _measured(contract, features, index)) for index, port in enumerate(contract.inputs)
+        _scaled(contract, port, _measured(contract, features, index)) if port.quantity in MEASURED else port
+        for index, port in enumerate(contract.inputs)
     )
     return replace(contract, name=name or contract.name, inputs=inputs)
 

@@ -24,7 +24,7 @@ from retrain.firmware_stages import firmware, module, prove, synthesis
 from retrain.models import resolve
 from retrain.preflight import check_contract, derive
 from retrain.replays import in_order
-from retrain.signals import load_signals
+from retrain.signals import judged_on, learned_from, load_signals
 from retrain.verify import judge
 from retrain.work import Job, Work
 
@@ -108,7 +108,8 @@ def train(work: Work, out: Path, beat: Beat) -> None:
     if job.recipe.policy.name == "online":
         taught = adopt(job.recipe, work.contract, work.dataset, champion, job.snapshot)
     else:
-        taught = teach(job.recipe, work.contract, work.dataset, champion, job.device, beat)
+        learned = learned_from(work.signals, job.recipe.learn) if job.recipe.learn else ()
+        taught = teach(job.recipe, work.contract, work.dataset, champion, job.device, beat, signals=learned)
     bundle.write_tensors(out / bundle.CHECKPOINT, taught.checkpoint)
     bundle.write_tensors(out / bundle.MEMORY, taught.memory.arrays())
     bundle.write_json(out / "training.json", taught.evidence)
@@ -138,8 +139,10 @@ def working_point(work: Work, out: Path, beat: Beat) -> None:
     champion, candidate = work.champion, measuring.Player(work.contract, work.program)
     point = measuring.working_point(recipe, candidate, data, champion, beat)
     bundle.write_json(out / "working_point.json", point)
-    signals = load_signals(work.job.signals, recipe.signals, len(work.contract.inputs))
+    signals = judged_on(work.signals, recipe.learn)
     compared = measuring.comparison(recipe, candidate, point["threshold"], data, signals, champion, beat)
+    if recipe.learn:
+        compared["half_judged"] = list(recipe.learn)
     bundle.write_json(out / "comparison.json", compared)
     beside = compared["champion"] or {"threshold_at_rate": 0, "same_network": False}
     both = rivals.Rivals(

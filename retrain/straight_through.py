@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from retrain.errors import ContractError
+from retrain.errors import ContractError, MismatchError
 from retrain.fixed_point import FixedPoint
 
 BIAS_BITS = 16
@@ -108,6 +108,12 @@ class Layer:
         return out
 
 
+def stacked(dense: Sequence[Any], bits: int, fraction: int, casts: Sequence[Cast]) -> tuple[Layer, ...]:
+    """Return layers in a row, each with its cast, over Brevitas' dense layers; inputs have ``fraction`` bits."""
+    fractions = [fraction, *(one.kind.fraction for one in casts)]
+    return tuple(Layer(layer, bits, grid, cast) for layer, grid, cast in zip(dense, fractions, casts, strict=False))
+
+
 @dataclass(frozen=True)
 class Encoder:
     """The cast of the inputs, then dense layers with their casts."""
@@ -125,13 +131,8 @@ class Encoder:
             types: Of the network input, of hidden values, of the latent values.
         """
         entry, inner, last = types
-        layers = []
-        fraction = entry.fraction
-        for number, layer in enumerate(dense, start=1):
-            cast = Cast(inner, rectify=True) if number < len(dense) else Cast(last, rectify=False)
-            layers.append(Layer(layer, bits, fraction, cast))
-            fraction = inner.fraction
-        return cls(Cast(entry, rectify=False), tuple(layers))
+        casts = [*[Cast(inner, rectify=True)] * (len(dense) - 1), Cast(last, rectify=False)]
+        return cls(Cast(entry, rectify=False), stacked(dense, bits, entry.fraction, casts))
 
     def __call__(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the last hidden layer and the latent means, of normalised inputs ``(n_events, n_inputs)``.
@@ -144,7 +145,23 @@ class Encoder:
         return values, self.layers[-1](values)
 
 
-def disagreement(by_hand: Encoder, brevitas: Any, inputs: torch.Tensor) -> int:
+def disagreement(
+    by_hand: Callable[[torch.Tensor], tuple[Any, torch.Tensor]], brevitas: Any, inputs: torch.Tensor
+) -> int:
     """Return how many latent values differ in any bit between the two, on normalised inputs."""
     with torch.no_grad():
         return int((by_hand(inputs)[1] != brevitas(inputs)).sum())
+
+
+def confirm(by_hand: Callable[[torch.Tensor], tuple[Any, torch.Tensor]], brevitas: Any, inputs: torch.Tensor) -> None:
+    """Hold the encoder that is trained against Brevitas' own, which is exported, on normalised inputs.
+
+    Raises:
+        MismatchError: They differ in a bit of a latent value.
+    """
+    different = disagreement(by_hand, brevitas, inputs)
+    if different:
+        raise MismatchError(
+            f"the encoder trained by hand and Brevitas' differ in {different} latent values of {len(inputs)} events; "
+            "retrain.straight_through does not know these quantisers"
+        )

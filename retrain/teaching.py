@@ -4,7 +4,7 @@ What is learned from, what comes along from the champion's memory and what is ha
 reads a job or writes a file.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from retrain.memory import Memory
 from retrain.policies.lesson import lesson_of
 from retrain.recipe import Recipe
 from retrain.remembrance import after, evidence, rehearsable
+from retrain.signals import Signal
 from retrain.train import fit
 
 Beat = Callable[[float, str], None]
@@ -37,7 +38,14 @@ class Taught:
 
 
 def teach(
-    recipe: Recipe, contract: Contract, dataset: Dataset, champion: Bundle | None, device: str, beat: Beat
+    recipe: Recipe,
+    contract: Contract,
+    dataset: Dataset,
+    champion: Bundle | None,
+    device: str,
+    beat: Beat,
+    *,
+    signals: Sequence[Signal] = (),
 ) -> Taught:
     """Train as the policy says, then start over for one epoch and see whether the bits return.
 
@@ -48,6 +56,7 @@ def teach(
         champion: What it starts from or is compared with.
         device: ``cpu`` or ``cuda``.
         beat: Called with a fraction and a line of text.
+        signals: What a classifier learns to find, the halves that are not judged; in the order of the recipe.
 
     Raises:
         DatasetError: The events, the champion or the device are not what the policy needs.
@@ -65,10 +74,12 @@ def teach(
     def repeat(part: float, _text: str) -> None:
         beat(first + part / 2, "first epoch again, to compare its bits")
 
-    trained = fit(recipe, contract, inputs, lesson=lesson, device=device, beat=begin)
-    again = fit(recipe, contract, inputs, lesson=lesson, device=device, beat=repeat, stop_after=1)
+    shown = [contract.network_inputs(one.features) for one in signals]
+    trained = fit(recipe, contract, inputs, signals=shown, lesson=lesson, device=device, beat=begin)
+    again = fit(recipe, contract, inputs, signals=shown, lesson=lesson, device=device, beat=repeat, stop_after=1)
     memory = after(dataset, before)
     said = {
+        **({"signals": [[one.name, [list(each) for each in one.files]] for one in signals]} if signals else {}),
         "policy": recipe.policy.to_json(),
         "device": device,
         "rehearsed": 0 if lesson.remembered is None else len(lesson.remembered),

@@ -6,7 +6,7 @@ Nothing here knows where events come from or what happens to the weights.
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,6 +105,7 @@ def fit(
     contract: Contract,
     normalised: NDArray[np.float32],
     *,
+    signals: Sequence[NDArray[np.float32]] = (),
     lesson: Lesson = PLAIN,
     device: str = "cpu",
     beat: Beat = lambda _fraction, _text: None,
@@ -116,6 +117,7 @@ def fit(
         recipe: Seeds, sizes and rates.
         contract: Fixed-point types at the ports.
         normalised: Training events, shape ``(n_events, n_inputs)``, as the network's port carries them.
+        signals: For a classifier, events of each signal of the recipe's ``learn``, shapes ``(n_events, n_inputs)``.
         lesson: What the recipe's policy adds, made for the same device; see `retrain.policies.lesson.lesson_of`.
         device: ``cpu`` or ``cuda``; random numbers are drawn on the CPU, so both see the same batches and noise, but
             their sums round differently: bits are comparable on one kind of device only.
@@ -134,6 +136,8 @@ def fit(
     steps = len(normalised) // new
     inputs = torch.from_numpy(np.ascontiguousarray(normalised)).to(device)
     course = _begin(recipe, contract, lesson, device, recipe.epochs * steps)
+    if recipe.learn:
+        _show(course.model, recipe, signals, device)
     losses: list[float] = []
     digests: list[str] = []
     course.model.train()
@@ -165,6 +169,14 @@ def _begin(recipe: Recipe, contract: Contract, lesson: Lesson, device: str, step
         Pruning(model.encoder, recipe.sparsity, steps).after(optimiser)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     return _Course(recipe, model, lesson, generator, optimiser, schedule)
+
+
+def _show(model: Any, recipe: Recipe, signals: Sequence[NDArray[np.float32]], device: str) -> None:
+    if not hasattr(model, "show"):
+        raise DatasetError(f"recipe field learn is {recipe.learn!r}; model {recipe.model} learns from zero bias alone")
+    if len(signals) != len(recipe.learn):
+        raise DatasetError(f"training was given {len(signals)} signals; the recipe learns from {recipe.learn!r}")
+    model.show([torch.from_numpy(np.ascontiguousarray(one)).to(device) for one in signals])
 
 
 def _settle_device(device: str) -> None:

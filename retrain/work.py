@@ -20,7 +20,7 @@ from retrain.errors import DatasetError, RecipeError
 from retrain.program import IntegerProgram
 from retrain.progress import read_whole
 from retrain.recipe import Recipe
-from retrain.signals import ListedSignal
+from retrain.signals import ListedSignal, Signal, load_signals
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,11 @@ class Work:
         pure = self.folders["dataset"] / "pure.npy"
         weights = np.load(pure, allow_pickle=False) if pure.exists() else None
         return Dataset(features, listed, tuple(kept["counts"]), tuple(kept["held_out"]), weights)
+
+    @cached_property
+    def signals(self) -> tuple[Signal, ...]:
+        """Every signal sample that the recipe names, whole."""
+        return load_signals(self.job.signals, self.job.recipe.signals, len(self.contract.inputs))
 
     @cached_property
     def program(self) -> IntegerProgram:

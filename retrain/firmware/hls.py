@@ -25,11 +25,14 @@ from retrain.program import Dense, IntegerProgram, Layer, Requantise, Residual
 TOP = "network"
 NAMESPACE = "hls_network"
 PART = "xcvu13p-flga2577-2-e"
+LONG_TABLE = 20_000  # constants
+NUMBERS = "_numbers"
 
 _TYPEDEF = re.compile(r"typedef (ap_u?fixed<[^>]*>) (\w+);")
 _ARRAY = re.compile(r"\b\w+ (\w+)\[\d+\] = \{([^}]*)\};")
 _INCLUDE = re.compile(r'#include "weights/([wb]\d+)\.h"')
 _CALL = re.compile(r"nnet::(linear|dense|relu|subtract)<([\w, ]+)>\(([\w, ]+)\);")
+_TABLE = re.compile(r"^(\w+) (\w+)\[(\d+)\] = \{([^}]*)\};\n?", re.MULTILINE)
 _LAYERS = re.compile(r'save_layer_output<\w+>\(\w+, "(\w+)", (\d+)\);')
 
 
@@ -114,6 +117,8 @@ def write(qonnx: Path, contract: Contract, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(folder / "firmware", ignore_errors=True)
     shutil.copytree(work / "firmware", folder / "firmware")
+    for header in (folder / "firmware" / "weights").glob("*.h"):
+        header.write_text(_cheap(header.read_text(encoding="utf-8")), encoding="utf-8")
     shutil.rmtree(work)
 
 
@@ -122,6 +127,31 @@ def _trace_all(built: Any) -> None:
     built.config.trace_output = True
     for layer in built.get_layers():
         layer.set_attr("trace", True)
+
+
+def _cheap(header: str) -> str:
+    """Return a header of constants in a form that a compiler takes in: a long table as numbers, cast when it is loaded.
+
+    g++ needs more than ten minutes for 60 000 objects that are each made from a number.
+    """
+
+    def lighter(found: re.Match[str]) -> str:
+        kind, name, count, numbers = found.groups()
+        if int(count) < LONG_TABLE:
+            return found[0]
+        return (
+            f"static const double {name}{NUMBERS}[{count}] = {{{numbers}}};\n"
+            f"static struct {name}_table {{\n"
+            f"    {kind} values[{count}];\n"
+            f"    {name}_table() {{\n"
+            f"        for (int i = 0; i < {count}; i++)\n"
+            f"            values[i] = {name}{NUMBERS}[i];\n"
+            "    }\n"
+            f"    operator {kind} *() {{ return values; }}\n"
+            f"}} {name};\n"
+        )
+
+    return _TABLE.sub(lighter, header)
 
 
 def read(folder: Path) -> Sources:
@@ -139,7 +169,7 @@ def read(folder: Path) -> Sources:
     for name in _INCLUDE.findall((firmware / "parameters.h").read_text(encoding="utf-8")):
         text = (firmware / "weights" / f"{name}.h").read_text(encoding="utf-8")
         for array, numbers in _ARRAY.findall(text):
-            constants[array] = np.array([float(number) for number in numbers.split(",")])
+            constants[array.removesuffix(NUMBERS)] = np.array([float(number) for number in numbers.split(",")])
     body = (firmware / f"{TOP}.cpp").read_text(encoding="utf-8")
     calls, layers = _CALL.findall(body), _LAYERS.findall(body)
     if not calls or len(calls) != len(layers):
@@ -231,4 +261,11 @@ def narrow_accumulators(sources: Sources, program: IntegerProgram) -> list[str]:
             out.append(f"{link.name} declares no accumulator type")
         elif kind.fraction < bound.fraction or kind.high * 2.0**-kind.fraction < bound.high * 2.0**-bound.fraction:
             out.append(f"{link.name} accumulates in {kind}; the worst case is {bound.high} / 2**{bound.fraction}")
+    for link, layers in aligned(sources, program):
+        if not isinstance(layers[0], Residual) or len(layers) > 1:
+            continue
+        bound, kind = bounds[layers[0].name], link.result
+        least, most = (rail * 2.0**-kind.fraction for rail in (kind.low, kind.high))
+        if not least <= bound.low * 2.0**-bound.fraction <= bound.high * 2.0**-bound.fraction <= most:
+            out.append(f"{link.name} gives {kind}; it can be {bound.low} to {bound.high} / 2**{bound.fraction}")
     return out

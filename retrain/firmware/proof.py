@@ -148,7 +148,7 @@ def _scored(program: IntegerProgram, latent: NDArray[np.float32]) -> tuple[Integ
 def _structure(witnesses: Witnesses) -> list[str]:
     out = hls.differences(witnesses.sources, witnesses.program)
     dense = [layer for layer in witnesses.program.layers if isinstance(layer, Dense)]
-    told = qonnx.parameters(witnesses.encoder)
+    told = qonnx.parameters(witnesses.encoder, len(witnesses.contract.inputs))
     if len(told) != len(dense):
         return [*out, f"Brevitas has {len(told)} dense layers, QONNX {len(dense)}"]
     for layer, (weights, bias) in zip(dense, told, strict=True):

@@ -39,10 +39,19 @@ def export(encoder: Any, width: int, path: Path) -> None:
 
     raw = path.with_suffix(".raw")
     with contextlib.redirect_stdout(io.StringIO()):
-        export_qonnx(encoder, args=torch.zeros(1, width), export_path=str(raw), dynamo=False)
+        export_qonnx(_unrolled(encoder), args=torch.zeros(1, width), export_path=str(raw), dynamo=False)
         model = cleanup_model(ModelWrapper(str(raw)))
         cleanup_model(model.transform(GemmToMatMul())).save(str(path))
     raw.unlink()
+
+
+def _unrolled(encoder: Any) -> Any:
+    """Return the encoder with every layer that can be written as a dense one in that form."""
+    from torch import nn  # noqa: PLC0415 - paid only where it is needed
+
+    if not any(hasattr(layer, "unrolled") for layer in encoder):
+        return encoder
+    return nn.Sequential(*(layer.unrolled() if hasattr(layer, "unrolled") else layer for layer in encoder))
 
 
 def read(path: Path, contract: Contract) -> IntegerProgram:
@@ -194,24 +203,33 @@ def _round(where: str, rounding: str, values: Array) -> Array:
     raise ExportError(f"QONNX node {where}: rounding mode {rounding} of a parameter is not known here")
 
 
-def parameters(encoder: Any) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def parameters(encoder: Any, width: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Return each dense layer's integer weights ``(n_in, n_out)`` and bias, asked from Brevitas itself.
 
-    The second witness for the graph's parameters: it never passes through the exporter.
+    The second witness for the graph's parameters: it never passes through the exporter.  A convolution answers with its
+    own integers, unrolled.
+
+    Args:
+        encoder: Its layers in order.
+        width: Number of inputs.
     """
     import brevitas.nn as qnn  # noqa: PLC0415 - paid only where it is needed
     import torch  # noqa: PLC0415 - paid only where it is needed
 
     out: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
-    values: Any = torch.zeros(1, next(layer.in_features for layer in encoder if isinstance(layer, qnn.QuantLinear)))
+    values: Any = torch.zeros(1, width)
     with torch.no_grad():
         for layer in encoder:
-            if isinstance(layer, qnn.QuantLinear):
+            if isinstance(layer, qnn.QuantLinear | qnn.QuantConv2d):
                 weight = layer.quant_weight()
-                grid = values.scale * weight.scale
-                bias = layer.bias_quant(layer.bias, values, weight)
-                whole = torch.round(bias.value / grid.reshape(-1)).numpy().astype(np.int64)
-                out.append((weight.int().numpy().astype(np.int64).T, whole))
+                integers = weight.int()
+                if hasattr(layer, "unrolled"):
+                    integers = layer.unrolled_weight(integers)
+                whole = torch.zeros(len(integers))
+                if layer.bias is not None:
+                    bias = layer.bias_quant(layer.bias, values, weight)
+                    whole = torch.round(bias.value / (values.scale * weight.scale).reshape(-1))
+                out.append((integers.numpy().astype(np.int64).T, whole.numpy().astype(np.int64)))
             values = layer(values)
     return out
 

@@ -81,7 +81,7 @@ def test_too_few_events_for_one_batch_are_refused(small, contract, inputs):
 
 
 def test_a_wrapping_type_cannot_be_trained():
-    from retrain.network import cast_quantiser
+    from retrain.quantisers import cast_quantiser
 
     with pytest.raises(ContractError, match="AP_SAT"):
         cast_quantiser(FixedPoint.parse("ap_fixed<8,6>"))
