@@ -96,7 +96,7 @@ def test_the_job_ends_in_a_proven_candidate(finished):
     assert sealed.digest == result["digest"]
     assert sealed.recipe.digest == result["recipe_digest"]
     assert overall(sealed.gates) == "pass"
-    assert [gate.number for gate in sealed.gates] == list(range(1, 11))
+    assert [gate.number for gate in sealed.gates] == list(range(1, 13))
     assert json.loads((folder / "progress.json").read_bytes())["stage"] == "done"
 
 
