@@ -181,16 +181,17 @@ class Online(Frozen):
 
 
 class River:
-    """One of river's anomaly detectors on inputs scaled to 0..1 by the ranges of the ports."""
+    """One of river's anomaly detectors, on inputs scaled to 0..1 by what fill 0 held."""
 
-    def __init__(self, contract: Contract, make: Callable[[], Any]) -> None:
+    def __init__(self, champion: Champion, make: Callable[[], Any]) -> None:
         self.model = make()
-        self.low = np.array([port.low for port in contract.inputs], np.float64)[:, None]
-        self.high = np.array([port.high for port in contract.inputs], np.float64)[:, None]
-        self.names = [port.name for port in contract.inputs]
+        seen = champion.memory.features
+        self.low = seen.min(axis=1).astype(np.float64)[:, None]
+        self.span = np.maximum(seen.max(axis=1) - seen.min(axis=1), 1).astype(np.float64)[:, None]
+        self.names = [port.name for port in champion.contract.inputs]
 
     def _rows(self, features: Features) -> list[dict[str, float]]:
-        values = np.clip((features - self.low) / (self.high - self.low), 0.0, 1.0)
+        values = np.clip((features - self.low) / self.span, 0.0, 1.0)
         return [dict(zip(self.names, row, strict=True)) for row in values.T.tolist()]
 
     def learn(self, fill: Fill) -> None:
@@ -226,6 +227,6 @@ def line_up(champion: Champion, seed: int) -> dict[str, Callable[[], Learner]]:
         **{name: policied(policy) for name, policy in POLICIES.items()},
         "all fills kept": lambda: Joint(champion),
         "online": lambda: Online(champion),
-        "river trees": lambda: River(champion.contract, lambda: trees(seed)),
-        "river linear": lambda: River(champion.contract, linear),
+        "river trees": lambda: River(champion, lambda: trees(seed)),
+        "river linear": lambda: River(champion, linear),
     }

@@ -114,8 +114,18 @@ def detector_at(degradation: str, index: int, seed: int) -> Detector:
     return detector
 
 
-def make_fill(degradation: str, index: int, seed: int) -> Fill:
-    """Return one fill; fill 0 is the same whatever the degradation is going to be."""
+def make_fill(
+    degradation: str, index: int, seed: int, events: int = EVENTS, signal_events: int = SIGNAL_EVENTS
+) -> Fill:
+    """Return one fill; fill 0 is the same whatever the degradation is going to be.
+
+    Args:
+        degradation: A key of `DEGRADATIONS`.
+        index: 0 to 5.
+        seed: Fixes every bit.
+        events: Zero-bias events a lumisection.
+        signal_events: Events of each signal.
+    """
     name = "healthy" if index == 0 else degradation
     detector = detector_at(name, index, seed)
     mean = OTHER_PILEUP if name == "pileup" else PILEUP
@@ -123,9 +133,9 @@ def make_fill(degradation: str, index: int, seed: int) -> Fill:
     rng = np.random.default_rng([seed, index, *name.encode()])
     parts = []
     for number, factor in enumerate(np.linspace(1.05, 0.95, count), start=1):
-        parts.append(Part(number, float(mean * factor), _events(detector, mean * factor, EVENTS, rng, 0)))
+        parts.append(Part(number, float(mean * factor), _events(detector, mean * factor, events, rng, 0)))
     signals = {
-        signal: _events(detector, mean, SIGNAL_EVENTS, rng, 1 + len(SLICES) + place)
+        signal: _events(detector, mean, signal_events, rng, 1 + len(SLICES) + place)
         for place, signal in enumerate(SIGNALS)
     }
     return Fill(index, tuple(parts), signals)

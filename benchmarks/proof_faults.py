@@ -1,10 +1,11 @@
 """Whether the proof sees what it must: single-bit faults in weights, threshold and RTL of a bundle, one at a time.
 
-    python -m benchmarks.proof_faults BUNDLE [--faults 1000] [--seed 1]
+    python -m benchmarks.proof_faults BUNDLE [--faults 1000] [--seed 1] [--vectors 100000] [--others 300000]
 
-A bundle's proof vectors are drawn again from its recipe.  Every fault is then tried on them; one that they do not show
-is tried on a million other vectors, drawn from another seed.  A fault that these show and the proof's did not has
-escaped, and the proof is too weak; one that neither shows changes no answer that anyone has seen.
+A bundle's proof vectors are drawn again, as many as the gate asks for at least.  Every fault is then tried on them; one
+that they do not show is tried on three times as many other vectors, drawn from another seed.  A fault that these show
+and the proof's did not has escaped, and the proof is too weak; one that neither shows changes no answer that anyone has
+seen.
 
 * ``weight``, ``bias``: one bit of one parameter of the integer program, as any engine might hold it wrongly.
 * ``threshold``: one bit of the integer threshold, in the file that the board is set from; the bundle must refuse it.
@@ -38,8 +39,9 @@ from retrain.program import Dense, IntegerProgram
 
 SHARES = {"weight": 0.45, "bias": 0.1, "threshold": 0.05, "rtl": 0.4}
 BLOCKS = (512, 8192, 2**62)
-OTHERS = 1_000_000
+PART = 100_000
 ROWS = Path("docs/benchmarks/rows/proof_faults.jsonl")
+PAGE = Path("docs/benchmarks/proof.md")
 
 Answers = NDArray[np.int64]
 Engine = Callable[[Features], Answers]
@@ -127,22 +129,24 @@ def _refused(folder: Path, *, anew: bool = False) -> bool:
     return False
 
 
-def campaign(bundle: Bundle, recorded: Features, faults: int, seed: int, work: Path) -> Iterator[dict[str, Any]]:
+def campaign(
+    bundle: Bundle, recorded: Features, faults: int, seed: int, work: Path, *, vectors: int, others: int
+) -> Iterator[dict[str, Any]]:
     """Yield a row for every fault: where it is, what showed it, and after how many vectors.
 
     Args:
         bundle: A proven one.
         recorded: Events as the proof had them, shape ``(n_inputs, n_events)``.
         faults: How many, over all kinds.
-        seed: Of the faults and of the million other vectors.
+        seed: Of the faults and of the other vectors.
         work: For the module with gates.
+        vectors: Of the proof.
+        others: Vectors on which a fault that the proof did not see is tried.
     """
     rng, recipe = np.random.default_rng(seed), bundle.recipe
-    own = assemble(
-        bundle.contract, bundle.program, recorded, recipe.proof_vectors, np.random.default_rng(recipe.seed)
-    ).features
+    own = assemble(bundle.contract, bundle.program, recorded, vectors, np.random.default_rng(recipe.seed)).features
     expected = answers(bundle, bundle.program, own)
-    others: list[tuple[Features, Answers]] = []
+    foreign: list[tuple[Features, Answers]] = []
     counts = {kind: round(faults * share) for kind, share in SHARES.items()}
     for index in range(counts["threshold"]):
         bit = index % bundle.program.score.width
@@ -158,17 +162,16 @@ def campaign(bundle: Bundle, recorded: Features, faults: int, seed: int, work: P
                 continue
             effect = vector is not None
             if not effect:
-                if not others:
-                    others = list(_others(bundle, seed))
-                effect = any(shown(engine, features, right) is not None for features, right in others)
+                foreign = foreign or list(_others(bundle, seed, others))
+                effect = any(shown(engine, features, right) is not None for features, right in foreign)
             yield {"kind": kind, "where": where, "caught": vector is not None, "effect": effect, "vector": vector}
 
 
-def _others(bundle: Bundle, seed: int) -> Iterator[tuple[Features, Answers]]:
+def _others(bundle: Bundle, seed: int, count: int) -> Iterator[tuple[Features, Answers]]:
     rng = np.random.default_rng([seed, 99])
     nothing = np.zeros((len(bundle.contract.inputs), 0), np.int16)
-    for _ in range(10):
-        features = assemble(bundle.contract, bundle.program, nothing, OTHERS // 10, rng).features
+    for _ in range(max(count // PART, 1)):
+        features = assemble(bundle.contract, bundle.program, nothing, PART, rng).features
         yield features, answers(bundle, bundle.program, features)
 
 
@@ -190,6 +193,24 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def page(head: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+    """Return the page of a campaign: what was tried, on what, and what came out."""
+    changing = [row for row in rows if row["effect"]]
+    caught = sum(row["caught"] for row in changing)
+    return f"""# The proof, tried with faults
+
+Written by `python -m benchmarks.proof_faults` (`make proof-faults`), rows in `rows/proof_faults.jsonl`. Bundle
+{head["bundle"][:12]}, seed {head["seed"]}; {head["vectors"]} proof vectors, and {head["others"]} others for a fault that
+those do not show. One bit at a time: of a weight or bias of the integer program; of the threshold in the bundle's file,
+the manifest written anew over it, too; of a wire or register of the simulated RTL, inverted or stuck at 0 or 1.
+
+{table(rows)}
+
+{caught} of {len(changing)} faults that change an answer were caught. Vectors alone are counted here: constants of the
+C++ are compared one by one besides.
+"""
+
+
 def main() -> int:
     """Try a bundle's proof; status 1 when a fault escaped."""
     ask = argparse.ArgumentParser(description=__doc__)
@@ -197,18 +218,29 @@ def main() -> int:
     ask.add_argument("--features", type=Path, help="recorded events as .npy; the bundle's golden vectors without it")
     ask.add_argument("--faults", type=int, default=1000)
     ask.add_argument("--seed", type=int, default=1)
+    ask.add_argument("--vectors", type=int, default=100_000)
+    ask.add_argument("--others", type=int, default=300_000)
     ask.add_argument("--rows", type=Path, default=ROWS)
+    ask.add_argument("--page", type=Path, default=PAGE)
     given = ask.parse_args()
     bundle = bundles.load(given.bundle)
     recorded = np.load(given.features) if given.features else load_file(bundle.path / "golden.safetensors")["features"]
     rows = []
     with tempfile.TemporaryDirectory() as work, given.rows.open("w", encoding="utf-8") as out:
-        head = {"what": "campaign", "bundle": bundle.digest, "seed": given.seed, "vectors": bundle.recipe.proof_vectors}
+        head = {
+            "what": "campaign",
+            "bundle": bundle.digest,
+            "seed": given.seed,
+            "vectors": given.vectors,
+            "others": given.others,
+        }
         out.write(json.dumps(head) + "\n")
-        for row in campaign(bundle, recorded, given.faults, given.seed, Path(work)):
+        numbers = {"vectors": given.vectors, "others": given.others}
+        for row in campaign(bundle, recorded, given.faults, given.seed, Path(work), **numbers):
             rows.append(row)
             out.write(json.dumps(row) + "\n")
             print(f"{len(rows)} {row}", file=sys.stderr, flush=True)
+    given.page.write_text(page(head, rows), encoding="utf-8")
     print(table(rows))
     return int(any(row["effect"] and not row["caught"] for row in rows))
 

@@ -22,6 +22,13 @@ Padding = Literal["excluded", "included"]
 Features = NDArray[np.int16]
 
 FORMAT = "retrigger-contract/1"
+SUM_OF_SQUARES, LARGEST = "sum_of_squares", "largest"
+SCORE_RULES = (SUM_OF_SQUARES, LARGEST)
+"""How the latent values become the score, before its cast: the sum of their squares, or the largest of them.
+
+The first is the score of an encoder (squares of the latent mean) and of an autoencoder (squares of what its
+reconstruction leaves); the second is that of a classifier or a regression, whose only output is the score itself.
+"""
 _TYPE_FIELDS = ("port", "offset_type", "shift_type", "network_input", "hidden", "latent", "score")
 
 
@@ -95,6 +102,7 @@ class Contract:
     hidden: str = "ap_ufixed<8,4,AP_TRN,AP_SAT>"
     latent: str = "ap_fixed<10,6,AP_TRN,AP_SAT>"
     score: str = "ap_ufixed<18,14,AP_TRN,AP_SAT>"
+    score_rule: str = SUM_OF_SQUARES
     budget: Budget = field(default_factory=Budget)
 
     def __post_init__(self) -> None:
@@ -106,8 +114,12 @@ class Contract:
         types = {name: FixedPoint.parse(getattr(self, name)) for name in _TYPE_FIELDS}
         if types["port"].fraction < 1 and any(one.halved for one in self.inputs):
             raise ContractError(f"contract {self.name}: port {self.port} has no fractional bit for the half of hwPt/2")
-        if types["hidden"].signed or types["score"].signed:
-            raise ContractError(f"contract {self.name}: hidden and score are never negative; expected ap_ufixed")
+        if self.score_rule not in SCORE_RULES:
+            raise ContractError(f"contract {self.name}: score rule {self.score_rule!r}; expected one of {SCORE_RULES}")
+        if types["hidden"].signed or (types["score"].signed and self.score_rule == SUM_OF_SQUARES):
+            raise ContractError(
+                f"contract {self.name}: hidden values and a sum of squares are never negative; expected ap_ufixed"
+            )
         if types["score"].overflow != "AP_SAT":
             raise ContractError(f"contract {self.name}: score {self.score} wraps; expected AP_SAT")
 
@@ -170,6 +182,7 @@ class Contract:
             "padding": self.padding,
             "rule": "network_input((port(x) - offset) >> shift); x = hwPt/2 with one fractional bit, hwEta, hwPhi",
             "types": {name: getattr(self, name) for name in _TYPE_FIELDS},
+            **({} if self.score_rule == SUM_OF_SQUARES else {"score_rule": self.score_rule}),
             "budget": {**vars(self.budget), "status": "estimates until vendor place-and-route"},
             "inputs": [dict(vars(one)) for one in self.inputs],
         }
@@ -190,6 +203,7 @@ class Contract:
                 inputs=tuple(InputPort(**one) for one in value["inputs"]),
                 padding=value["padding"],
                 budget=Budget(**budget),
+                score_rule=value.get("score_rule", SUM_OF_SQUARES),
                 **{name: value["types"][name] for name in _TYPE_FIELDS},
             )
         except (KeyError, TypeError) as error:

@@ -184,6 +184,26 @@ def split(listed: Sequence[ListedLumisection], fraction: float, seed: int) -> tu
     return tuple(rank(one) in chosen for one in listed)
 
 
+def kept_for_measuring(run: int, lumisection: int, fraction: float, seed: int) -> bool:
+    """Whether an online learner never learns from a lumisection: a share of them, by name and seed alone.
+
+    Unlike `split` this does not ask what else there is, since a learner does not know what will come.
+    """
+    rank = hashlib.sha256(f"{seed}:{run}:{lumisection}".encode()).digest()
+    return int.from_bytes(rank[:8], "big") < fraction * 2.0**64
+
+
+def _held_out(ordered: Sequence[ListedLumisection], recipe: Recipe) -> tuple[bool, ...]:
+    fraction, seed = recipe.held_out_fraction, recipe.seed
+    if recipe.policy.name != "online":
+        return split(ordered, fraction, seed)
+    held_out = tuple(kept_for_measuring(one.run, one.lumisection, fraction, seed) for one in ordered)
+    if len(set(held_out)) == 1:
+        which = "all" if held_out[0] else "none"
+        raise DatasetError(f"{which} of {len(ordered)} lumisections are kept for measuring; list more for a snapshot")
+    return held_out
+
+
 def load(
     listed: Sequence[ListedLumisection],
     recipe: Recipe,
@@ -207,12 +227,11 @@ def load(
         raise DatasetError("job lists one lumisection; expected at least two, to train on and to measure on")
     parts: list[Features] = []
     for index, one in enumerate(ordered):
-        where = f"lumisection {one.run}:{one.lumisection} ({one.path})"
-        parts.append(read_features(where, one.path, one.sha256, n_inputs))
+        parts.append(read_lumisection(one, n_inputs))
         beat(index / len(ordered), f"read {index + 1} of {len(ordered)} lumisections")
         if sum(part.shape[1] for part in parts) > MAXIMUM_EVENTS:
             raise DatasetError(f"the listed lumisections hold more than {MAXIMUM_EVENTS} events; list fewer")
-    held_out = split(ordered, recipe.held_out_fraction, recipe.seed)
+    held_out = _held_out(ordered, recipe)
     counts = tuple(int(part.shape[1]) for part in parts)
     features = np.ascontiguousarray(np.concatenate(parts, axis=1))
     pure = _pure(ordered, counts) if recipe.rate == "pure" else None
@@ -230,6 +249,16 @@ def _pure(listed: Sequence[ListedLumisection], counts: Sequence[int]) -> NDArray
         where = f"other seeds of lumisection {one.run}:{one.lumisection} ({one.seeds.path})"
         parts.append(one.seeds.weights(where, events))
     return np.concatenate(parts)
+
+
+def read_lumisection(one: ListedLumisection, n_inputs: int) -> Features:
+    """Return one lumisection's hardware integers, shape ``(n_inputs, n_events)``.
+
+    Raises:
+        DatasetError: The file is missing, its digest is another, or it does not hold int16 of the right shape.
+    """
+    where = f"lumisection {one.run}:{one.lumisection} ({one.path})"
+    return read_features(where, one.path, one.sha256, n_inputs)
 
 
 def read_array(where: str, path: Path, sha256: str) -> NDArray[Any]:

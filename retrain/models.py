@@ -22,7 +22,9 @@ class Model(Protocol):
     """What a class must offer to be trained and built: a ``torch.nn.Module`` with an exportable encoder.
 
     It is called as ``cls(recipe, contract)``, and must draw every initial value from PyTorch's global generator,
-    which the trainer seeds.
+    which the trainer seeds.  It may also offer ``latent(inputs)``, the latent values with gradients, which distillation
+    then uses, and ``confirm(inputs)``, called after each epoch, which raises when the encoder that is trained and the
+    one that is exported disagree.
     """
 
     encoder: Any

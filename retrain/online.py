@@ -8,7 +8,7 @@ that is not certified, or is kept for measuring, never reaches the weights.  Not
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import torch
 
 from retrain.checkpoint import Arrays, digest_of_arrays, load_into, restore, settle, state_arrays
 from retrain.contract import Contract, Features
+from retrain.dataset import kept_for_measuring
 from retrain.digest import digest_of
 from retrain.errors import DatasetError
 from retrain.memory import Memory
@@ -28,6 +29,7 @@ from retrain.train import learn, optimiser_of
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 """What Adam remembers of each parameter, by PyTorch's names."""
+ALREADY = "learned from already"
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Learned:
         steps: Steps taken so far.
         memory: Old events.
         taken: Lumisections it learned from.
+        events: SHA-256 (hex) of the file of the last one; empty for the first state.
     """
 
     number: int
@@ -78,16 +81,25 @@ class Learned:
     steps: int
     memory: Memory
     taken: tuple[LumisectionRange, ...]
+    events: str
+
+    def computed_digest(self) -> str:
+        """Return the digest that these contents have."""
+        parts = {
+            "number": self.number,
+            "previous": self.previous,
+            "parameters": digest_of_arrays(self.parameters),
+            "moments": digest_of_arrays(self.moments),
+            "steps": self.steps,
+            "memory": self.memory.digest,
+            "taken": [str(span) for span in self.taken],
+            "events": self.events,
+        }
+        return digest_of(parts)
 
     def has(self, run: int, lumisection: int) -> bool:
         """Whether it learned from this lumisection."""
         return any(span.run == run and span.first <= lumisection <= span.last for span in self.taken)
-
-
-def kept_for_measuring(run: int, lumisection: int, fraction: float, seed: int) -> bool:
-    """Whether a lumisection is never learned from, so that it can measure: a share of them, by its name alone."""
-    rank = hashlib.sha256(f"{seed}:{run}:{lumisection}".encode()).digest()
-    return int.from_bytes(rank[:8], "big") < fraction * 2.0**64
 
 
 class OnlineLearner:
@@ -112,6 +124,11 @@ class OnlineLearner:
         self._champion = champion
         self._teacher = restore(recipe, contract, champion)
 
+    @property
+    def width(self) -> int:
+        """Number of inputs."""
+        return len(self._contract.inputs)
+
     def begin(self, memory: Memory) -> Learned:
         """Return the state before the first lumisection: the champion, with its memory."""
         parameters = {name: array.copy() for name, array in self._champion.items()}
@@ -127,7 +144,7 @@ class OnlineLearner:
         if portion.certified is not True:
             return "certified bad" if portion.certified is False else "certification has not spoken"
         if state.has(portion.run, portion.lumisection):
-            return "learned from already"
+            return ALREADY
         recipe = self._recipe
         if kept_for_measuring(portion.run, portion.lumisection, recipe.held_out_fraction, recipe.seed):
             return "kept for measuring"
@@ -217,16 +234,7 @@ def _sealed(
     steps: int,
     memory: Memory,
     taken: tuple[LumisectionRange, ...],
-    sha256: str,
+    events: str,
 ) -> Learned:
-    parts = {
-        "number": number,
-        "previous": previous,
-        "parameters": digest_of_arrays(parameters),
-        "moments": digest_of_arrays(moments),
-        "steps": steps,
-        "memory": memory.digest,
-        "taken": [str(span) for span in taken],
-        "events": sha256,
-    }
-    return Learned(number, digest_of(parts), previous, parameters, moments, steps, memory, taken)
+    state = Learned(number, "", previous, parameters, moments, steps, memory, taken, events)
+    return replace(state, digest=state.computed_digest())

@@ -28,6 +28,7 @@ LATER: Mapping[str, Any] = MappingProxyType(
         "forget": [],
         "sparsity": 0.0,
         "tries": 4,
+        "snapshot": None,
         "faults": [],
         "needs_gain": False,
     }
@@ -97,6 +98,7 @@ class Recipe:
         synthesise: Have Yosys count the cells beside da4ml's own count; a few minutes.
         policy: How it learns; all but ``full`` start from the champion's weights.
         tries: Networks that may be trained, each under a tighter recipe than the one before, until one fits the board.
+        snapshot: Digest of the state of an online learner that becomes the candidate; of policy ``online`` only.
         forget: Lumisections that the champion's memory may hold and that must no longer be learned from, sorted.
         sparsity: Share of each layer's weights that training makes exactly zero (0 to 0.95), the smallest first.
         faults: Names of the failure modes, each with its size, through which events are replayed for both models.
@@ -131,6 +133,7 @@ class Recipe:
     action: str = "weights"
     synthesise: bool = True
     policy: Policy = FULL
+    snapshot: str | None = None
     forget: tuple[LumisectionRange, ...] = ()
     sparsity: float = 0.0
     tries: int = 4
@@ -177,6 +180,8 @@ class Recipe:
             raise RecipeError("recipe field lumisections is not sorted; build it with retrain.recipe.ranges")
         if tuple(sorted(self.forget)) != self.forget:
             raise RecipeError("recipe field forget is not sorted; build it with retrain.recipe.ranges")
+        if self.snapshot is not None and self.policy.name != "online":
+            raise RecipeError(f"recipe field snapshot is given with policy {self.policy.name}; expected policy online")
         if self.policy.from_champion and self.champion is None:
             raise RecipeError(f"recipe field policy is {self.policy.name}, which starts from a champion; there is none")
 

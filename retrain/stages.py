@@ -100,11 +100,15 @@ def _given_contract(work: Work) -> Contract | None:
 
 def train(work: Work, out: Path, beat: Beat) -> None:
     """Train as the recipe's policy says, and again for one epoch to compare its bits."""
+    from retrain.online_store import adopt  # noqa: PLC0415 - torch is paid by the stages that need it
     from retrain.teaching import teach  # noqa: PLC0415 - torch is paid by the stages that need it
 
     job = work.job
     champion = work.champion if isinstance(work.champion, bundle.Bundle) else None
-    taught = teach(job.recipe, work.contract, work.dataset, champion, job.device, beat)
+    if job.recipe.policy.name == "online":
+        taught = adopt(job.recipe, work.contract, work.dataset, champion, job.snapshot)
+    else:
+        taught = teach(job.recipe, work.contract, work.dataset, champion, job.device, beat)
     bundle.write_tensors(out / bundle.CHECKPOINT, taught.checkpoint)
     bundle.write_tensors(out / bundle.MEMORY, taught.memory.arrays())
     bundle.write_json(out / "training.json", taught.evidence)

@@ -103,7 +103,12 @@ def tighter(recipe: Recipe, last: Try) -> Recipe | None:
 
 
 def _steps(recipe: Recipe) -> Iterator[Recipe]:
-    """Yield tighter recipes, mildest first; the width changes only where training starts afresh."""
+    """Yield tighter recipes, mildest first.
+
+    The width changes only where training starts afresh, and a state of an online learner is what it is.
+    """
+    if recipe.policy.name == "online":
+        return
     bits = recipe.weight_bits
     for fewer in range(bits - 1, LEAST_BITS - 1, -1):
         yield replace(recipe, weight_bits=fewer)
@@ -111,7 +116,7 @@ def _steps(recipe: Recipe) -> Iterator[Recipe]:
     for sparsity in SPARSITIES:
         if sparsity > recipe.sparsity:
             yield replace(recipe, weight_bits=least, sparsity=sparsity)
-    for factor in WIDTHS:
+    for factor in () if recipe.policy.from_champion else WIDTHS:
         narrow = tuple(max(math.ceil(width * factor), recipe.latent) for width in recipe.hidden)
         if narrow != recipe.hidden:
             yield replace(recipe, weight_bits=least, sparsity=max(recipe.sparsity, 0.5), hidden=narrow)

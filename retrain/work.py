@@ -37,6 +37,7 @@ class Job:
         signals: Files of the signal samples that the recipe names.
         faults: Files of the same events, healthy and with each fault that the recipe names.
         device: Where to train, ``cpu`` or ``cuda``; no part of the recipe, but told in the evidence.
+        snapshot: Folder of the online learner's state that the recipe names; None for other policies.
     """
 
     recipe: Recipe
@@ -48,6 +49,7 @@ class Job:
     signals: tuple[ListedSignal, ...] = ()
     faults: tuple[ListedSignal, ...] = ()
     device: str = "cpu"
+    snapshot: Path | None = None
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Job":
@@ -76,6 +78,7 @@ class Job:
             signals=tuple(ListedSignal.from_json(one) for one in value.get("signals") or ()),
             faults=tuple(ListedSignal.from_json(one) for one in value.get("faults") or ()),
             device=str(value.get("device") or "cpu"),
+            snapshot=None if value.get("snapshot") is None else Path(value["snapshot"]),
         )
 
 

@@ -131,7 +131,7 @@ class Emulator:
         """
         events = np.ascontiguousarray(features.T, dtype=np.int16)
         latent = np.zeros((len(events), self.n_latent), np.int32)
-        score = np.zeros(len(events), np.uint32)
+        score = np.zeros(len(events), np.int32)  # of at most 31 bits, in two's complement when it is signed
         for start in range(0, len(events), _CHUNK):
             stop = min(start + _CHUNK, len(events))
             self._library.emulator_batch(

@@ -7,7 +7,7 @@ constants that differ between contracts.  Nothing here compiles.
 import string
 from importlib.resources import files
 
-from retrain.contract import Contract
+from retrain.contract import SUM_OF_SQUARES, Contract
 from retrain.firmware.hls import NAMESPACE, TOP, Sources
 from retrain.fixed_point import FixedPoint
 from retrain.program import IntegerProgram
@@ -16,6 +16,23 @@ HEADER = "hls4ml_emulator.h"
 CMSSW_SCORE = "ap_ufixed<18,14>"
 CMSSW_LATENT = "ap_fixed<10,7,AP_RND_CONV,AP_SAT>"
 CMSSW_SINGLE = "ap_fixed<18,14,AP_RND_CONV,AP_SAT>"
+
+
+_SQUARES = """\
+        sum_t sum = 0;
+        for (int i = 0; i < n_latent; i++) {
+            latent_t value = latent_[i];
+            sum += value * value;
+        }
+"""
+_LARGEST = """\
+        latent_t largest = latent_[0];
+        for (int i = 1; i < n_latent; i++) {
+            latent_t value = latent_[i];
+            if (value > largest)
+                largest = value;
+        }
+"""
 
 
 class _Template(string.Template):
@@ -48,7 +65,7 @@ def result_types(contract: Contract, n_latent: int) -> tuple[str, ...]:
     """
     exact = f"std::pair<std::array<{contract.latent},{n_latent}>,{contract.score}>"
     score, theirs = contract.type_of("score"), FixedPoint.parse(CMSSW_SCORE)
-    if score.integer > theirs.integer or score.fraction > theirs.fraction:
+    if score.signed or score.integer > theirs.integer or score.fraction > theirs.fraction:
         return (exact,)
     return (
         exact,
@@ -61,7 +78,6 @@ def source(contract: Contract, program: IntegerProgram, sources: Sources) -> str
     """Return the C++ that surrounds the network: normalisation before it, score after it, and both interfaces."""
     latent, port = program.latent, program.port
     n_latent = sources.links[-1].width
-    grow = max(n_latent - 1, 1).bit_length()
     wide_fraction = max(port.fraction, 1)
     results = result_types(contract, n_latent)
     return fill(
@@ -78,8 +94,7 @@ def source(contract: Contract, program: IntegerProgram, sources: Sources) -> str
         latent=contract.latent,
         wide=17 + wide_fraction,
         wide_integer=17,
-        sum_width=2 * latent.width + grow,
-        sum_integer=2 * latent.integer + grow,
+        **_score(program, n_latent),
         offsets=", ".join(repr(one.offset) for one in contract.inputs),
         shifts=", ".join(str(one.shift) for one in contract.inputs),
         halved=", ".join(str(one.halved).lower() for one in contract.inputs),
@@ -93,6 +108,18 @@ def source(contract: Contract, program: IntegerProgram, sources: Sources) -> str
         layer_widths=", ".join(str(link.width) for link in sources.links),
         n_layers=len(sources.links),
     )
+
+
+def _score(program: IntegerProgram, n_latent: int) -> dict[str, str]:
+    """Return the texts that make one score of the latent values, exactly, before the cast to its type."""
+    latent, score = program.latent, program.score
+    bits = f"            *score |= ~uint32_t(0) << {score.width - 1};\n"
+    signed = f"        if (result.second < 0)\n{bits}" if score.signed else ""
+    if program.score_rule == SUM_OF_SQUARES:
+        grow = max(n_latent - 1, 1).bit_length()
+        wide = f"ap_ufixed<{2 * latent.width + grow}, {2 * latent.integer + grow}>"
+        return {"sum_type": f"typedef {wide} sum_t;\n", "rule": _SQUARES, "raw_score": "sum", "signed_score": signed}
+    return {"sum_type": "", "rule": _LARGEST, "raw_score": "largest", "signed_score": signed}
 
 
 def _quotable(name: str) -> str:

@@ -9,6 +9,7 @@ import contextlib
 import io
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from retrain.contract import Contract
 from retrain.errors import ExportError
 from retrain.fixed_point import FixedPoint
-from retrain.program import Dense, IntegerProgram, Requantise
+from retrain.program import Dense, IntegerProgram, Layer, Requantise, Residual
 
 TOP = "network"
 NAMESPACE = "hls_network"
@@ -28,7 +29,7 @@ PART = "xcvu13p-flga2577-2-e"
 _TYPEDEF = re.compile(r"typedef (ap_u?fixed<[^>]*>) (\w+);")
 _ARRAY = re.compile(r"\b\w+ (\w+)\[\d+\] = \{([^}]*)\};")
 _INCLUDE = re.compile(r'#include "weights/([wb]\d+)\.h"')
-_CALL = re.compile(r"nnet::(linear|dense|relu)<(\w+), (\w+), \w+>\((\w+), (\w+)(?:, (\w+), (\w+))?\);")
+_CALL = re.compile(r"nnet::(linear|dense|relu|subtract)<([\w, ]+)>\(([\w, ]+)\);")
 _LAYERS = re.compile(r'save_layer_output<\w+>\(\w+, "(\w+)", (\d+)\);')
 
 
@@ -39,10 +40,12 @@ class Link:
     Attributes:
         name: hls4ml's name, under which it can be traced.
         width: Number of outputs.
-        operation: ``linear``, ``dense`` or ``relu``.
+        operation: ``linear``, ``dense``, ``relu`` or ``subtract``.
         result: Type of its outputs.
         weights: Name of its weight array; empty when it has none.
         bias: Name of its bias array; empty when it has none.
+        takes: Names of the variables it reads.
+        gives: Name of the variable it writes.
     """
 
     name: str
@@ -51,6 +54,18 @@ class Link:
     result: FixedPoint
     weights: str
     bias: str
+    takes: tuple[str, ...]
+    gives: str
+
+    @classmethod
+    def of(cls, call: tuple[str, str, str], layer: tuple[str, str], types: Mapping[str, FixedPoint]) -> "Link":
+        """Read a call, as ``(operation, template arguments, arguments)``, and the layer's name and width."""
+        operation, templates, arguments = call
+        given, words = templates.split(", "), arguments.split(", ")
+        inputs = 2 if operation == "subtract" else 1
+        weights, bias = words[inputs + 1 :] or ("", "")
+        takes, gives = tuple(words[:inputs]), words[inputs]
+        return cls(layer[0], int(layer[1]), operation, types[given[inputs]], weights, bias, takes, gives)
 
 
 @dataclass(frozen=True)
@@ -131,16 +146,31 @@ def read(folder: Path) -> Sources:
         raise ExportError(
             f"{TOP}.cpp has {len(calls)} layers of known form and {len(layers)} traced ones; they must agree"
         )
-    links = tuple(
-        Link(name, int(width), operation, types[result], weights, bias)
-        for (operation, _, result, _, _, weights, bias), (name, width) in zip(calls, layers, strict=True)
-    )
-    return Sources(types, constants, links)
+    return Sources(types, constants, tuple(Link.of(*pair, types) for pair in zip(calls, layers, strict=True)))
 
 
 def _plain(text: str) -> str:
     """Drop the saturation-bit count and rounding modes of constants, whose values are compared instead."""
     return re.sub(r"AP_RND_CONV,AP_SAT_SYM,0>", "AP_RND_CONV,AP_SAT>", text).replace(",AP_SAT,0>", ",AP_SAT>")
+
+
+def aligned(sources: Sources, program: IntegerProgram) -> list[tuple[Link, tuple[Layer, ...]]]:
+    """Return which of the program's layers each layer of the C++ does; it puts out the values of the last of them.
+
+    A cast is the result type of what comes before it, or a layer of its own.  Pairing ends where the two part.
+    """
+    out: list[tuple[Link, tuple[Layer, ...]]] = []
+    left = list(program.layers)
+    kinds = {"dense": Dense, "subtract": Residual, "linear": Requantise, "relu": Requantise}
+    for number, link in enumerate(sources.links):
+        if not left or not isinstance(left[0], kinds[link.operation]):
+            break
+        done = [left.pop(0)]
+        follows = sources.links[number + 1].operation if number + 1 < len(sources.links) else ""
+        if not isinstance(done[0], Requantise) and left and follows not in {"linear", "relu"}:
+            done.append(left.pop(0))
+        out.append((link, tuple(done)))
+    return out
 
 
 def differences(sources: Sources, program: IntegerProgram) -> list[str]:
@@ -151,31 +181,41 @@ def differences(sources: Sources, program: IntegerProgram) -> list[str]:
     out: list[str] = []
     if sources.types.get("input_t") != program.port:
         out.append(f"input_t is {sources.types.get('input_t')}; the program's port is {program.port}")
-    fraction = program.port.fraction
-    links = [link for link in sources.links if link.operation == "dense"]
-    dense = [layer for layer in program.layers if isinstance(layer, Dense)]
-    casts = [layer for layer in program.layers if isinstance(layer, Requantise)]
-    if len(links) != len(dense):
-        return [*out, f"{len(links)} dense layers in C++, {len(dense)} in the program"]
-    found = [link for link in sources.links if link.operation != "dense"]
-    if len(found) == len(casts) - 1:  # the cast of the last dense layer is its own result type
-        found.append(links[-1])
-    for link, cast in zip(found, casts, strict=False):
-        if link.result != cast.kind or (link.operation == "relu") != cast.rectify:
-            out.append(f"{link.name} gives {link.result} ({link.operation}); {cast.name} is {cast.kind}")
-    for link, layer, cast in zip(links, dense, casts, strict=False):
-        fraction = cast.kind.fraction
-        for array, wanted, bits in (
-            (link.weights, layer.weights, layer.weight_fraction),
-            (link.bias, layer.bias, fraction + layer.weight_fraction),
-        ):
-            raw = sources.constants[array] * 2.0**bits
-            if raw.shape != wanted.reshape(-1).shape:
-                out.append(f"{link.name}.{array} has {raw.size} constants; {layer.name} has {wanted.size}")
-                continue
-            wrong = int((raw != wanted.reshape(-1)).sum())
-            if wrong:
-                out.append(f"{link.name}.{array}: {wrong} of {raw.size} constants differ from {layer.name}")
+    pairs = aligned(sources, program)
+    done = [layer.name for _, layers in pairs for layer in layers]
+    if len(done) != len(program.layers) or len(pairs) != len(sources.links):
+        there = [link.operation for link in sources.links]
+        return [*out, f"C++ has the layers {there}, the program {[layer.name for layer in program.layers]}"]
+    gives: dict[str, str] = {}
+    before = sources.links[0].takes[0]
+    for link, layers in pairs:
+        wanted = (before, *(gives.get(layer.cast, "nothing") for layer in layers if isinstance(layer, Residual)))
+        if link.takes != wanted:
+            out.append(f"{link.name} takes {', '.join(link.takes)}; {layers[0].name} takes {', '.join(wanted)}")
+        before = gives[layers[-1].name] = link.gives
+        for layer in layers:
+            if isinstance(layer, Requantise) and (
+                link.result != layer.kind or (link.operation == "relu") != layer.rectify
+            ):
+                out.append(f"{link.name} gives {link.result} ({link.operation}); {layer.name} is {layer.kind}")
+            if isinstance(layer, Dense):
+                out += _constants(sources, link, layer, program.fractions[layer.name])
+    return out
+
+
+def _constants(sources: Sources, link: Link, layer: Dense, fraction: int) -> list[str]:
+    out: list[str] = []
+    for array, wanted, bits in (
+        (link.weights, layer.weights, layer.weight_fraction),
+        (link.bias, layer.bias, fraction),
+    ):
+        raw = sources.constants[array] * 2.0**bits
+        if raw.shape != wanted.reshape(-1).shape:
+            out.append(f"{link.name}.{array} has {raw.size} constants; {layer.name} has {wanted.size}")
+            continue
+        wrong = int((raw != wanted.reshape(-1)).sum())
+        if wrong:
+            out.append(f"{link.name}.{array}: {wrong} of {raw.size} constants differ from {layer.name}")
     return out
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from retrain.contract import Contract
 from retrain.errors import ExportError
 from retrain.firmware import emulator_source, hls, qonnx
-from retrain.program import FLOAT32_LIMIT, Dense, IntegerProgram, Requantise
+from retrain.program import FLOAT32_LIMIT, Dense, IntegerProgram
 from retrain.structure import Finding
 
 _DEFINED = re.compile(r"\b(\w+)\s*\[[^\]]*\]\s*=\s*\{([^}]*)\}")
@@ -104,12 +104,11 @@ def _accumulators(firmware: Path, program: IntegerProgram) -> Iterator[Finding]:
 def _off_grid(sources: hls.Sources, program: IntegerProgram) -> Iterator[Finding]:
     """Weights lie on a power of two, biases on input scale times weight scale; firmware would round any other."""
     dense = [layer for layer in program.layers if isinstance(layer, Dense)]
-    casts = [layer for layer in program.layers if isinstance(layer, Requantise)]
     links = [link for link in sources.links if link.operation == "dense"]
-    for link, layer, cast in zip(links, dense, casts, strict=False):
+    for link, layer in zip(links, dense, strict=False):
         for array, what, bits in (
             (link.weights, "weight", layer.weight_fraction),
-            (link.bias, "bias", cast.kind.fraction + layer.weight_fraction),
+            (link.bias, "bias", program.fractions[layer.name]),
         ):
             raw = sources.constants.get(array, np.zeros(0)) * 2.0**bits
             between = np.flatnonzero(raw != np.floor(raw))

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from retrain.contract import Contract
+from retrain.contract import SUM_OF_SQUARES, Contract
 from retrain.errors import ExportError
 from retrain.fixed_point import FixedPoint
-from retrain.program import Dense, IntegerProgram
+from retrain.program import Dense, IntegerProgram, Residual
 
 DELAY_CONSTRAINT = 2  # adders that da4ml may add to the shortest path in order to share more; 0, 2 and -1 differ by 5 %
 
@@ -60,20 +60,27 @@ def _inputs(contract: Contract) -> Any:
 def _layers(contract: Contract, program: IntegerProgram, inputs: Any) -> Iterator[tuple[str, Any]]:
     values: Any = _normalised(contract, inputs)
     yield "normalisation", values
-    grid = program.port.fraction
+    seen: dict[str, Any] = {}
     for layer in program.layers:
         if isinstance(layer, Dense):
-            grid += layer.weight_fraction
-            values = values @ (layer.weights * 2.0**-layer.weight_fraction) + layer.bias * 2.0**-grid
+            bias = layer.bias * 2.0 ** -program.fractions[layer.name]
+            values = values @ (layer.weights * 2.0**-layer.weight_fraction) + bias
+        elif isinstance(layer, Residual):
+            values = values - seen[layer.cast]
         else:
             values = _cast(layer.name, values.relu() if layer.rectify else values, layer.kind)
-            grid = layer.kind.fraction
+        seen[layer.name] = values
         yield layer.name, values
-    squares = values * values
-    total = squares[0:1]
-    for index in range(1, len(squares)):
-        total = total + squares[index : index + 1]
-    yield "score", _cast("score", total, program.score)
+    yield "score", _cast("score", _score(program, values), program.score)
+
+
+def _score(program: IntegerProgram, latent: Any) -> Any:
+    parts = latent * latent if program.score_rule == SUM_OF_SQUARES else latent
+    total = parts[0:1]
+    for index in range(1, len(parts)):
+        one = parts[index : index + 1]
+        total = total + one if program.score_rule == SUM_OF_SQUARES else one + (total - one).relu()
+    return total
 
 
 def port_bits(contract: Contract) -> list[tuple[int, int, int]]:

@@ -14,10 +14,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from retrain.contract import Contract
+from retrain.contract import SUM_OF_SQUARES, Contract
 from retrain.errors import ExportError
 from retrain.fixed_point import FixedPoint
-from retrain.program import FLOAT32_LIMIT, Dense, IntegerProgram, Requantise
+from retrain.program import FLOAT32_LIMIT, Dense, IntegerProgram, Layer, Residual
 
 OPSET = 13  # understood by every onnxruntime since 1.6
 IR_VERSION = 7
@@ -55,11 +55,16 @@ def worst_case(contract: Contract, program: IntegerProgram) -> int:
         if isinstance(layer, Dense):
             held, fraction = bounds[layer.name].high, bounds[layer.name].fraction
             reach.append(held)
+        elif isinstance(layer, Residual):
+            grid, taken = bounds[layer.name].fraction, bounds[layer.cast]
+            reach += [held << (grid - fraction), max(-taken.low, taken.high) << (grid - taken.fraction)]
+            held, fraction = max(-bounds[layer.name].low, bounds[layer.name].high), grid
+            reach.append(held)
         else:
             reach.append((held << max(layer.kind.fraction - fraction, 0)) + (2 << layer.kind.width))
             held, fraction = 1 << layer.kind.width, layer.kind.fraction
-    squares = bounds["score"]
-    reach.append(squares.high << max(program.score.fraction - squares.fraction, 0))
+    raw = bounds["score"]
+    reach.append(max(-raw.low, raw.high) << max(program.score.fraction - raw.fraction, 0))
     return max(reach)
 
 
@@ -73,9 +78,12 @@ def build(contract: Contract, program: IntegerProgram) -> onnx.ModelProto:
     for layer in program.layers:
         _layer(graph, layer, program)
     graph.give(LATENT)
-    graph.apply("Mul", graph.current)
-    graph.apply("ReduceSum", graph.constant([1], np.int64), keepdims=1)
-    graph.assign(program.score, 2 * program.latent.fraction)
+    if program.score_rule == SUM_OF_SQUARES:
+        graph.apply("Mul", graph.current)
+        graph.apply("ReduceSum", graph.constant([1], np.int64), keepdims=1)
+    else:
+        graph.apply("ReduceMax", axes=[1], keepdims=1)
+    graph.assign(program.score, program.raw_score_fraction)
     graph.give(SCORE)
     n_latent = next(len(one.bias) for one in reversed(program.layers) if isinstance(one, Dense))
     made = helper.make_graph(
@@ -163,10 +171,14 @@ class _Graph:
         turns, self.current = self.current, start
         self.apply("Sub", turns)
 
+    def scale(self, bits: int) -> None:
+        """Multiply by a power of two."""
+        if bits:
+            self.apply("Mul", self.constant(2.0**bits))
+
     def assign(self, kind: FixedPoint, fraction: int) -> None:
         """Assign raw integers with ``fraction`` fractional bits to a type, as the C++ assignment does."""
-        if fraction != kind.fraction:
-            self.apply("Mul", self.constant(2.0 ** (kind.fraction - fraction)))
+        self.scale(kind.fraction - fraction)
         if fraction > kind.fraction:
             self.apply("Floor" if kind.rounding == "AP_TRN" else "Round")  # Round takes a half to the even integer
         self.overflow(kind)
@@ -189,20 +201,25 @@ def _normalise(graph: _Graph, contract: Contract) -> None:
     graph.call(NORMALISED)
 
 
-def _layer(graph: _Graph, layer: Dense | Requantise, program: IntegerProgram) -> None:
+def _layer(graph: _Graph, layer: Layer, program: IntegerProgram) -> None:
+    before = _fraction_before(program, layer)
     if isinstance(layer, Dense):
         graph.apply("Gemm", graph.constant(layer.weights), graph.constant(layer.bias), name=layer.name)
         return
+    if isinstance(layer, Residual):
+        grid, own = program.fractions[layer.name], graph.current
+        graph.current = layer.cast
+        graph.scale(grid - program.fractions[layer.cast])
+        other, graph.current = graph.current, own
+        graph.scale(grid - before)
+        graph.apply("Sub", other, name=layer.name)
+        return
     if layer.rectify:
         graph.apply("Relu")
-    graph.assign(layer.kind, _fraction_before(program, layer))
+    graph.assign(layer.kind, before)
     graph.call(layer.name)
 
 
-def _fraction_before(program: IntegerProgram, wanted: Requantise) -> int:
-    fraction = program.port.fraction
-    for layer in program.layers:
-        if layer is wanted:
-            break
-        fraction = layer.kind.fraction if isinstance(layer, Requantise) else fraction + layer.weight_fraction
-    return fraction
+def _fraction_before(program: IntegerProgram, layer: Layer) -> int:
+    place = [one.name for one in program.layers].index(layer.name)
+    return program.fractions[program.layers[place - 1].name] if place else program.port.fraction

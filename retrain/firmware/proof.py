@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrain.contract import Contract
+from retrain.contract import SUM_OF_SQUARES, Contract
 from retrain.digest import digest_of_bytes
 from retrain.firmware import hls, plain_run, qonnx, rtl, rtl_inside
 from retrain.firmware.emulator import Emulator
@@ -139,8 +139,10 @@ def _scored(program: IntegerProgram, latent: NDArray[np.float32]) -> tuple[Integ
     scaled = latent.astype(np.float64) * 2.0**program.latent.fraction
     raw = np.where(scaled == np.floor(scaled), scaled, np.inf)
     whole = np.where(np.isfinite(raw), raw, np.iinfo(np.int32).max).astype(np.int64)
-    score = np.floor(np.square(latent.astype(np.float64)).sum(axis=1) * 2.0**program.score.fraction)
-    return whole, np.clip(score, 0, program.score.high).astype(np.int64)
+    exact = latent.astype(np.float64)
+    value = np.square(exact).sum(axis=1) if program.score_rule == SUM_OF_SQUARES else exact.max(axis=1)
+    score = np.floor(value * 2.0**program.score.fraction)
+    return whole, np.clip(score, program.score.low, program.score.high).astype(np.int64)
 
 
 def _structure(witnesses: Witnesses) -> list[str]:
@@ -220,26 +222,14 @@ def _first(
     return None
 
 
-def _fractions(program: IntegerProgram) -> dict[str, int]:
-    out, fraction = {}, program.port.fraction
-    for layer in program.layers:
-        fraction = layer.kind.fraction if isinstance(layer, Requantise) else fraction + layer.weight_fraction
-        out[layer.name] = fraction
-    return out
-
-
 def _inside_cpp(
     witnesses: Witnesses, emulator: Emulator, event: NDArray[np.int16]
 ) -> Iterator[tuple[str, str, NDArray[np.float64]]]:
     program = witnesses.program
     yield NORMALISED, "prepare", emulator.normalised(event) * 2.0**program.port.fraction
-    dense = [layer.name for layer in program.layers if isinstance(layer, Dense)]
-    casts = [layer.name for layer in program.layers if isinstance(layer, Requantise)]
-    links = list(witnesses.sources.links)
-    fractions = _fractions(program)
-    for link in links:
-        name = dense.pop(0) if link.operation == "dense" and link is not links[-1] else casts.pop(0)
-        yield name, link.name, emulator.layer(event, link.name, link.width) * 2.0 ** fractions[name]
+    for link, layers in hls.aligned(witnesses.sources, program):
+        name = layers[-1].name
+        yield name, link.name, emulator.layer(event, link.name, link.width) * 2.0 ** program.fractions[name]
 
 
 def _inside_rtl(witnesses: Witnesses, event: NDArray[np.int16]) -> tuple[str, str]:
@@ -250,7 +240,7 @@ def _inside_rtl(witnesses: Witnesses, event: NDArray[np.int16]) -> tuple[str, st
 def _inside_pytorch(witnesses: Witnesses, raw: Integers) -> Iterator[tuple[str, str, NDArray[np.float64]]]:
     import torch  # noqa: PLC0415 - paid only where it is needed
 
-    fractions = _fractions(witnesses.program)
+    fractions = witnesses.program.fractions
     values: Any = torch.from_numpy((raw * 2.0**-witnesses.program.port.fraction).astype(np.float32))
     with torch.no_grad():
         for layer, module in zip(witnesses.program.layers, witnesses.encoder, strict=True):
@@ -274,10 +264,10 @@ def _inside_qonnx(witnesses: Witnesses, raw: Integers) -> Iterator[tuple[str, st
     values = (raw * 2.0**-witnesses.program.port.fraction).astype(np.float32)
     context = execute_onnx(model, {first: values}, return_full_exec_context=True)
     constants = {tensor.name for tensor in model.graph.initializer}
-    fractions = _fractions(witnesses.program)
+    fractions = witnesses.program.fractions
     names = iter(witnesses.program.layers)
     for node in model.graph.node:
-        if node.op_type == "Add" or (node.op_type == "Quant" and node.input[0] not in constants):
+        if node.op_type in {"Add", "Sub"} or (node.op_type == "Quant" and node.input[0] not in constants):
             layer = next(names)
             out = np.asarray(context[node.output[0]], np.float64).reshape(-1)
             yield layer.name, node.name, out * 2.0 ** fractions[layer.name]

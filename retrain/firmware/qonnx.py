@@ -19,7 +19,7 @@ from onnx import numpy_helper
 from retrain.contract import Contract
 from retrain.errors import ExportError
 from retrain.fixed_point import FixedPoint, Rounding
-from retrain.program import Dense, IntegerProgram, Layer, Requantise
+from retrain.program import Dense, IntegerProgram, Layer, Requantise, Residual
 
 Array = NDArray[np.float64]
 _ROUNDINGS: Mapping[str, Rounding] = {"FLOOR": "AP_TRN", "ROUND": "AP_RND_CONV"}
@@ -56,7 +56,7 @@ def read(path: Path, contract: Contract) -> IntegerProgram:
 
 
 class _Reader:
-    """One walk over a linear graph; `layers` grows, `fraction` is that of the values at the current point."""
+    """One walk along a graph; `layers` grows, `fraction` is that of the values at the `current` point."""
 
     def __init__(self, path: Path, port: FixedPoint) -> None:
         self.graph = onnx.load(str(path)).graph
@@ -66,6 +66,8 @@ class _Reader:
         self.layers: list[Layer] = []
         self.fraction = port.fraction
         self.rectify = False
+        self.current = self.graph.input[0].name
+        self.casts: dict[str, str] = {}  # tensor -> the cast that gave it
 
     def program(self, contract: Contract) -> IntegerProgram:
         for tensor in self.graph.initializer:
@@ -74,15 +76,22 @@ class _Reader:
             step = getattr(self, f"_{node.op_type.lower()}", None)
             if step is None:
                 raise ExportError(f"QONNX node {node.name}: operation {node.op_type} has no integer counterpart here")
+            moving = [name for name in node.input if name and name not in self.constants]
+            if moving and self.current != moving[0]:
+                raise ExportError(f"QONNX node {node.name} takes {moving[0]}; the value before it is {self.current}")
             step(node)
+            if moving:
+                self.current = node.output[0]
         self._hold_ports(contract)
-        return IntegerProgram(self.port, tuple(self.layers), contract.type_of("score"))
+        return IntegerProgram(self.port, tuple(self.layers), contract.type_of("score"), contract.score_rule)
 
     def _hold_ports(self, contract: Contract) -> None:
         casts = [layer for layer in self.layers if isinstance(layer, Requantise)]
         if len(casts) < 2:
             raise ExportError("QONNX graph: no cast at its input or none at its output")
-        wanted = ["network_input", *["hidden"] * (len(casts) - 2), "latent"]
+        last = {self.layers[place - 1].name for place, one in enumerate(self.layers) if isinstance(one, Residual)}
+        inner = ["latent" if cast.name in last else "hidden" for cast in casts[1:-1]]
+        wanted = ["network_input", *inner, "latent"]
         for cast, name in zip(casts, wanted, strict=True):
             if cast.kind != contract.type_of(name):
                 raise ExportError(
@@ -112,6 +121,7 @@ class _Reader:
             raise ExportError(f"QONNX node {node.name}: narrow range or rounding {rounding} has no firmware type")
         kind = FixedPoint(width, width - fraction, signed, _ROUNDINGS[rounding], "AP_SAT")
         self.layers.append(Requantise(f"cast{self._count(Requantise)}", kind, self.rectify))
+        self.casts[node.output[0]] = self.layers[-1].name
         self.fraction, self.rectify = fraction, False
 
     def _matmul(self, node: Any) -> None:
@@ -135,6 +145,19 @@ class _Reader:
             )
         raw = bias.astype(np.int64).reshape(-1)
         self.layers[-1] = Dense(last.name, last.weights, raw, last.weight_fraction, last.weight_bits)
+
+    def _sub(self, node: Any) -> None:
+        if node.input[1] not in self.casts or self.rectify:
+            raise ExportError(f"QONNX node {node.name}: a difference from something that is no earlier cast")
+        self.layers.append(Residual(f"residual{self._count(Residual)}", self.casts[node.input[1]]))
+        self.fraction = max(
+            self.fraction,
+            *(
+                layer.kind.fraction
+                for layer in self.layers
+                if isinstance(layer, Requantise) and layer.name == self.casts[node.input[1]]
+            ),
+        )
 
     def _relu(self, node: Any) -> None:
         if self.rectify or not self.layers:

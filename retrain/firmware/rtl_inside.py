@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from retrain.contract import Contract, Features
 from retrain.firmware import logic, rtl
 from retrain.fixed_point import Integers
-from retrain.program import IntegerProgram, Requantise
+from retrain.program import IntegerProgram
 
 
 def first_difference(
@@ -51,11 +51,7 @@ def _layers(
     raw = np.ascontiguousarray(contract.normalised_raw(event).T)
     ours = {"normalisation": raw[0], **{name: values[0] for name, values in program.trace(raw)}}
     ours["score"] = program.score_of(ours[program.layers[-1].name][None])
-    fraction = program.port.fraction
-    fractions = {"normalisation": fraction, "score": program.score.fraction}
-    for layer in program.layers:
-        fraction = layer.kind.fraction if isinstance(layer, Requantise) else fraction + layer.weight_fraction
-        fractions[layer.name] = fraction
+    fractions = {"normalisation": program.port.fraction, "score": program.score.fraction, **program.fractions}
     values = _port_values(contract, event)
     for name, part in traced:
         yield name, np.asarray(part.predict(values, n_threads=1))[0] * 2.0 ** fractions[name], ours[name]

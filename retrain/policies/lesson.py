@@ -54,11 +54,6 @@ class Lesson:
         chosen = torch.randint(len(self.remembered), (old,), generator=generator)
         return torch.cat([fresh, self.remembered[chosen.to(fresh.device)]])
 
-    def to(self, device: str) -> "Lesson":
-        """Return the lesson with its old events on a device; penalties follow the model they were made with."""
-        remembered = None if self.remembered is None else self.remembered.to(device)
-        return Lesson(self.start, remembered, self.share, self.penalties)
-
 
 PLAIN = Lesson()
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from retrain.contract import Budget
+from retrain.policy import Policy
 from retrain.tighten import LEAST_BITS, NOWHERE, Try, tighter, tried
 from tests.unit.retrain.conftest import recipe
 
@@ -64,6 +65,14 @@ def test_when_nothing_is_left_to_give_the_search_ends():
 
 def test_a_resource_that_the_slot_does_not_have_never_fits():
     assert took(recipe(), 10, budget=replace(BUDGET, lut=0)).over == NOWHERE
+
+
+def test_what_starts_from_the_champion_keeps_its_width_and_an_online_state_is_taken_as_it_is():
+    made = recipe(weight_bits=3, sparsity=0.75, policy=Policy("replay"), champion="c" * 64)
+    online = recipe(weight_bits=8, policy=Policy("online"), champion="c" * 64)
+
+    assert tighter(made, took(made, 900_000)) is None
+    assert tighter(online, took(online, 900_000)) is None
 
 
 @given(
