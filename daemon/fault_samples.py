@@ -32,6 +32,8 @@ from retrain.replays import HEALTHY
 
 EVENTS = 20_000
 """Drawn for one job, when its held-out lumisections have as many."""
+LUMISECTIONS = 200
+"""Files that are opened for it at the most, so that the loop is not held up for long."""
 FORM = re.compile(r"(?P<mode>[^=]+)=(?P<size>[^=]+)")
 
 
@@ -114,8 +116,9 @@ def _drawn(recipe: Recipe, lumisections: Sequence[Mapping[str, Any]], n_inputs: 
     out = split(listed, recipe.held_out_fraction, recipe.seed)
     kept = [one for one, held in zip(listed, out, strict=True) if held and one.certified is True]
     rng = np.random.default_rng(recipe.seed)
+    places = rng.permutation(len(kept))[:LUMISECTIONS]
     parts: list[Features] = []
-    for left, place in zip(range(len(kept), 0, -1), rng.permutation(len(kept)), strict=True):
+    for left, place in zip(range(len(places), 0, -1), places, strict=True):
         one = kept[place]
         events = read_features(f"{one.run}:{one.lumisection} ({one.path})", one.path, one.sha256, n_inputs)
         share = -(-(most - sum(part.shape[1] for part in parts)) // left)  # what is missing, evenly over the rest
