@@ -22,13 +22,14 @@ from benchmarks.retrain_stages import events
 from retrain.contract import Budget, Contract, axol1tl_contract
 from retrain.digest import digest_of_bytes
 from retrain.firmware.synthesis import synthesise
+from retrain.gates.latency import latency
+from retrain.gates.resources import resources
 from retrain.job import SEARCHED, finish, search
 from retrain.preflight import derive
 from retrain.progress import Progress
 from retrain.recipe import Recipe, ranges
 from retrain.stages import STAGES
 from retrain.tighten import Try
-from retrain.verify import latency, resources
 from retrain.work import Job, Work
 
 ROWS = Path("docs/benchmarks/rows/budget_search.jsonl")

@@ -40,7 +40,7 @@ class Candidates:
         runner: JobRunner,
         *,
         jobs: Path,
-        job_of: Callable[[Candidate], Mapping[str, Any]],
+        job_of: Callable[[Candidate, Path], Mapping[str, Any]],
         lead: Lead,
     ) -> None:
         self._ledger = ledger
@@ -114,7 +114,7 @@ class Candidates:
         folder = self.folder(candidate)
         try:
             if not (folder / "job.json").exists():  # certification may change while it trains; `stale` sees to that
-                write_job(folder, self._job_of(candidate))
+                write_job(folder, self._job_of(candidate, folder))
         except (RetriggerError, RetrainError, OSError) as error:
             return self._failed(candidate, str(error), now)
         state = self._runner.look(folder, now)

@@ -88,6 +88,18 @@ class RetrainSettings(_Section):
     threshold_first: bool = False
     signals: Path | None = None
     margin: float = Field(default=0.1, ge=0.001, le=0.5)
+    faults: tuple[str, ...] = (
+        "gain=0.1",
+        "gain_eg=0.2",
+        "gain_jet=0.1",
+        "hot_tower=0.05",
+        "loss_jet=0.5",
+        "loss_region=1",
+        "met_mixed=1",
+        "met_noise=20",
+        "stuck_jet_pt_6_1=1",
+        "swapped_jet=1",
+    )
 
 
 class DeploySettings(_Section):

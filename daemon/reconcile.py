@@ -96,11 +96,12 @@ class Loop:
             parts.target,
             self._runner,
             jobs=settings.state / "jobs",
-            job_of=lambda candidate: job_of(
+            job_of=lambda candidate, folder: job_of(
                 candidate,
                 settings,
                 parts.ledger,
                 bundle_path(parts.ledger, str(candidate.recipe.get("champion") or "")),
+                folder,
             ),
             lead=lead,
         )

@@ -14,7 +14,7 @@ from typing import Any
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 
-from daemon import shelf, signal_list
+from daemon import fault_samples, shelf, signal_list
 from daemon.config import Settings
 from daemon.errors import RefusedError
 from daemon.ledger import Ledger, Outcome
@@ -22,6 +22,7 @@ from daemon.lifecycle import Candidate, Policy, fold_daemon, open_faults, reques
 from daemon.lifecycle import facts as f
 from daemon.lifecycle.facts import Trigger
 from daemon.sight import Sight
+from drift.schema import schema_named
 from retrain.bundle import Bundle
 from retrain.champion import Champion
 from retrain.recipe import Recipe, ranges
@@ -125,7 +126,7 @@ class Triggers:
                 f"{self._settings.stream.slot}: {len(lessons)} certified lumisections to learn from, "
                 f"{minimum} are needed; wait for more data or lower retrain.minimum_lumisections"
             )
-        recipe = self._recipe(lessons, champion, asked.action) if lessons else None
+        recipe = self._recipe(lessons, champion, asked) if lessons else None
         fact = request_candidate(
             candidates,
             self._policy,
@@ -174,10 +175,11 @@ class Triggers:
             )
         return champion
 
-    def _recipe(self, lessons: list[Outcome], champion: Champion | None, action: str) -> Recipe:
+    def _recipe(self, lessons: list[Outcome], champion: Champion | None, asked: Asked) -> Recipe:
         settings = self._settings.retrain
         spans = ranges((one.run, one.lumisection) for one in lessons)
-        if action == THRESHOLD:
+        needs_gain = asked.trigger in self._policy.gain_required and champion is not None
+        if asked.action == THRESHOLD:
             parent = self._parent(champion)
             return replace(
                 parent.recipe,
@@ -189,6 +191,8 @@ class Triggers:
                 signals=signal_list.names(settings.signals),
                 margin=settings.margin,
                 action=THRESHOLD,
+                faults=(),  # the same network sees the same
+                needs_gain=needs_gain,
             )
         return Recipe(
             slot=self._settings.stream.slot,
@@ -205,6 +209,8 @@ class Triggers:
             synthesise=settings.synthesise,
             signals=signal_list.names(settings.signals),
             margin=settings.margin,
+            faults=fault_samples.names(settings.faults),
+            needs_gain=needs_gain,
         )
 
 
@@ -239,11 +245,20 @@ def quarantined(facts: Iterable[f.Fact], margin: int) -> list[tuple[tuple[int, i
     return list(spans.values())
 
 
-def job_of(candidate: Candidate, settings: Settings, ledger: Ledger, champion: Path | None) -> dict[str, Any]:
+def job_of(
+    candidate: Candidate, settings: Settings, ledger: Ledger, champion: Path | None, folder: Path
+) -> dict[str, Any]:
     """Return the job of a candidate: its recipe, and where each of its lumisections lies, as the ledger recorded it.
 
+    Args:
+        candidate: Its recipe is followed.
+        settings: Say where bundles, signals and events are.
+        ledger: Says where each lumisection's events are.
+        champion: Folder of the bundle to compare with; None when there is none.
+        folder: Of the job; events with faults are written below it, everything else only read.
+
     Raises:
-        RefusedError: The ledger does not hold a lumisection that the recipe names.
+        RefusedError: The ledger does not hold a lumisection that the recipe names, or a fault cannot be replayed.
     """
     recipe = Recipe.from_json(candidate.recipe)
     lumisections = []
@@ -274,4 +289,7 @@ def job_of(candidate: Candidate, settings: Settings, ledger: Ledger, champion: P
         "out": str(settings.state / "bundles"),
         "exclude_reasons": {},
         "signals": [one for one in signal_list.listed(settings.retrain.signals) if one["name"] in recipe.signals],
+        "faults": fault_samples.written(
+            folder / "faults", recipe, lumisections, schema_named(settings.stream.schema_name)
+        ),
     }

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from retrain.contract import Budget
+from retrain.gates.resources import SURE
 from retrain.recipe import Recipe
-from retrain.verify import SURE
 
 OPEN_TOOLS_DIFFER = 1.2
 """Yosys has counted up to 1.13 times da4ml's tables: the search leaves room for the larger, which the gate looks at."""

@@ -14,6 +14,7 @@ from typing import Any
 from daemon.errors import FactError, PolicyError
 from daemon.lifecycle.codec import build, canonical, digest
 
+TRIGGERS = ("drift", "cron", "manual")
 ROLES = ("viewer", "ml_expert", "trigger_oncall", "firmware_expert", "coordinator", "root")
 
 
@@ -54,6 +55,7 @@ class Policy:
     recheck_minutes: float
     read_back_minutes: float
     threshold_band: float = 0.0
+    gain_required: tuple[str, ...] = ("cron",)
 
     @cached_property
     def id(self) -> str:
@@ -112,6 +114,7 @@ class _Plain:
     recheck_minutes: float
     read_back_minutes: float
     threshold_band: float = 0.0
+    gain_required: tuple[str, ...] = ("cron",)
 
     def with_parts(self, tiers: Mapping[str, Tier], windows: tuple[FreezeWindow, ...]) -> Policy:
         return Policy(tiers=tiers, freeze_windows=windows, **vars(self))
@@ -155,5 +158,8 @@ def _problems(policy: Policy) -> list[str]:
         problems.append(f"threshold_band is {policy.threshold_band}; it must be at least 0 and below 1")
     if policy.cooldown_hours < 0 or policy.read_back_minutes < 0:
         problems.append("cooldown_hours and read_back_minutes cannot be negative")
+    problems += [
+        f"gain_required has the unknown trigger {one!r}" for one in policy.gain_required if one not in TRIGGERS
+    ]
     problems += [f"freeze window {w.reason!r} ends before it begins" for w in policy.freeze_windows if w.end <= w.begin]
     return problems

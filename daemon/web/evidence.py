@@ -49,7 +49,36 @@ def physics(bundle: Bundle) -> tuple[Row, ...]:
             ("Overlap of the two", f"{100 * float(against.get('overlap', 0)):.1f} %", ""),
         ]
     rows += [_signal(one) for one in evidence_of(bundle, "comparison").get("signals") or ()]
+    rows += [_gained(one) for one in evidence_of(bundle, "gain").get("measures") or () if one["name"] == "rate"]
+    rows += [_fault(one) for one in evidence_of(bundle, "faults").get("faults") or ()]
     return tuple(rows)
+
+
+SAID = {
+    "less": ", SEEN LESS",
+    "open": ", perhaps seen less",
+    "faint": ", hardly seen",
+    "unseen": ", not seen by the champion",
+}
+
+
+def _fault(one: Mapping[str, Any]) -> Row:
+    """Return what a replayed fault does to the scores of both; a fault that is seen less says so in its name."""
+
+    def told(found: Mapping[str, Any] | None) -> str:
+        if not found:
+            return ""
+        area, low, high = (100 * float(found[name]) for name in ("area", "low", "high"))
+        return f"{area:.2f} % ({low:.2f} to {high:.2f}), passing {100 * float(found['shift']):+.2f} %"
+
+    name = f"Fault {one['name']}: scores above healthy ones{SAID.get(str(one.get('verdict')), '')}"
+    return name, told(one["candidate"]), told(one.get("champion"))
+
+
+def _gained(one: Mapping[str, Any]) -> Row:
+    """Return how far both rates are from the target, at thresholds frozen before."""
+    name = f"Rate off its target, {figure(one['steps'])} blocks of new data"
+    return name, f"{100 * float(one['candidate']):.1f} %", f"{100 * float(one['champion']):.1f} %"
 
 
 def _signal(one: Mapping[str, Any]) -> Row:

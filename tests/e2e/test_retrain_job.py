@@ -3,9 +3,7 @@
 import hashlib
 import importlib.util
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -16,68 +14,20 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from daemon import fault_samples
+from drift.schema import AXOL1TL_57
 from retrain import bundle, inheriting
 from retrain.errors import BundleAlteredError, MismatchError
 from retrain.firmware.emulator import Emulator
+from retrain.recipe import Recipe
 from retrain.verify import overall
+from tests.e2e.jobs import ENVIRONMENT, kill_in, make_job, run, unit_conftest
 
 STAGES = ("dataset", "train", "export", "module", "firmware", "prove", "synthesis", "working_point", "gates", "bundle")
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
-RECIPE = {
-    "epochs": 3,
-    "batch_size": 125,
-    "hidden": (12, 8),
-    "latent": 4,
-    "kl_weight": 0.02,
-    "target_rate_hz": 1.5e6,
-    "synthesise": False,
-}
-LIMIT_SECONDS = 800
 SCORE = "ap_ufixed<18,14,AP_TRN,AP_SAT>"
 CONSUMER = Path(__file__).parents[1] / "unit" / "retrain" / "consumer.cpp"
 
 pytestmark = pytest.mark.timeout(900)  # 40 s on a quiet machine; a compiler on a busy one takes its time
-
-
-def unit_conftest():
-    path = Path(__file__).parents[1] / "unit" / "retrain" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("retrain_conftest", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def make_job(folder, **changes):
-    return unit_conftest().write_job(folder, events=500, **{**RECIPE, **changes})
-
-
-def start(folder):
-    with (folder / "log.txt").open("ab") as log:
-        return subprocess.Popen([sys.executable, "-m", "retrain.job", str(folder)], stderr=log, env=ENVIRONMENT)
-
-
-def run(folder):
-    code = start(folder).wait(timeout=LIMIT_SECONDS)
-    return code, json.loads((folder / "result.json").read_bytes())
-
-
-def kill_in(folder, stage):
-    """Start the job and kill it with -9 as soon as it says that it works on a stage; False if it was too quick."""
-    child = start(folder)
-    until = time.monotonic() + LIMIT_SECONDS
-    while time.monotonic() < until and child.poll() is None:
-        try:
-            now = json.loads((folder / "progress.json").read_bytes())
-        except (FileNotFoundError, ValueError):
-            now = {}
-        if now.get("stage") == stage and now.get("pid") == child.pid:
-            child.send_signal(signal.SIGKILL)
-            child.wait()
-            return True
-        time.sleep(0.005)
-    child.kill()
-    child.wait()
-    return False
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +46,7 @@ def test_the_job_ends_in_a_proven_candidate(finished):
     assert sealed.digest == result["digest"]
     assert sealed.recipe.digest == result["recipe_digest"]
     assert overall(sealed.gates) == "pass"
-    assert [gate.number for gate in sealed.gates] == list(range(1, 11))
+    assert [gate.number for gate in sealed.gates] == list(range(1, 13))
     assert json.loads((folder / "progress.json").read_bytes())["stage"] == "done"
 
 
@@ -177,7 +127,10 @@ def test_a_candidate_is_compared_by_score_with_a_champion_that_came_as_a_library
     library, exact = sealed.path / bundle.EMULATOR, Interface("ap_fixed<18,13>", sealed.contract.latent, 4, SCORE)
     old = adopt(library, sealed.contract, exact, threshold=sealed.threshold, out=tmp_path / "adopted")
     job = make_job(tmp_path / "job", champion=old.digest, contract=old.contract.digest)
-    (tmp_path / "job" / "job.json").write_text(json.dumps({**job, "champion": str(old.path)}))
+    recipe = replace(Recipe.from_json(job["recipe"]), faults=("gain_jet=0.1", "hot_tower=0.2"))
+    faults = fault_samples.written(tmp_path / "faults", recipe, job["lumisections"], AXOL1TL_57)
+    job |= {"recipe": recipe.to_json(), "champion": str(old.path), "faults": faults}
+    (tmp_path / "job" / "job.json").write_text(json.dumps(job))
 
     code, result = run(tmp_path / "job")
 
@@ -188,6 +141,11 @@ def test_a_candidate_is_compared_by_score_with_a_champion_that_came_as_a_library
     assert (told["digest"], told["threshold"]) == (old.digest, new.threshold)
     assert (told["gained"], told["lost"]) == (0, 0)
     assert told["both"] >= 100
+    seen, gained = new.evidence("faults"), new.evidence("gain")
+    assert [row["name"] for row in seen["faults"]] == ["gain_jet=0.1", "hot_tower=0.2"]
+    assert all(row["candidate"] == row["champion"] for row in seen["faults"])
+    assert "seen by the adopted library" in next(gate for gate in new.gates if gate.number == 11).summary
+    assert gained["measures"][0]["verdict"] == "open"
 
 
 def test_nothing_of_this_machine_is_in_the_bundle(finished):

@@ -27,6 +27,7 @@ from retrain.digest import digest_of, digest_of_bytes
 from retrain.recipe import LumisectionRange, Recipe
 from retrain.verify import judge
 from retrain.working_point import share
+from tests.unit.daemon.told_rivals import rivals
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 SLOT, STREAM = "L1_AXO", "ZeroBias"
@@ -294,7 +295,7 @@ def example_bundle(out: Path, *, seed: int, champion: bundles.Bundle | None, mis
         "proof": _proof(files, mismatches),
         "resources": {"lut": 31_240, "ff": 9_870, "dsp": 0, "stages": 9, "latency_ticks": 2, "status": "estimate"},
         "working_point": point,
-        "comparison": _comparison(recipe, champion),
+        **rivals(recipe, champion),
         "training": {"first_epoch": "ab12", "first_epoch_again": "ab12", "graph_again": True, "seed": seed},
         "versions": {"retrigger": "0.1.0", "torch": "2.13.0", "brevitas": "0.13.4", "hls4ml": "1.3.0"},
     }
@@ -345,12 +346,6 @@ def _metadata(files: dict[str, str], contract: str, threshold: int) -> dict[str,
         "onnx": files[bundles.PLAIN],
     }
     return {"digests": digests, "threshold": {"integer": threshold}}
-
-
-def _comparison(recipe: Recipe, champion: bundles.Bundle | None) -> dict[str, Any]:
-    rival = None if champion is None else {"digest": champion.digest, "same_network": False}
-    sure = {"margin": recipe.margin, "confidence": 0.95, "confidence_each": 0.95}
-    return {"champion": rival, **sure, "verdicts": 0, "signals": []}
 
 
 def _working_point(threshold: int, recipe: Recipe, champion: bundles.Bundle | None) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """What a candidate may learn from, and when one is asked for."""
 
+import hashlib
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from apscheduler.triggers.cron import CronTrigger
 
@@ -21,7 +23,7 @@ from daemon.sight import Sight, TableCertifier
 from daemon.triggers import FOREVER, Triggers, job_of, quarantined
 from drift.conditions import BeamModeFeed
 from retrain import bundle as bundles
-from tests.unit.retrain.conftest import stage_bundle
+from tests.unit.retrain.conftest import stage_bundle, zero_bias
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 STREAM, SLOT = "ZeroBias", "L1_AXO"
@@ -71,7 +73,21 @@ def closed(run: int, lumisection: int) -> f.FaultClosed:
     )
 
 
-def fill(ledger: Ledger, lumisections: int, *, run: int = 10, certified: bool | None = True) -> None:
+def stored(folder: Path, number: int) -> dict[str, str]:
+    """Write the events of a lumisection, and return where they are as the ledger has it."""
+    folder.mkdir(exist_ok=True)
+    np.save(folder / f"{number}.npy", zero_bias(100, number))
+    sha256 = hashlib.sha256((folder / f"{number}.npy").read_bytes()).hexdigest()
+    return {"events_path": str(folder / f"{number}.npy"), "events_sha256": sha256}
+
+
+def nowhere(run: int, number: int) -> dict[str, str]:
+    return {"events_path": f"/events/{run}/{number}.npy", "events_sha256": "0" * 64}
+
+
+def fill(
+    ledger: Ledger, lumisections: int, *, run: int = 10, certified: bool | None = True, events: Path | None = None
+) -> None:
     outcomes = [
         Outcome(
             stream=STREAM,
@@ -83,8 +99,7 @@ def fill(ledger: Ledger, lumisections: int, *, run: int = 10, certified: bool | 
             fill=1,
             pileup=50.0,
             certified=certified,
-            events_path=f"/events/{run}/{number}.npy",
-            events_sha256="0" * 64,
+            **(stored(events, number) if events else nowhere(run, number)),
             file_sha256=f"{run:064d}",
         )
         for number in range(1, lumisections + 1)
@@ -321,7 +336,7 @@ def test_the_signals_that_are_kept_are_asked_for_and_listed_in_the_job(ledger, p
     (tmp_path / "signals" / "signals.json").write_text(json.dumps({"signals": rows}))
     fill(ledger, 40)
     wish(ledger, "weights")
-    watch = on_board(ledger, parent, signals=tmp_path / "signals", margin=0.2)
+    watch = on_board(ledger, parent, signals=tmp_path / "signals", margin=0.2, faults=())
     watch.step(NOON)
     recipe = asked(ledger)[0].recipe
 
@@ -329,7 +344,49 @@ def test_the_signals_that_are_kept_are_asked_for_and_listed_in_the_job(ledger, p
         json.dumps({"signals": [*rows, {**rows[0], "name": "Later", "sha256": "b" * 64}]})
     )
     candidate = fold(one.fact for one in ledger.facts(subject=asked(ledger)[0].candidate))
-    job = job_of(candidate, watch._settings, ledger, parent.path)
+    job = job_of(candidate, watch._settings, ledger, parent.path, tmp_path / "job")
     assert (recipe["signals"], recipe["margin"]) == (["TTbar", "ZToEE"], 0.2)
     assert [one["name"] for one in job["signals"]] == ["ZToEE", "TTbar"]
     assert job["signals"][0]["path"] == str(tmp_path / "signals" / "ZToEE.npy")
+    assert (recipe.get("faults"), job["faults"]) == (None, [])
+
+
+def test_the_faults_of_a_candidate_are_replayed_beside_its_job(ledger, parent, tmp_path):
+    fill(ledger, 40, events=tmp_path / "events")
+    wish(ledger, "weights")
+    watch = on_board(ledger, parent, faults=("met_noise=20", "gain_jet=0.1"))
+    watch.step(NOON)
+
+    candidate = fold(one.fact for one in ledger.facts(subject=asked(ledger)[0].candidate))
+    job = job_of(candidate, watch._settings, ledger, parent.path, tmp_path / "job")
+    assert asked(ledger)[0].recipe["faults"] == ["gain_jet=0.1", "met_noise=20"]
+    assert [one["name"] for one in job["faults"]] == ["healthy", "gain_jet=0.1", "met_noise=20"]
+    assert {Path(one["path"]).parent for one in job["faults"]} == {tmp_path / "job" / "faults"}
+    assert job == job_of(candidate, watch._settings, ledger, parent.path, tmp_path / "job")
+
+
+def test_a_fault_that_nobody_knows_is_told_to_whoever_asked(ledger, parent):
+    fill(ledger, 40)
+    wish(ledger, "weights")
+    watch = on_board(ledger, parent, faults=("gain_jets=0.1",))
+    watch.step(NOON)
+
+    assert "did you mean 'gain_jet'" in watch.refused
+    assert asked(ledger) == []
+
+
+@pytest.mark.parametrize(("trigger", "needed"), [("cron", True), ("manual", None)])
+def test_by_schedule_alone_a_candidate_has_to_be_better(ledger, parent, trigger, needed):
+    fill(ledger, 40)
+    ledger.add_work("train", NOON, {"trigger": trigger, "initiator": "daemon", "reason": "schedule"})
+    on_board(ledger, parent).step(NOON)
+
+    assert asked(ledger)[0].recipe.get("needs_gain") == needed
+
+
+def test_without_a_champion_there_is_nothing_to_be_better_than(ledger):
+    fill(ledger, 40)
+    ledger.add_work("train", NOON, {"trigger": "cron", "initiator": "daemon", "reason": "schedule"})
+    triggers(ledger).step(NOON)
+
+    assert "needs_gain" not in asked(ledger)[0].recipe

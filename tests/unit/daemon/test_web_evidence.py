@@ -48,3 +48,23 @@ def test_every_signal_is_shown_with_both_efficiencies_where_there_is_a_champion(
 
     assert found["ZToMuMu kept at one rate"] == ("3.0 % (2.3 to 3.9)", "58.6 % (56.0 to 61.0)")
     assert found["TTbar kept at one rate"][1] == ""
+
+
+def test_a_fault_that_is_seen_less_is_named_so_with_both_figures():
+    own, old = ({"area": area, "low": area - 0.01, "high": area + 0.01, "shift": 0.004} for area in (0.51, 0.58))
+    seen = {"name": "gain_jet=0.1", "candidate": own, "champion": old, "verdict": "less"}
+    alone = {"name": "met_mixed=1", "candidate": own}
+
+    found = rows(working_point={**rate(4e5), "threshold": 403}, faults={"faults": [seen, alone]})
+
+    less = found["Fault gain_jet=0.1: scores above healthy ones, SEEN LESS"]
+    assert less == ("51.00 % (50.00 to 52.00), passing +0.40 %", "58.00 % (57.00 to 59.00), passing +0.40 %")
+    assert found["Fault met_mixed=1: scores above healthy ones"][1] == ""
+
+
+def test_both_rates_stand_beside_each_other_on_new_data():
+    played = {"name": "rate", "steps": 24, "candidate": 0.123, "champion": 0.4}
+
+    found = rows(working_point={**rate(4e5), "threshold": 403}, gain={"measures": [played, {"name": "TTbar"}]})
+
+    assert found["Rate off its target, 24 blocks of new data"] == ("12.3 %", "40.0 %")

@@ -1,10 +1,14 @@
 """Gates say pass, fail or inconclusive, and only pass opens."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrain.verify import VERDICTS, GateResult, judge, overall, reason
+from daemon.policy_file import load_policy
+from retrain import gates
+from retrain.verify import GATES, VERDICTS, GateResult, judge, overall, reason
 
 verdicts = st.lists(st.sampled_from(VERDICTS), max_size=12)
 
@@ -122,6 +126,14 @@ def test_good_evidence_passes_twelve_numbered_gates():
 
     assert [one.number for one in results] == list(range(1, 13))
     assert overall(results) == "pass"
+
+
+def test_every_gate_has_a_file_of_its_name_and_stands_in_the_list_once():
+    files = {path.stem for path in Path(gates.__path__[0]).glob("*.py")} - {"__init__", "result"}
+
+    assert {gate.name for gate in GATES} == files
+    assert [gate.number for gate in GATES] == list(range(1, len(files) + 1))
+    assert set(load_policy().required_gates) == files
 
 
 @pytest.mark.parametrize("piece", sorted(GOOD))
