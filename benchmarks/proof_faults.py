@@ -32,7 +32,7 @@ from benchmarks.rtl_faults import MODES, BreakableModule, choose, wires
 from retrain import bundle as bundles
 from retrain.bundle import Bundle
 from retrain.contract import Features
-from retrain.digest import canonical
+from retrain.digest import canonical, digest_of_bytes
 from retrain.errors import BundleAlteredError
 from retrain.firmware.vectors import assemble
 from retrain.program import Dense, IntegerProgram
@@ -110,20 +110,21 @@ def threshold_refused(bundle: Bundle, bit: int, work: Path) -> bool:
     """Whether a bundle with one bit of its threshold flipped is refused, the manifest written anew over it too."""
     shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(bundle.path, work)
+    bundles.load(work, bundle.digest)  # as it was, it is taken
     path = work / bundles.THRESHOLD
     value = json.loads(path.read_bytes())
     path.write_bytes(canonical({**value, "threshold": value["threshold"] ^ (1 << bit)}))
-    return _refused(work) and _refused(work, anew=True)
+    altered = _refused(work, bundle.digest)
+    files = bundles.file_digests(work)
+    files.pop(bundles.MANIFEST)
+    anew = canonical({**bundle.manifest, "files": files})
+    (work / bundles.MANIFEST).write_bytes(anew)
+    return altered and _refused(work, digest_of_bytes(anew))
 
 
-def _refused(folder: Path, *, anew: bool = False) -> bool:
-    manifest = json.loads((folder / bundles.MANIFEST).read_bytes())
-    if anew:
-        files = bundles.file_digests(folder)
-        files.pop(bundles.MANIFEST)
-        (folder / bundles.MANIFEST).write_bytes(canonical({**manifest, "files": files}))
+def _refused(folder: Path, digest: str) -> bool:
     try:
-        bundles.load(folder)
+        bundles.load(folder, digest)
     except BundleAlteredError:
         return True
     return False

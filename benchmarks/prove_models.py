@@ -98,7 +98,7 @@ def prove(trial: Trial, vectors: int, work: Path) -> Row:
     )
     tested = assemble(contract, program, given, vectors, np.random.default_rng(1))
     evidence = compare(witnesses, tested, _say).evidence
-    found = resources.estimate(contract.budget, cost, evidence["latency_cycles"], None, None)
+    found = resources.estimate(contract.budget, cost, evidence["latency_cycles"], "not run", None)
     weights = [array for name, array in program.arrays().items() if name.endswith("weights")]
     return {
         "model": trial.model,

@@ -212,16 +212,19 @@ class Candidates:
             and champion.recipe.hidden == bundle.recipe.hidden
             and champion.recipe.latent == bundle.recipe.latent
             and champion.recipe.weight_bits == bundle.recipe.weight_bits
+            and champion.recipe.sparsity == bundle.recipe.sparsity
             and champion.contract.digest == bundle.contract.digest
         )
         return "T1" if same else "T2"
 
     def _only_threshold(self, bundle: bundles.Bundle, champion: bundles.Bundle) -> bool:
         """Whether only the threshold of what runs now is renewed, and moves by no more than was agreed."""
-        same = bundle.manifest.get("parent") == champion.digest and all(
+        kept = all(
             bundle.manifest["files"][name] == champion.manifest["files"][name]
             for name in (bundles.WEIGHTS, bundles.EMULATOR)
         )
+        kept = kept and bundle.contract.digest == champion.contract.digest
+        same = kept and bundle.manifest.get("parent") == champion.digest
         moved = abs(bundle.threshold - champion.threshold)
         return same and moved <= self._policy.threshold_band * champion.threshold
 

@@ -181,6 +181,11 @@ class Triggers:
         needs_gain = asked.trigger in self._policy.gain_required and champion is not None
         if asked.action == THRESHOLD:
             parent = self._parent(champion)
+            if parent.recipe.rate != "total":
+                raise RefusedError(
+                    f"{self._settings.stream.slot}: {parent.digest[:16]} was cut for a {parent.recipe.rate} rate, and "
+                    "the daemon keeps no decisions of other seeds; write the job by hand (docs/retrain.md)"
+                )
             return replace(
                 parent.recipe,
                 lumisections=spans,

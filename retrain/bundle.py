@@ -180,6 +180,7 @@ class _Check:
             ("contract", manifest["contract_digest"], bundle.contract.digest, "the manifest names another contract"),
             ("recipe", manifest["recipe_digest"], bundle.recipe.digest, "the manifest names another recipe"),
             ("proof", proof["weights_digest"], files.get(WEIGHTS), "it was run for other weights"),
+            ("proof", proof["contract_digest"], bundle.contract.digest, "it was run for other scales"),
             ("proof", proof["emulator_digest"], files.get(EMULATOR), "it was run on another emulator library"),
             ("proof", proof["plain_digest"], files.get(PLAIN), "it was run on another ONNX graph"),
             ("proof", proof["sources_digest"], sources_digest(files), "it was run on other emulator sources"),

@@ -29,6 +29,10 @@ class BuildError(RetrainError):
     """The C++ compiler or loader refused the generated firmware."""
 
 
+class TooSlowError(BuildError):
+    """A tool did not end within its time."""
+
+
 class EmulatorFailedError(RetrainError):
     """An adopted emulator library crashed, hung, or refused an event."""
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from retrain import bundle
 from retrain.digest import digest_of_bytes
+from retrain.errors import TooSlowError
 from retrain.tighten import tried
 from retrain.work import Work
 
@@ -71,6 +72,7 @@ def prove(work: Work, out: Path, beat: Beat) -> None:
         **proof.evidence,
         "seed": work.job.recipe.seed,
         "weights_digest": digest_of_bytes((exported / bundle.WEIGHTS).read_bytes()),
+        "contract_digest": work.contract.digest,
         "graph_digest": digest_of_bytes((exported / "model.qonnx").read_bytes()),
         "plain_digest": digest_of_bytes((exported / bundle.PLAIN).read_bytes()),
         "emulator_digest": files[bundle.EMULATOR],
@@ -98,9 +100,14 @@ def synthesis(work: Work, out: Path, beat: Beat) -> None:
     from retrain.firmware.rtl import Cost  # noqa: PLC0415 - paid only where it is needed
 
     folder = work.folders["module"] / "rtl"
-    cells = synthesis.synthesise(folder, out / "yosys", beat) if work.job.recipe.synthesise else None
+    cells, why = None, "not run"
+    if work.job.recipe.synthesise:
+        try:
+            cells = synthesis.synthesise(folder, out / "yosys", beat)
+        except TooSlowError as error:
+            why = str(error)
     routed = vendor.route(folder, out / "vivado", beat)
     cost = Cost(**work.json("module", "rtl/cost.json"))
     cycles = work.json("prove", "proof.json")["latency_cycles"]
-    found = resources.estimate(work.contract.budget, cost, cycles, cells, routed)
+    found = resources.estimate(work.contract.budget, cost, cycles, cells or why, routed)
     bundle.write_json(out / "resources.json", asdict(found))

@@ -6,7 +6,7 @@ integer program, so that what is inherited is also seen to hold.  Nothing here t
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -42,7 +42,13 @@ TAKEN: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
     }
 )
 """What each stage of a job leaves, and where it lies in the parent: name there, name here."""
-SAME = ("slot", "model", "hidden", "latent", "weight_bits")
+MEASURING = frozenset(
+    {
+        "lumisections", "contract", "champion", "action", "target_rate_hz", "bunches", "confidence", "minimum_passing",
+        "rate", "signals", "margin", "faults", "needs_gain",
+    }
+)  # fmt: skip
+"""Fields of a recipe that may differ from the parent's: what is measured, on what, beside whom."""
 
 
 class Heir(Protocol):
@@ -191,7 +197,7 @@ def check_same(recipe: Recipe, parent: Bundle) -> None:
     Raises:
         RecipeError: A field that decides the network is not the parent's.
     """
-    for name in SAME:
+    for name in sorted({field.name for field in fields(Recipe)} - MEASURING):
         found, wanted = getattr(recipe, name), getattr(parent.recipe, name)
         if found != wanted:
             raise RecipeError(

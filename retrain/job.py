@@ -162,7 +162,7 @@ def search(work: Work, progress: Progress, seconds: dict[str, float]) -> tuple[W
     while not (last := _last_try(work)).fits:
         tightened = tighter(work.job.recipe, last)
         if tightened is None or len(work.tries) + 1 >= work.job.recipe.tries:
-            return work, False
+            return work, last.may_pass
         work = _next(work, tightened)
         for name in SEARCHED:
             finish(name, stages[name], work, progress, seconds)

@@ -95,6 +95,11 @@ def _given_contract(work: Work) -> Contract | None:
             f"the recipe is for contract {str(job.recipe.contract)[:16]}; the job brings {str(found)[:16]}; the "
             "contract of a slot is frozen, give the one of its champion"
         )
+    if work.parent is not None and found != work.parent.contract.digest:
+        raise ContractError(
+            f"the job brings contract {str(found)[:16]}, the parent was proven under "
+            f"{work.parent.contract.digest[:16]}; a threshold alone keeps that, ask for weights under another contract"
+        )
     return contract
 
 

@@ -51,6 +51,11 @@ class Try:
         """Whether it keeps the margin that the gate asks of an estimate."""
         return self.over <= 1.0
 
+    @property
+    def may_pass(self) -> bool:
+        """Whether the gates may still pass it: room was left for a tool that counts more, and may not be needed."""
+        return self.over <= OPEN_TOOLS_DIFFER
+
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON values."""
         return {**asdict(self), "hidden": list(self.hidden)}
@@ -77,9 +82,10 @@ def tried(recipe: Recipe, lut: int, ff: int, ticks: int, budget: Budget) -> Try:
         ticks: Bunch crossings.
         budget: Of the contract.
     """
+    more = OPEN_TOOLS_DIFFER if recipe.synthesise else 1.0
     shares = (
-        _share(lut * OPEN_TOOLS_DIFFER, SURE * budget.lut),
-        _share(ff * OPEN_TOOLS_DIFFER, SURE * budget.ff),
+        _share(lut * more, SURE * budget.lut),
+        _share(ff * more, SURE * budget.ff),
         _share(ticks, budget.latency_ticks),
     )
     return Try(recipe.weight_bits, recipe.sparsity, recipe.hidden, lut, ff, ticks, max(shares))
@@ -117,7 +123,7 @@ def _steps(recipe: Recipe) -> Iterator[Recipe]:
         if sparsity > recipe.sparsity:
             yield replace(recipe, weight_bits=least, sparsity=sparsity)
     for factor in () if recipe.policy.from_champion else WIDTHS:
-        narrow = tuple(max(math.ceil(width * factor), recipe.latent) for width in recipe.hidden)
+        narrow = tuple(min(width, max(math.ceil(width * factor), recipe.latent)) for width in recipe.hidden)
         if narrow != recipe.hidden:
             yield replace(recipe, weight_bits=least, sparsity=max(recipe.sparsity, 0.5), hidden=narrow)
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from retrain.errors import BuildError
+from retrain.errors import BuildError, TooSlowError
 
 LIMIT_SECONDS = 1200
 AT_ONCE = max(1, min(os.cpu_count() or 1, 4))
@@ -35,7 +35,8 @@ def run_all(
         limit_seconds: For all together.
 
     Raises:
-        BuildError: A command is not there, failed, or the time is over; the others are killed.
+        BuildError: A command is not there or failed; the others are killed.
+        TooSlowError: The time is over; all are killed.
     """
     waiting, running, done, said = list(commands), list[_Child](), 0, []
     started = time.monotonic()
@@ -51,7 +52,7 @@ def run_all(
             seconds = time.monotonic() - started
             beat(done / len(commands), f"{commands[0][0].rsplit('/', 1)[-1]} for {seconds:.0f} s")
             if seconds > limit_seconds:
-                raise BuildError(f"{commands[0][0]} took longer than {limit_seconds:.0f} s in {folder}")
+                raise TooSlowError(f"{commands[0][0]} took longer than {limit_seconds:.0f} s in {folder}")
     finally:
         for one in running:
             one.process.kill()

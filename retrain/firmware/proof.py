@@ -39,14 +39,12 @@ class Proof:
         mismatching: Indices of vectors on which any engine differs from the integer program.
         latent: Latent integers of the integer program, shape ``(n_vectors, n_latent)``.
         score: Its integer scores.
-        latency_cycles: Clocks from an event to its answer, in the simulated RTL.
     """
 
     evidence: dict[str, Any]
     mismatching: NDArray[np.int64]
     latent: Integers
     score: Integers
-    latency_cycles: int
 
 
 @dataclass(frozen=True)
@@ -114,13 +112,17 @@ def prove(witnesses: Witnesses, vectors: Vectors, beat: Beat) -> Proof:
         "rails": _rails(program, raw),
         "first_difference": _first(witnesses, emulator, vectors, raw, wrong),
     }
-    cycles = simulation.latency_cycles(np.ascontiguousarray(vectors.features[:, _unlike(latent)]))
-    return Proof({**evidence, "latency_cycles": cycles}, np.flatnonzero(any_wrong), latent, score, cycles)
+    told = {**evidence, **_latency(simulation, vectors, latent, right=not wrong["rtl"].any())}
+    return Proof(told, np.flatnonzero(any_wrong), latent, score)
 
 
-def _unlike(latent: Integers) -> list[int]:
-    """Return the first vector and the first that is answered otherwise."""
-    return [0, int(np.argmax((latent != latent[0]).any(axis=1)))]
+def _latency(simulation: rtl.Simulation, vectors: Vectors, latent: Integers, *, right: bool) -> dict[str, Any]:
+    """Return clocks from an event to its answer: counted where the RTL is right and two answers differ."""
+    other = int(np.argmax((latent != latent[0]).any(axis=1)))
+    if not right or other == 0:
+        return {"latency_cycles": simulation.stages, "latency_counted": False}
+    cycles = simulation.latency_cycles(np.ascontiguousarray(vectors.features[:, [0, other]]))
+    return {"latency_cycles": cycles, "latency_counted": True}
 
 
 def _pytorch(encoder: Any, normalised: NDArray[np.float32]) -> NDArray[np.float32]:

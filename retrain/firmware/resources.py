@@ -41,26 +41,26 @@ class Estimate:
     tools: dict[str, Any] = field(default_factory=dict)
 
 
-def estimate(budget: Budget, cost: Cost, cycles: int, cells: Cells | None, routed: Routed | None) -> Estimate:
+def estimate(budget: Budget, cost: Cost, cycles: int, cells: Cells | str, routed: Routed | None) -> Estimate:
     """Return one estimate from what the tools said; a routed design speaks for itself.
 
     Args:
         budget: For its clock alone.
         cost: da4ml's own count.
         cycles: Latency as simulated.
-        cells: Yosys' count; None when it was not asked.
+        cells: Yosys' count, or why there is none.
         routed: Vivado's figures; None when the tool is not there.
     """
     tools: dict[str, Any] = {
         "da4ml": asdict(cost),
-        "yosys": "not run" if cells is None else asdict(cells),
+        "yosys": cells if isinstance(cells, str) else asdict(cells),
         "vivado": "not run: the tool is not on PATH" if routed is None else asdict(routed),
     }
     ticks = ticks_of(cycles, budget.clock_mhz)
     if routed is not None:
         return Estimate(routed.lut, routed.ff, routed.dsp, cycles, ticks, routed.status, tools)
     lut, ff = (max(getattr(cost, name), getattr(cells, name, 0)) for name in ("lut", "ff"))
-    return Estimate(lut, ff, 0 if cells is None else cells.dsp, cycles, ticks, STATUS, tools)
+    return Estimate(lut, ff, 0 if isinstance(cells, str) else cells.dsp, cycles, ticks, STATUS, tools)
 
 
 def ticks_of(cycles: int, clock_mhz: float) -> int:

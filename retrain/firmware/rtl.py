@@ -229,6 +229,11 @@ class Simulation:
         # a port may drop bits that are always zero: what it drives is shifted back to the program's grid
         self._up = np.array([want - have for want, have in zip(wanted, ports.fractions, strict=True)], np.int64)
 
+    @property
+    def stages(self) -> int:
+        """Register stages that the module says it has."""
+        return self._ports.stages
+
     def run(self, features: Features, beat: Beat = lambda _fraction, _text: None) -> tuple[Integers, Integers]:
         """Return latent integers ``(n_events, n_latent)`` and scores ``(n_events,)`` of ``(n_inputs, n_events)``."""
         values = port_words(self._contract, features)

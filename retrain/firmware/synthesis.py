@@ -6,6 +6,7 @@ precedence where the tool is there (`vendor`).  Nothing here knows a budget.
 """
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -103,10 +104,11 @@ def main(arguments: list[str]) -> int:
 
     die_with_parent()
     folder, report = Path(arguments[0]), Path(arguments[1])
-    half = report.with_suffix(".part")
+    os.chdir(report.parent)
+    half = Path(f"{report.stem}.part")
     design = libyosys.Design()
     for command in (
-        f"read_verilog -defer {' '.join(str(path) for path in sources(folder))}",
+        f"read_verilog -defer {' '.join(chr(34) + str(path) + chr(34) for path in sources(folder))}",
         f"synth_xilinx -family xcup -top {TOP} -flatten -nodsp",
         f"tee -q -o {half} stat -json -tech xilinx",
     ):

@@ -22,6 +22,9 @@ def resources(estimate: Evidence, budget: Evidence) -> Answer:
     text = f"{', '.join(parts)} (ESTIMATE, not placed and routed)"
     if worst > 1 / SURE:
         return "fail", text, numbers
+    second = estimate.get("tools", {}).get("yosys")
+    if isinstance(second, str) and second != "not run":
+        return "inconclusive", f"{text}; the second count is missing: {second}", numbers
     return ("pass" if worst <= SURE else "inconclusive"), text, numbers
 
 

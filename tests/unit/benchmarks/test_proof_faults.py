@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.proof_faults import flipped, table
+from benchmarks.proof_faults import flipped, table, threshold_refused
 from benchmarks.rtl_faults import MODES, BreakableModule, WireFault, choose, wires
+from retrain import bundle
 from retrain.contract import Contract
 from retrain.firmware import logic, qonnx, rtl
 from retrain.firmware.vectors import assemble
 from retrain.program import Dense
-from tests.unit.retrain.conftest import zero_bias
+from tests.unit.retrain.conftest import stage_bundle, zero_bias
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "firmware"
 FAULTS = 60
@@ -93,3 +94,10 @@ def test_the_table_tells_the_escaped_from_the_silent():
     ]
 
     assert "| rtl | 3 | 2 | 1 | 1 | 1 | 5, 5 |" in table(rows)
+
+
+@pytest.mark.parametrize("bit", [0, 9])
+def test_a_bundle_is_taken_as_it_was_and_refused_with_a_bit_of_its_threshold_flipped(tmp_path, bit):
+    sealed = bundle.seal(tmp_path / "staging", tmp_path / "bundles", stage_bundle(tmp_path / "staging"))
+
+    assert threshold_refused(sealed, bit, tmp_path / "copy")

@@ -292,7 +292,7 @@ def example_bundle(out: Path, *, seed: int, champion: bundles.Bundle | None, mis
             "excluded": {"401002:109": "detector fault a-401002", "401002:110": "detector fault a-401002"},
         },
         "preflight": {"findings": [], "contract_digest": contract.digest, "events": 20_000, "derived": False},
-        "proof": _proof(files, mismatches),
+        "proof": _proof(files, contract.digest, mismatches),
         "resources": {"lut": 31_240, "ff": 9_870, "dsp": 0, "stages": 9, "latency_ticks": 2, "status": "estimate"},
         "working_point": point,
         **rivals(recipe, champion),
@@ -319,7 +319,7 @@ def example_bundle(out: Path, *, seed: int, champion: bundles.Bundle | None, mis
     return bundles.seal(staging, out, identity)
 
 
-def _proof(files: dict[str, str], mismatches: int) -> dict[str, Any]:
+def _proof(files: dict[str, str], contract: str, mismatches: int) -> dict[str, Any]:
     return {
         "engines": ["pytorch", "qonnx", "integer", "onnx", "cpp", "rtl"],
         "vectors": 120_000,
@@ -332,6 +332,7 @@ def _proof(files: dict[str, str], mismatches: int) -> dict[str, Any]:
         "accumulators": {"worst_case": 181_240, "exact_in_float32": True, "too_narrow": []},
         "weights_digest": files[bundles.WEIGHTS],
         "plain_digest": files[bundles.PLAIN],
+        "contract_digest": contract,
         "emulator_digest": files[bundles.EMULATOR],
         "sources_digest": bundles.sources_digest(files),
     }

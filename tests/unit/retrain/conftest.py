@@ -91,6 +91,7 @@ def stage_bundle(folder, threshold=2000):
     bundle.write_json(folder / bundle.METADATA, {"digests": digests, "threshold": {"integer": threshold}})
     proof = {
         "weights_digest": weights,
+        "contract_digest": contract.digest,
         "emulator_digest": files[bundle.EMULATOR],
         "plain_digest": files[bundle.PLAIN],
         "sources_digest": bundle.sources_digest(files),

@@ -123,6 +123,14 @@ def test_a_new_manifest_does_not_make_other_sources_fit_the_proof(sealed):
         bundle.verify(resign(sealed.path))
 
 
+def test_a_new_manifest_does_not_make_a_proof_under_other_scales_fit(sealed):
+    path = sealed.path / "evidence" / "proof.json"
+    bundle.write_json(path, {**json.loads(path.read_bytes()), "contract_digest": "f" * 64})
+
+    with pytest.raises(BundleAlteredError, match=r"proof does not belong .* other scales"):
+        bundle.verify(resign(sealed.path))
+
+
 def test_a_new_manifest_does_not_make_another_onnx_graph_fit_the_proof(sealed):
     flip(sealed.path / "model.onnx")
 

@@ -1,6 +1,7 @@
 """The chain from graph to C++, and the proof: it passes for what is right and finds what is wrong."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -293,3 +294,23 @@ def test_the_sources_name_no_path_and_no_stamp(chain):
 
     assert all(str(folder) not in text for text in texts)
     assert str(folder).encode() not in chain.library.read_bytes()
+
+
+def test_an_rtl_that_is_stuck_is_a_mismatch_and_not_a_broken_machine(chain, vectors, tmp_path):
+    shutil.copytree(chain.module, tmp_path / "rtl")
+    top = tmp_path / "rtl" / "src" / "network.v"
+    text = top.read_text()
+    last = re.search(r"model_out <= stage\d+_out;", text).group(0)
+    top.write_text(text.replace(last, "model_out <= 0;"))
+    stuck = rtl.verilate(tmp_path / "rtl", tmp_path / "simulator")
+
+    evidence = prove(replace(chain, module=tmp_path / "rtl", simulator=stuck), vectors, quiet).evidence
+
+    assert evidence["mismatching_vectors"]["rtl"] > 0
+    assert evidence["first_difference"] | {"vector": 0} == {
+        "engine": "rtl",
+        "vector": 0,
+        "layer": "verilog",
+        "their_name": "output",
+    }
+    assert evidence["latency_counted"] is False

@@ -48,7 +48,18 @@ def test_a_job_that_lists_only_what_was_learned_is_refused(parent):
         inheriting.held_out(data([1, 2, 7]), heir(parent), parent)
 
 
-@pytest.mark.parametrize("change", [{"hidden": (8,)}, {"latent": 5}, {"weight_bits": 4}, {"slot": "L1_OTHER"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hidden": (8,)},
+        {"latent": 5},
+        {"weight_bits": 4},
+        {"slot": "L1_OTHER"},
+        {"sparsity": 0.75},
+        {"policy": Policy("naive")},
+        {"epochs": 99},
+    ],
+)
 def test_a_threshold_is_derived_for_the_network_that_there_is(parent, change):
     with pytest.raises(RecipeError, match=next(iter(change))):
         inheriting.held_out(data([4, 5]), heir(parent, **change), parent)
@@ -86,7 +97,7 @@ def test_bytes_that_changed_after_the_parent_was_read_are_not_inherited(parent, 
 
 def test_a_parent_of_an_earlier_form_is_told_apart_from_a_broken_one(parent, tmp_path):
     with pytest.raises(RecipeError, match="no rtl; an earlier version made it"):
-        inheriting.take("firmware", parent, tmp_path)
+        inheriting.take("module", parent, tmp_path)
 
 
 def test_a_threshold_job_has_the_stages_of_every_job_and_makes_no_network(parent, tmp_path):
@@ -97,7 +108,7 @@ def test_a_threshold_job_has_the_stages_of_every_job_and_makes_no_network(parent
     own = {name for (name, made), (_, usual) in zip(stages_of(kept), STAGES, strict=True) if made is not usual}
     assert stages_of(trained) == STAGES
     assert [name for name, _ in stages_of(kept)] == [name for name, _ in STAGES]
-    assert own == {"train", "export", "firmware", "prove", "synthesis"}
+    assert own == {"train", "export", "module", "firmware", "prove", "synthesis"}
 
 
 @pytest.mark.parametrize("wish", [{"action": "threshold"}, {"action": "prescale", "champion": "c"}])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from retrain.contract import Budget, Contract
-from retrain.errors import BuildError
+from retrain.errors import BuildError, TooSlowError
 from retrain.firmware import logic, resources, rtl, synthesis, vendor
 from retrain.firmware.commands import run_all
 from retrain.firmware.rtl import Cost
@@ -33,7 +33,7 @@ TIMING = """\
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     """RTL of a network so small that a synthesiser is done with it in seconds."""
-    folder = tmp_path_factory.mktemp("tiny")
+    folder = tmp_path_factory.mktemp("a tiny one")
     contract = Contract.from_json(json.loads((GOLDEN / "contract.json").read_bytes()))
     cost = rtl.write(logic.trace(contract, small_program(1, (2,), 2)), contract, folder / "rtl")
     return folder / "rtl", cost
@@ -48,6 +48,16 @@ def test_yosys_and_da4ml_agree_on_the_cost_to_a_quarter(tiny, tmp_path):
     assert 0.75 < cells.lut / cost.lut < 1.35
     assert 0.75 < cells.ff / cost.ff < 1.35
     assert "estimate" in cells.status
+
+
+def test_a_second_count_that_took_too_long_leaves_the_gate_open():
+    from retrain.gates.resources import resources as gate
+
+    found = resources.estimate(Budget(), Cost(1000, 100, 9), 9, "python took longer than 1800 s", None)
+
+    verdict, summary, _ = gate(vars(found), vars(Budget()))
+    assert verdict == "inconclusive"
+    assert "1800 s" in summary
 
 
 def test_a_report_with_unmapped_logic_is_refused():
@@ -76,7 +86,7 @@ def test_latency_is_told_in_crossings_of_the_slots_clock():
 def test_a_routed_design_speaks_for_itself():
     routed = vendor.read(UTILISATION, TIMING.format(slack="0.113"))
 
-    found = resources.estimate(Budget(), Cost(40_000, 12_000, 9), 9, None, routed)
+    found = resources.estimate(Budget(), Cost(40_000, 12_000, 9), 9, "not run", routed)
 
     assert (found.lut, found.ff, found.dsp) == (21_034, 9_911, 0)
     assert "timing closed" in found.status
@@ -102,7 +112,7 @@ def test_a_tool_that_fails_is_told_with_its_own_words(tmp_path):
         run_all([["sh", "-c", "echo so it is >&2; exit 3"]], tmp_path)
     with pytest.raises(BuildError, match="cannot be started"):
         run_all([["no-such-tool"]], tmp_path)
-    with pytest.raises(BuildError, match="longer than"):
+    with pytest.raises(TooSlowError, match="longer than"):
         run_all([["sleep", "30"]], tmp_path, limit_seconds=0.3)
     assert list(tmp_path.iterdir()) == []
 
