@@ -28,6 +28,7 @@ LATER: Mapping[str, Any] = MappingProxyType(
         "forget": [],
         "sparsity": 0.0,
         "learn": [],
+        "bit_price": 0.0,
     }
 )
 """Fields that older recipes lack, with what they stand for there: left out of the JSON, so that digests stay."""
@@ -97,6 +98,8 @@ class Recipe:
         forget: Lumisections that the champion's memory may hold and that must no longer be learned from, sorted.
         learn: Names of the signals that a classifier learns from, one half of their events; judged on the other half.
         sparsity: Share of each layer's weights that training makes exactly zero (0 to 0.95), the smallest first.
+        bit_price: Above 0, each layer learns its number of bits, from ``weight_bits`` down to 2; what the mean bit of a
+            weight adds to the loss.
 
     Raises:
         RecipeError: A field is out of its range; the message names it.
@@ -130,6 +133,7 @@ class Recipe:
     forget: tuple[LumisectionRange, ...] = ()
     sparsity: float = 0.0
     learn: tuple[str, ...] = ()
+    bit_price: float = 0.0
 
     def __post_init__(self) -> None:
         checks: dict[str, tuple[bool, str]] = {
@@ -164,6 +168,7 @@ class Recipe:
                 tuple(sorted(set(self.learn) & set(self.signals))) == self.learn,
                 "names in order, each once, of the field signals",
             ),
+            "bit_price": (0.0 <= self.bit_price <= 1000.0, "0 to 1000"),
             "sparsity": (0.0 <= self.sparsity <= MAXIMUM_SPARSITY, f"0 to {MAXIMUM_SPARSITY}"),
         }
         for name, (good, expected) in checks.items():
