@@ -55,7 +55,7 @@ bench: setup ## speed ratios, each measured in one run
 	@for script in fill simulate retrain; do $(PY) -m benchmarks.$$script; done
 
 proof-faults: debian-demo setup ## 1 000 single-bit faults in weights, threshold and RTL of a fresh bundle; the proof must see each (half an hour)
-	@$(PY) benchmarks/retrain_stages.py 60000 build/proof-faults --once --vectors 1000000 --no-synthesis
+	@$(PY) -m benchmarks.retrain_stages 60000 build/proof-faults --once --vectors 1000000 --no-synthesis
 	@$(PY) -m benchmarks.proof_faults build/proof-faults/first/bundles/*/ --faults 1000
 
 kills: debian-demo setup ## kill -9 at random moments of the demo; the ledger must equal an undisturbed run's

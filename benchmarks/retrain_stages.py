@@ -1,6 +1,6 @@
 """How long each stage of a retraining takes, and whether two of them end in the same bundle.
 
-    python benchmarks/retrain_stages.py [EVENTS] [FOLDER] [--once] [--vectors N] [--no-synthesis] [--model NAME]
+    python -m benchmarks.retrain_stages [EVENTS] [FOLDER] [--once] [--vectors N] [--no-synthesis] [--model NAME]
 
 Writes a job of EVENTS (60 000) synthetic zero-bias events in 24 lumisections, runs it twice (or once) in folders of
 their own as the daemon would, and prints seconds a stage, memory, and the digests.  Seconds are wall time: quote them
