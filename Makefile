@@ -89,7 +89,7 @@ bench-continual: setup ## every way of learning on degrading detectors, five see
 	@$(PY) -m benchmarks.continual
 	@$(PY) -m benchmarks.continual_page
 
-prove-models: setup ## a million vectors through every engine for each shipped model (half an hour on a free core; goes on where it was stopped)
+prove-models: setup ## a million vectors through every engine for each shipped model (an hour on a free core; goes on where it was stopped)
 	@$(PY) -m benchmarks.prove_models
 
 pools: ## regenerate the particle pools with Pythia (for whoever wants to)
