@@ -16,7 +16,7 @@ SEED ?= 9000
 PEERS ?= frouros nannyml alibi-detect evidently
 PEER_PYTHON ?= $(PYTHON)
 
-.PHONY: help setup demo test lint proof-faults budget-search bench bench-drift bench-peers bench-month bench-attribution bench-continual kills damaged week pools pictures dashboards lock debian-demo debian-test clean
+.PHONY: help setup demo test lint proof-faults budget-search prove-models bench bench-drift bench-peers bench-month bench-attribution bench-continual kills damaged week pools pictures dashboards lock debian-demo debian-test clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -91,6 +91,9 @@ bench-attribution: setup ## right object and kind of cause for every fault, also
 bench-continual: setup ## every way of learning on degrading detectors, five seeds (20 CPU minutes; goes on where it was stopped)
 	@$(PY) -m benchmarks.continual
 	@$(PY) -m benchmarks.continual_page
+
+prove-models: setup ## a million vectors through every engine for each shipped model (an hour on a free core; goes on where it was stopped)
+	@$(PY) -m benchmarks.prove_models
 
 pools: ## regenerate the particle pools with Pythia (for whoever wants to)
 	@$(PYTHON) -m venv .venv-pythia

@@ -73,7 +73,9 @@ class Axol1tlV5(nn.Module):
             )
         feature, way = recipe.hidden[:FEATURE_LAYERS], recipe.hidden[FEATURE_LAYERS:]
         widths = (len(contract.inputs), *feature, *way, recipe.latent, *reversed(way), feature[-1])
-        layers = [dense(fan_in, size, recipe.weight_bits) for fan_in, size in pairwise(widths)]
+        layers = [
+            dense(fan_in, size, recipe.weight_bits, learned=recipe.bit_price > 0.0) for fan_in, size in pairwise(widths)
+        ]
         entry, hidden, latent = (contract.type_of(name) for name in ("network_input", "hidden", "latent"))
         kept = Kept(rectifier(hidden))
         body: list[nn.Module] = [cast(entry)]
@@ -82,6 +84,7 @@ class Axol1tlV5(nn.Module):
         self.encoder = nn.Sequential(*body, layers[-1], cast(latent), Minus(kept), cast(latent, last=True))
         casts = [*[Cast(hidden, rectify=True)] * (len(layers) - 1), Cast(latent, rectify=False)]
         self.entry, self.last = Cast(entry, rectify=False), casts[-1]
+        self.learned_bits = recipe.bit_price > 0.0  # which only Brevitas' own layers know
         self.layers: tuple[Layer, ...] = stacked(layers, recipe.weight_bits, entry.fraction, casts)
 
     @staticmethod
@@ -113,12 +116,20 @@ class Axol1tlV5(nn.Module):
         confirm(lambda events: (None, self.last(self.latent(events))), self.encoder, inputs)
 
     def _features(self, inputs: torch.Tensor) -> torch.Tensor:
+        if self.learned_bits:
+            out: torch.Tensor = self.encoder[: 1 + 2 * FEATURE_LAYERS](inputs).value
+            return out
         values = self.entry(inputs)
         for layer in self.layers[:FEATURE_LAYERS]:
             values = layer(values)
         return values
 
     def _rebuilt(self, features: torch.Tensor) -> torch.Tensor:
+        if self.learned_bits:
+            place: Any = self.encoder[2 * FEATURE_LAYERS]
+            kept = place.inner.act_quant(features)
+            out: torch.Tensor = self.encoder[1 + 2 * FEATURE_LAYERS : -2](kept).value
+            return out
         for layer in self.layers[FEATURE_LAYERS:]:
             features = layer(features)
         return features

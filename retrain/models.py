@@ -39,7 +39,11 @@ class Model(Protocol):
     """
 
     encoder: Any
-    """The quantised ``torch.nn.Module`` that becomes firmware: normalised inputs to latent values."""
+    """The quantised ``torch.nn.Sequential`` that becomes firmware: normalised inputs to latent values.
+
+    A layer that is neither dense, cast, rectifier nor difference offers ``unrolled`` and ``unrolled_weight``, as
+    `retrain.regions.RegionConvolution`.  A model that learns from signals also has ``show(signals)``.
+    """
 
     def __init__(self, recipe: Recipe, contract: Contract) -> None: ...
 

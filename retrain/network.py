@@ -16,7 +16,7 @@ from torch import nn
 from retrain.contract import Contract, axol1tl_contract
 from retrain.quantisers import cast, dense, rectifier
 from retrain.recipe import Recipe
-from retrain.straight_through import Encoder, confirm
+from retrain.straight_through import Encoder, Slow, confirm
 
 _VARIANCE_FLOOR = -8.0  # log variance: a latent value is never pinned below exp(-4) in width
 _VARIANCE_CEILING = 4.0
@@ -27,16 +27,20 @@ class Axol1tl(nn.Module):
 
     def __init__(self, recipe: Recipe, contract: Contract) -> None:
         super().__init__()
-        width = len(contract.inputs)
+        width, learned = len(contract.inputs), recipe.bit_price > 0.0
         body: list[nn.Module] = [cast(contract.type_of("network_input"))]
         fan_in = width
         for size in recipe.hidden:
-            body += [dense(fan_in, size, recipe.weight_bits), rectifier(contract.type_of("hidden"))]
+            body += [dense(fan_in, size, recipe.weight_bits, learned=learned), rectifier(contract.type_of("hidden"))]
             fan_in = size
-        head = [dense(fan_in, recipe.latent, recipe.weight_bits), cast(contract.type_of("latent"), last=True)]
+        head = [
+            dense(fan_in, recipe.latent, recipe.weight_bits, learned=learned),
+            cast(contract.type_of("latent"), last=True),
+        ]
         self.encoder = nn.Sequential(*body, *head)
         types = (contract.type_of("network_input"), contract.type_of("hidden"), contract.type_of("latent"))
-        self.by_hand = Encoder.over(list(self.encoder)[1::2], recipe.weight_bits, types)
+        by_hand = Encoder.over(list(self.encoder)[1::2], recipe.weight_bits, types)
+        self.by_hand: Encoder | Slow = Slow(self.encoder) if learned else by_hand
         self.variance = nn.Linear(fan_in, recipe.latent)
         self.decoder = _decoder(recipe.latent, recipe.hidden, width)
         kind = contract.type_of("network_input")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from retrain.bits import bound
 from retrain.checkpoint import Arrays, digest_of_arrays, load_into, restore, settle, state_arrays
 from retrain.contract import Contract, Features
 from retrain.dataset import kept_for_measuring
@@ -164,6 +165,8 @@ class OnlineLearner:
         load_into(model, recipe, state.parameters)
         model.train()
         optimiser = _optimiser(model, recipe.learning_rate, state)
+        if recipe.bit_price:
+            bound(model.encoder, recipe.weight_bits, optimiser)
         if recipe.sparsity:
             hold(model.encoder, optimiser)
         generator = torch.Generator().manual_seed(_seed(recipe.seed, portion.run, portion.lumisection))

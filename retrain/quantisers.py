@@ -6,7 +6,7 @@ Nothing here knows a model.
 from typing import Any
 
 import brevitas.nn as qnn
-from brevitas.inject.enum import FloatToIntImplType, ScalingImplType
+from brevitas.inject.enum import BitWidthImplType, FloatToIntImplType, ScalingImplType
 from brevitas.quant import Int16Bias
 from brevitas.quant.fixed_point import (
     Int8ActPerTensorFixedPointMinMaxInit,
@@ -21,9 +21,15 @@ from retrain.fixed_point import FixedPoint
 _ROUNDING = {"AP_TRN": FloatToIntImplType.FLOOR, "AP_RND_CONV": FloatToIntImplType.ROUND}
 
 
-def weight_quantiser(bits: int) -> type[Any]:
-    """Return a weight quantiser: narrow range, one power-of-two scale a layer."""
-    return type("Weight", (Int8WeightPerTensorFixedPoint,), {"bit_width": bits})
+def weight_quantiser(bits: int, *, learned: bool = False) -> type[Any]:
+    """Return a weight quantiser: narrow range, one power-of-two scale a layer.
+
+    Args:
+        bits: Of a weight, sign included.
+        learned: Whether that is but where a layer's own number of bits begins; see `retrain.bits`.
+    """
+    how = BitWidthImplType.PARAMETER if learned else BitWidthImplType.CONST
+    return type("Weight", (Int8WeightPerTensorFixedPoint,), {"bit_width": bits, "bit_width_impl_type": how})
 
 
 def cast_quantiser(kind: FixedPoint) -> type[Any]:
@@ -45,11 +51,10 @@ def cast_quantiser(kind: FixedPoint) -> type[Any]:
     return type("Cast", (Uint8ActPerTensorFixedPointMaxInit,), {**common, "max_val": 2.0**kind.integer})
 
 
-def dense(fan_in: int, size: int, bits: int) -> nn.Module:
-    """Return a dense layer with weights of so many bits and its bias on the grid of the sum."""
-    layer: nn.Module = qnn.QuantLinear(
-        fan_in, size, bias=True, weight_quant=weight_quantiser(bits), bias_quant=Int16Bias
-    )
+def dense(fan_in: int, size: int, bits: int, *, learned: bool = False) -> nn.Module:
+    """Return a dense layer with weights of so many bits, or learned ones, and its bias on the grid of the sum."""
+    weight_quant = weight_quantiser(bits, learned=learned)
+    layer: nn.Module = qnn.QuantLinear(fan_in, size, bias=True, weight_quant=weight_quant, bias_quant=Int16Bias)
     return layer
 
 

@@ -32,6 +32,7 @@ LATER: Mapping[str, Any] = MappingProxyType(
         "faults": [],
         "needs_gain": False,
         "learn": [],
+        "bit_price": 0.0,
     }
 )
 """Fields that older recipes lack, with what they stand for there: left out of the JSON, so that digests stay."""
@@ -105,6 +106,8 @@ class Recipe:
         sparsity: Share of each layer's weights that training makes exactly zero (0 to 0.95), the smallest first.
         faults: Names of the failure modes, each with its size, through which events are replayed for both models.
         needs_gain: Whether a candidate that shows no gain over its champion is refused, not only one that does harm.
+        bit_price: Above 0, each layer learns its number of bits, from ``weight_bits`` down to 2; what the mean bit of a
+            weight adds to the loss.
 
     Raises:
         RecipeError: A field is out of its range; the message names it.
@@ -142,6 +145,7 @@ class Recipe:
     faults: tuple[str, ...] = ()
     needs_gain: bool = False
     learn: tuple[str, ...] = ()
+    bit_price: float = 0.0
 
     def __post_init__(self) -> None:
         checks: dict[str, tuple[bool, str]] = {
@@ -178,6 +182,7 @@ class Recipe:
                 tuple(sorted(set(self.learn) & set(self.signals))) == self.learn,
                 "names in order, each once, of the field signals",
             ),
+            "bit_price": (0.0 <= self.bit_price <= 1000.0, "0 to 1000"),
             "sparsity": (0.0 <= self.sparsity <= MAXIMUM_SPARSITY, f"0 to {MAXIMUM_SPARSITY}"),
         }
         for name, (good, expected) in checks.items():

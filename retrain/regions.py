@@ -8,7 +8,6 @@ References:
     arXiv:2310.06047; cms-hls4ml/CICADA v2: four 2 x 2 filters of stride 2, 16 neurons, one output, 4 080 parameters.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import brevitas.nn as qnn
@@ -20,7 +19,7 @@ from retrain.errors import RecipeError
 from retrain.quantisers import cast, dense, rectifier, weight_quantiser
 from retrain.recipe import Recipe
 from retrain.sockets import REGIONS_ETA, REGIONS_PHI, cicada_contract
-from retrain.straight_through import Encoder, confirm
+from retrain.straight_through import Encoder, Slow, confirm
 
 SIDE = 2  # of a filter, and its stride
 BANDS = REGIONS_PHI // SIDE
@@ -35,9 +34,9 @@ class RegionConvolution(qnn.QuantConv2d):  # type: ignore[misc] # brevitas is no
     Regions stand azimuth by azimuth, so a row of patches sees one unbroken band of inputs; outputs stand band by band.
     """
 
-    def __init__(self, filters: int, bits: int) -> None:
-        super().__init__(1, filters, SIDE, stride=SIDE, bias=False, weight_quant=weight_quantiser(bits))
-        self._bits = bits
+    def __init__(self, filters: int, bits: int, *, learned: bool = False) -> None:
+        weight_quant = weight_quantiser(bits, learned=learned)
+        super().__init__(1, filters, SIDE, stride=SIDE, bias=False, weight_quant=weight_quant)
         across = REGIONS_ETA // SIDE
         self._band = (filters * across, SIDE * REGIONS_ETA)  # outputs and inputs of a band
         place = torch.arange(SIDE**2)
@@ -68,9 +67,8 @@ class RegionConvolution(qnn.QuantConv2d):  # type: ignore[misc] # brevitas is no
 
     def unrolled(self) -> nn.Module:
         """Return a dense layer with the same weights: what is written as QONNX, C++ and RTL."""
-        out: Any = qnn.QuantLinear(
-            REGIONS_PHI * REGIONS_ETA, self.outputs, bias=False, weight_quant=weight_quantiser(self._bits)
-        )
+        weight_quant = weight_quantiser(round(float(self.weight_quant.bit_width())))
+        out: Any = qnn.QuantLinear(REGIONS_PHI * REGIONS_ETA, self.outputs, bias=False, weight_quant=weight_quant)
         with torch.no_grad():
             out.weight.copy_(self.unrolled_weight(self.weight))
         layer: nn.Module = out.train(self.training)
@@ -105,23 +103,25 @@ class Cicada(nn.Module):
     def __init__(self, recipe: Recipe, contract: Contract) -> None:
         super().__init__()
         filters, *widths = recipe.hidden
+        learned = recipe.bit_price > 0.0
         if filters > MOST_FILTERS:
             raise RecipeError(
                 f"recipe field hidden is {recipe.hidden!r}; model {recipe.model} takes its first number for that of "
                 f"filters, at most {MOST_FILTERS}"
             )
         types = (contract.type_of("network_input"), contract.type_of("hidden"), contract.type_of("latent"))
-        convolution = RegionConvolution(filters, recipe.weight_bits)
+        convolution = RegionConvolution(filters, recipe.weight_bits, learned=learned)
         fan_in = convolution.outputs
         body: list[nn.Module] = [cast(types[0]), convolution, rectifier(types[1])]
         for size in widths:
-            body += [dense(fan_in, size, recipe.weight_bits), rectifier(types[1])]
+            body += [dense(fan_in, size, recipe.weight_bits, learned=learned), rectifier(types[1])]
             fan_in = size
-        last = dense(fan_in, 1, recipe.weight_bits)
+        last = dense(fan_in, 1, recipe.weight_bits, learned=learned)
         nn.init.constant_(last.bias, 1.0)  # type: ignore[arg-type] # an output below zero would learn nothing
         self.encoder = nn.Sequential(*body, last, cast(types[2], last=True))
         layers: list[Any] = [_Flat(convolution), *list(self.encoder)[3::2]]
-        self.by_hand: Callable[[torch.Tensor], Any] = Encoder.over(layers, recipe.weight_bits, types)
+        by_hand = Encoder.over(layers, recipe.weight_bits, types)
+        self.by_hand: Encoder | Slow = Slow(self.encoder) if learned else by_hand
         regions = len(contract.inputs)
         self.teacher = nn.Sequential(
             nn.Linear(regions, 64), nn.ReLU(), nn.Linear(64, BOTTLENECK), nn.Linear(BOTTLENECK, 64), nn.ReLU(),

@@ -145,6 +145,18 @@ class Encoder:
         return values, self.layers[-1](values)
 
 
+@dataclass(frozen=True)
+class Slow:
+    """Brevitas' own encoder, asked as an `Encoder` is: for quantisers that are not known here, as learned bits."""
+
+    encoder: Any
+
+    def __call__(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the last hidden layer and the latent values, with gradients."""
+        hidden = self.encoder[:-2](inputs)
+        return hidden.value, self.encoder[-2:](hidden)
+
+
 def disagreement(
     by_hand: Callable[[torch.Tensor], tuple[Any, torch.Tensor]], brevitas: Any, inputs: torch.Tensor
 ) -> int:

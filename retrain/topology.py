@@ -19,7 +19,7 @@ from retrain.errors import DatasetError, RecipeError
 from retrain.quantisers import cast, dense, rectifier
 from retrain.recipe import Recipe
 from retrain.sockets import topology_contract
-from retrain.straight_through import Encoder, confirm
+from retrain.straight_through import Encoder, Slow, confirm
 
 
 class Topology(nn.Module):
@@ -35,13 +35,14 @@ class Topology(nn.Module):
             raise RecipeError(f"recipe field learn is empty; model {recipe.model} needs signals to learn from")
         types = (contract.type_of("network_input"), contract.type_of("hidden"), contract.type_of("latent"))
         body: list[nn.Module] = [cast(types[0])]
-        fan_in = len(contract.inputs)
+        fan_in, learned = len(contract.inputs), recipe.bit_price > 0.0
         for size in recipe.hidden:
-            body += [dense(fan_in, size, recipe.weight_bits), rectifier(types[1])]
+            body += [dense(fan_in, size, recipe.weight_bits, learned=learned), rectifier(types[1])]
             fan_in = size
-        head = [dense(fan_in, len(recipe.learn), recipe.weight_bits), cast(types[2], last=True)]
+        head = [dense(fan_in, len(recipe.learn), recipe.weight_bits, learned=learned), cast(types[2], last=True)]
         self.encoder = nn.Sequential(*body, *head)
-        self.by_hand = Encoder.over(list(self.encoder)[1::2], recipe.weight_bits, types)
+        by_hand = Encoder.over(list(self.encoder)[1::2], recipe.weight_bits, types)
+        self.by_hand: Encoder | Slow = Slow(self.encoder) if learned else by_hand
         self.signals: tuple[torch.Tensor, ...] = ()
 
     @staticmethod

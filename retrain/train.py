@@ -7,13 +7,14 @@ Nothing here knows where events come from or what happens to the weights.
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from retrain.bits import BitPrice, bound
 from retrain.checkpoint import load_into, restore, settle, state_arrays, state_digest
 from retrain.contract import Contract
 from retrain.errors import DatasetError
@@ -165,6 +166,9 @@ def _begin(recipe: Recipe, contract: Contract, lesson: Lesson, device: str, step
         load_into(model, recipe, lesson.start)
     model.to(device)
     optimiser = optimiser_of(model, recipe.learning_rate)
+    if recipe.bit_price:
+        lesson = replace(lesson, penalties=(*lesson.penalties, BitPrice(recipe.bit_price)))
+        bound(model.encoder, recipe.weight_bits, optimiser)
     if recipe.sparsity:
         Pruning(model.encoder, recipe.sparsity, steps).after(optimiser)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
