@@ -95,10 +95,8 @@ class RetrainSettings(_Section):
         "hot_tower=0.05",
         "loss_jet=0.5",
         "loss_region=1",
-        "met_mixed=1",
         "met_noise=20",
         "stuck_jet_pt_6_1=1",
-        "swapped_jet=1",
     )
 
 

@@ -137,9 +137,9 @@ def _size(effect: Interval) -> Interval:
 def together(judged: Sequence[str]) -> str:
     """Return the verdict on a fault from those of its measures.
 
-    Seen less by one is seen less; one that keeps it will do where another has too few events to tell.
+    A fault that one measure keeps is still seen by whoever watches scores or rates, whatever another measure lost.
     """
-    return next((word for word in ("less", "kept", "open", "faint") if word in judged), "unseen")
+    return next((word for word in ("kept", "less", "open", "faint") if word in judged), "unseen")
 
 
 def in_order(names: Sequence[str]) -> tuple[str, ...]:

@@ -123,7 +123,9 @@ def test_a_verdict_is_wrong_only_where_an_interval_is(candidate, champion):
 @pytest.mark.parametrize(
     ("judged", "verdict"),
     [
-        (("kept", "less"), "less"),
+        (("kept", "less"), "kept"),
+        (("open", "less"), "less"),
+        (("less", "unseen"), "less"),
         (("open", "kept"), "kept"),
         (("unseen", "open"), "open"),
         (("faint", "open"), "open"),
@@ -131,7 +133,7 @@ def test_a_verdict_is_wrong_only_where_an_interval_is(candidate, champion):
         (("unseen", "unseen"), "unseen"),
     ],
 )
-def test_one_measure_that_sees_less_decides_and_one_that_keeps_it_will_do(judged, verdict):
+def test_one_measure_that_keeps_a_fault_will_do_and_without_it_one_that_sees_less_decides(judged, verdict):
     assert together(judged) == verdict
 
 

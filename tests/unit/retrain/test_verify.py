@@ -267,7 +267,7 @@ def test_a_fault_that_the_champion_sees_must_be_seen(rows, expected, said):
 
 
 def test_every_fault_that_is_seen_less_is_named_with_both_figures():
-    by_share = {**fault("c", "less"), "judged": {"area": "kept", "shift": "less"}}
+    by_share = {**fault("c", "less"), "judged": {"area": "unseen", "shift": "less"}}
 
     result = only(changed("faults", faults=[fault("a", "less"), by_share]), "fault_sensitivity")
 
