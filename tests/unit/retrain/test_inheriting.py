@@ -86,7 +86,7 @@ def test_bytes_that_changed_after_the_parent_was_read_are_not_inherited(parent, 
 
 def test_a_parent_of_an_earlier_form_is_told_apart_from_a_broken_one(parent, tmp_path):
     with pytest.raises(RecipeError, match="no rtl; an earlier version made it"):
-        inheriting.take("firmware", parent, tmp_path)
+        inheriting.take("module", parent, tmp_path)
 
 
 def test_a_threshold_job_has_the_stages_of_every_job_and_makes_no_network(parent, tmp_path):
@@ -97,7 +97,7 @@ def test_a_threshold_job_has_the_stages_of_every_job_and_makes_no_network(parent
     own = {name for (name, made), (_, usual) in zip(stages_of(kept), STAGES, strict=True) if made is not usual}
     assert stages_of(trained) == STAGES
     assert [name for name, _ in stages_of(kept)] == [name for name, _ in STAGES]
-    assert own == {"train", "export", "firmware", "prove", "synthesis"}
+    assert own == {"train", "export", "module", "firmware", "prove", "synthesis"}
 
 
 @pytest.mark.parametrize("wish", [{"action": "threshold"}, {"action": "prescale", "champion": "c"}])
