@@ -164,8 +164,7 @@ class OnlineLearner:
         load_into(model, recipe, state.parameters)
         model.train()
         optimiser = _optimiser(model, recipe.learning_rate, state)
-        if recipe.sparsity:
-            hold(model.encoder, optimiser)
+        hold(model.encoder, optimiser)
         generator = torch.Generator().manual_seed(_seed(recipe.seed, portion.run, portion.lumisection))
         lesson = self._lesson(state.memory)
         inputs = torch.from_numpy(self._contract.network_inputs(portion.features))

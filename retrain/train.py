@@ -165,7 +165,7 @@ def _begin(recipe: Recipe, contract: Contract, lesson: Lesson, device: str, step
         load_into(model, recipe, lesson.start)
     model.to(device)
     optimiser = optimiser_of(model, recipe.learning_rate)
-    if recipe.sparsity:
+    if recipe.sparsity or lesson.start is not None:  # a pruned champion's zeros stay out, asked for again or not
         Pruning(model.encoder, recipe.sparsity, steps).after(optimiser)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     return _Course(recipe, model, lesson, generator, optimiser, schedule)
