@@ -288,7 +288,6 @@ def test_another_snapshot_than_the_recipes_is_refused(store, snapshot, recipe, c
         ({"sparsity": 0.75}, "sparsity 0.0, the recipe 0.75"),
         ({"forget": ranges([(RUN, 1)])}, r"forget \(\), the recipe \(LumisectionRange"),
         ({"learning_rate": 1e-5, "epochs": 99}, "epochs 1, the recipe 99; learning_rate 0.003, the recipe 1e-05"),
-        ({"seed": 9}, "seed 1, the recipe 9"),
     ],
 )
 def test_a_candidate_is_named_as_it_was_taught(store, snapshot, recipe, champion, events, changes, named):
