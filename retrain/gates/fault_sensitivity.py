@@ -47,8 +47,7 @@ def _seen(rows: Sequence[Evidence], replayed: Evidence, champion: Evidence) -> t
     if blind:
         return (
             "inconclusive",
-            f"seen by {whose} and not surely by the candidate, in {replayed['events']} events too few to tell how much "
-            f"less: {blind}",
+            f"seen by {whose}, not surely by the candidate, in {replayed['events']} events that tell no more: {blind}",
         )
     text = f"{kept} of {len(rows)} faults are seen by {whose}, and none is seen less; {_share(replayed)}"
     if hardly:
@@ -60,8 +59,8 @@ def _seen(rows: Sequence[Evidence], replayed: Evidence, champion: Evidence) -> t
 def _surely(row: Evidence) -> bool:
     """Whether the candidate surely sees a fault by a measure in which the champion does.
 
-    How much of a faint effect is kept cannot be asked: not even the champion could be told from a third of itself.  That
-    there is one at all can: a model beside itself always shows one, and one that has lost its sight does not.
+    How much of a faint effect is kept cannot be asked: not even the champion could be told from a third of itself.
+    Whether there is one can: a model beside itself always shows it, and one that has lost its sight does not.
     """
     seen, judged = row["candidate"], row["judged"]
     by_area = not seen["low"] <= 0.5 <= seen["high"]

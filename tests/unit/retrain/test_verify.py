@@ -257,8 +257,7 @@ def only(results, name):
         (
             [fault("a", "kept"), fault("b", "faint", ours=0.501, theirs=0.53)],
             "inconclusive",
-            "seen by the champion and not surely by the candidate, in 20000 events too few to tell how much less: "
-            "b (area 0.5010, champion 0.5300",
+            "not surely by the candidate, in 20000 events that tell no more: b (area 0.5010, champion 0.5300",
         ),
         (
             [fault("a", "unseen"), fault("b", "faint")],
