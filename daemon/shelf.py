@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from daemon.errors import RefusedError
 from daemon.ledger import Ledger
 from daemon.lifecycle import champions
 from daemon.lifecycle import facts as f
@@ -30,10 +31,29 @@ def bundle_path(ledger: Ledger, digest: str) -> Path | None:
 
 def whole_champion(ledger: Ledger, digest: str | None) -> Champion | None:
     """Return the bundle or adopted library of a digest after checking its bytes; None when unknown or altered."""
-    path = bundle_path(ledger, digest) if digest else None
-    if path is None or digest is None:
+    try:
+        return needed_champion(ledger, digest) if digest else None
+    except RefusedError:
         return None
+
+
+def needed_champion(ledger: Ledger, digest: str) -> Champion:
+    """Return the bundle or adopted library of a digest after checking its bytes, where nothing goes without it.
+
+    Raises:
+        RefusedError: The record does not know it, it was altered, or another version made it; the text says which.
+    """
+    path = bundle_path(ledger, digest)
+    if path is None:
+        raise RefusedError(
+            f"what runs now, {digest[:16]}, is not in the record, so its contract is not known and a candidate could "
+            "not be held against it; import it with `retrigger import-champion`"
+        )
     try:
         return load(path, digest)
-    except BundleAlteredError:
-        return None
+    except BundleAlteredError as error:
+        raise RefusedError(
+            f"what runs now, {digest[:16]}, cannot be loaded from {path}, so its contract is not known and a candidate "
+            f"could not be held against it: {error}.  Put the bundle back as it was, or begin the slot anew with "
+            "`retrigger bootstrap` and a state folder of its own"
+        ) from error

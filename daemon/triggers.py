@@ -113,7 +113,7 @@ class Triggers:
         return asked[-1:] if asked and asked[-1].reason not in answered else []
 
     def _ask(self, asked: Asked, now: datetime) -> None:
-        champion = shelf.whole_champion(self._ledger, self._sight.running() or None)
+        champion = self._champion()
         lessons = self.lessons(asked.since)
         if asked.action == THRESHOLD:
             lessons = _unlearned(lessons, self._parent(champion))
@@ -166,6 +166,19 @@ class Triggers:
         if since is not None and len(good) > minimum:
             good = good[: len(good) // minimum * minimum]
         return good[-self._settings.retrain.maximum_lumisections :]
+
+    def _champion(self) -> Champion | None:
+        """Return what the board runs, else what the record says it runs; None when neither names anything."""
+        slot, running = self._settings.stream.slot, self._sight.running()
+        digest = running or shelf.champion_digest(self._ledger, slot)
+        if digest:
+            return shelf.needed_champion(self._ledger, digest)
+        if running is None:
+            raise RefusedError(
+                f"{slot}: the board cannot be read and the record names no champion, so it is not known whose contract "
+                "a candidate has to keep; see `retrigger status`, mend the board and ask again"
+            )
+        return None
 
     def _parent(self, champion: Champion | None) -> Bundle:
         if not isinstance(champion, Bundle):

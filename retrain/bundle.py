@@ -19,13 +19,13 @@ from safetensors.numpy import save as save_tensors
 
 from retrain.contract import Contract, Features
 from retrain.digest import canonical, digest_of_bytes
-from retrain.errors import BundleAlteredError, ContractError, RecipeError
+from retrain.errors import BundleAlteredError, BundleOutdatedError, ContractError, RecipeError
 from retrain.fixed_point import Integers
 from retrain.program import IntegerProgram
 from retrain.recipe import Recipe
 from retrain.verify import GateResult
 
-FORMAT = "retrigger-bundle/1"
+FORMAT = "retrigger-bundle/2"
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
@@ -212,6 +212,7 @@ def read_manifest(path: Path, expected: str, form: str) -> tuple[Mapping[str, An
     """Return a folder's manifest and its digest, after checking that it is the expected one of that format.
 
     Raises:
+        BundleOutdatedError: Another version of retrigger wrote it.
         BundleAlteredError: It is missing, another, or not written canonically.
     """
     try:
@@ -222,7 +223,16 @@ def read_manifest(path: Path, expected: str, form: str) -> tuple[Mapping[str, An
     digest = digest_of_bytes(raw)
     if digest != expected:
         raise altered(expected, f"the manifest has digest {digest[:16]}; expected {expected[:16]}; it was altered")
-    if manifest.get("format") != form or raw != canonical(manifest):
+    found = str(manifest.get("format"))
+    family, _, number = form.rpartition("/")
+    if found != form and found.startswith(f"{family}/"):
+        earlier = found.removeprefix(f"{family}/") < number
+        raise BundleOutdatedError(
+            f"bundle {expected[:16]}: made by {'an earlier' if earlier else 'a later'} version of retrigger, in format "
+            f"{found}; this one reads {form}; "
+            + ("train again with this version" if earlier else "read it with the version that made it")
+        )
+    if found != form or raw != canonical(manifest):
         raise altered(expected, f"the manifest is not one of format {form}, written canonically")
     return manifest, digest
 

@@ -6,8 +6,8 @@ measures a model has not taught it.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Self
@@ -144,6 +144,19 @@ class Dataset:
         which = int(np.searchsorted(ends, place, side="right"))
         one = self.lumisections[which]
         return one.run, one.lumisection, place - int(ends[which] - self.counts[which])
+
+    def without(self, gone: Collection[tuple[int, int]]) -> Self:
+        """Return the events of all lumisections but these (run, lumisection)."""
+        kept = [(one.run, one.lumisection) not in gone for one in self.lumisections]
+        events = np.repeat(np.array(kept, np.bool_), self.counts)
+        return replace(
+            self,
+            features=np.ascontiguousarray(self.features[:, events]),
+            lumisections=tuple(one for one, stays in zip(self.lumisections, kept, strict=True) if stays),
+            counts=tuple(one for one, stays in zip(self.counts, kept, strict=True) if stays),
+            held_out=tuple(one for one, stays in zip(self.held_out, kept, strict=True) if stays),
+            pure=None if self.pure is None else self.pure[events],
+        )
 
     def evidence(self) -> dict[str, Any]:
         """Return what was read: ranges, digests, counts, the split, certification."""

@@ -45,5 +45,9 @@ class BundleAlteredError(RetrainError):
     """A bundle is not what its digest says it is."""
 
 
+class BundleOutdatedError(BundleAlteredError):
+    """A bundle has the form of another version: its bytes are what they were, but nothing here can read them."""
+
+
 class JobBusyError(RetrainError):
     """Another process is already working on this job."""

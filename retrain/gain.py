@@ -1,7 +1,7 @@
 """Whether a candidate is better than its champion on the data it was made for, told at any time.
 
-Without labels a trigger is better when its rate, at a threshold frozen before, stays nearer to what was asked for, and
-when it keeps more of a named signal at one rate.  Both are games of `retrain.betting`: lumisections in the order in
+Without labels a trigger is better when its rate, at a threshold that other data gave, is nearer to what was asked for,
+and when it keeps more of a named signal at one rate.  Both are games of `retrain.betting`: lumisections in the order in
 which they came, signal events, which have no time, in any order that does not look at them.  Which outcome suffices is
 for `retrain.verify`.
 """
@@ -20,7 +20,11 @@ EXPECTED = 10.0
 FARTHEST = 0.5
 """Distance from the target, as a share of it, beyond which a rate is as bad as it can be."""
 CALIBRATING = 3
-"""Every third block, the first among them, only says where the candidate is cut."""
+"""Every third block, the first among them, only says where the candidate is cut.
+
+A first third in time would be another pileup than the rest, by which a rate moves more than by what is compared here.
+"""
+CUT_FROM = "every third block, between those that are played for and not before them"
 
 Mask = NDArray[np.bool_]
 Weights = NDArray[np.float64]

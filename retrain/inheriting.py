@@ -132,6 +132,40 @@ def held_out(data: Dataset, recipe: Recipe, parent: Bundle) -> Dataset:
     return replace(data, held_out=new)
 
 
+def set_aside(data: Dataset, champion: Bundle) -> tuple[Dataset, dict[str, Any]]:
+    """Return the events less every held-out lumisection that the champion's weights have learned from; and those.
+
+    For weights that start from the champion's: what those know cannot measure them, and what is held out teaches none.
+
+    Args:
+        data: With the split of the recipe.
+        champion: Where the weights start.
+
+    Raises:
+        DatasetError: The champion has learned from all that is held out: nothing is left to measure on.
+    """
+    before = learned_by(champion)
+    rows = zip(data.lumisections, data.counts, data.held_out, strict=True)
+    held = [((one.run, one.lumisection), count) for one, count, out in rows if out]
+    gone = {
+        (run, number): count
+        for (run, number), count in held
+        if any(span.run == run and span.first <= number <= span.last for span in before)
+    }
+    if sum(gone.values()) == sum(count for _, count in held):
+        raise DatasetError(
+            f"all {len(held)} lumisections kept for measuring were learned by the champion {champion.digest[:16]}, "
+            "whose weights the candidate starts from; list lumisections that it has not learned, or use policy full"
+        )
+    said = {
+        "lumisections": len(gone),
+        "events": sum(gone.values()),
+        "ranges": [str(span) for span in ranges(gone)],
+        "why": "held out, but the champion's weights have learned from them: neither taught nor measured",
+    }
+    return data.without(gone), said
+
+
 def recheck(parent: Bundle, features: Features) -> dict[str, Any]:
     """Return how many golden vectors and events of today the parent's library answers as its integers do: all of them.
 
@@ -163,10 +197,16 @@ def recheck(parent: Bundle, features: Features) -> dict[str, Any]:
 
 
 def learned_by(parent: Bundle) -> tuple[LumisectionRange, ...]:
-    """Return the lumisections that the parent's weights have learned from, its forerunners' and its memory's too."""
+    """Return the lumisections that the parent's weights have learned from.
+
+    Its own, its forerunners', those in its memory, and all that an online learner took whose state it is.
+    """
     told = parent.evidence("dataset")
     spans = [_span(text) for text in told.get("learned", told["training"]["ranges"])]
     places = {(span.run, number) for span in spans for number in range(span.first, span.last + 1)}
+    online = parent.evidence("training").get("online", {})  # a job lists but some of what an online learner took
+    for span in map(_span, online.get("taken", ())):
+        places |= {(span.run, number) for number in range(span.first, span.last + 1)}
     if parent.memory is not None:
         _, _, _, runs, numbers, _ = parent.memory["keys"]
         places |= set(zip(runs.tolist(), numbers.tolist(), strict=True))

@@ -167,8 +167,7 @@ class OnlineLearner:
         optimiser = _optimiser(model, recipe.learning_rate, state)
         if recipe.bit_price:
             bound(model.encoder, recipe.weight_bits, optimiser)
-        if recipe.sparsity:
-            hold(model.encoder, optimiser)
+        hold(model.encoder, optimiser)
         generator = torch.Generator().manual_seed(_seed(recipe.seed, portion.run, portion.lumisection))
         lesson = self._lesson(state.memory)
         inputs = torch.from_numpy(self._contract.network_inputs(portion.features))

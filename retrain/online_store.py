@@ -7,7 +7,7 @@ so that a candidate's last step can be repeated; of older ones the chain of dige
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,18 @@ from retrain.teaching import Taught
 
 STATES = 2  # kept whole: the last, and the one before to repeat the last step from
 _PARTS = ("parameters", "moments", "memory")
+_OWN = frozenset(
+    {
+        *(
+            "snapshot",
+            "lumisections",
+            "contract",
+        ),  # a state and a selection of the job's own; contracts are compared whole
+        *("target_rate_hz", "bunches", "rate", "confidence", "minimum_passing", "signals", "margin", "faults"),
+        *("needs_gain", "proof_vectors", "synthesise", "tries"),
+    }
+)
+"""Fields of a recipe that say how a state is measured and proven: all others decided what it learned."""
 
 
 @dataclass(frozen=True)
@@ -252,11 +264,15 @@ def adopt(
 
 
 def _same_terms(own: Recipe, recipe: Recipe, same_contract: bool) -> None:
-    names = ("slot", "model", "champion", "seed", "held_out_fraction", "hidden", "latent", "weight_bits", "policy")
-    others = [name for name in names if getattr(own, name) != getattr(recipe, name)]
-    if others or not same_contract:
-        what = others or ["contract"]
-        raise DatasetError(f"the online learner has another {what[0]} than the recipe; name the learner's own")
+    others = [
+        f"{one.name} {getattr(own, one.name)!r}, the recipe {getattr(recipe, one.name)!r}"
+        for one in fields(Recipe)
+        if one.name not in _OWN and getattr(own, one.name) != getattr(recipe, one.name)
+    ]
+    if not same_contract:
+        others.append("another contract")
+    if others:
+        raise DatasetError(f"the online learner has {'; '.join(others)}; a candidate is named as it was taught")
 
 
 def _forgets(recipe: Recipe) -> Any:

@@ -103,7 +103,8 @@ class Recipe:
         snapshot: Digest of the state of an online learner that becomes the candidate; of policy ``online`` only.
         forget: Lumisections that the champion's memory may hold and that must no longer be learned from, sorted.
         learn: Names of the signals that a classifier learns from, one half of their events; judged on the other half.
-        sparsity: Share of each layer's weights that training makes exactly zero (0 to 0.95), the smallest first.
+        sparsity: Share of each layer's weights that training makes exactly zero (0 to 0.95), the smallest first;
+            what is zero in weights that a policy starts from stays zero, however small this share is.
         faults: Names of the failure modes, each with its size, through which events are replayed for both models.
         needs_gain: Whether a candidate that shows no gain over its champion is refused, not only one that does harm.
         bit_price: Above 0, each layer learns its number of bits, from ``weight_bits`` down to 2; what the mean bit of a

@@ -62,7 +62,9 @@ def new_data(
     """Return whether the candidate is shown to be better or worse than the champion on held-out data, as JSON values.
 
     The champion's rate is that at the threshold it runs with.  The candidate's is that at a threshold taken from every
-    third block of lumisections, so that it too was frozen before the blocks that are played for.
+    third block, none of which is played for.  Those blocks lie between the others, so that both see the same pileup, as
+    the threshold that would run does; they are not earlier.  What is shown is therefore how well each cut serves these
+    lumisections, not how well the candidate's will serve later ones.
 
     Args:
         recipe: Confidence, margin, rate and seed; the seed orders signal events.
@@ -78,15 +80,17 @@ def new_data(
     beat(0.95, "gain on new data")
     named = () if rivals.same_network else tuple(signals)
     error = (1.0 - recipe.confidence) / (1 + len(named))  # of all gains together, and of all harms
-    frozen, played = _rate(recipe, rivals, rivals.champion, data, fraction, error)
+    cut, played = _rate(recipe, rivals, rivals.champion, data, fraction, error)
     rng = np.random.default_rng(recipe.seed)
     measures = [played, *(_signal(rivals, rivals.champion, one, recipe.margin, error, rng) for one in named)]
     return {
         **said,
         "confidence": recipe.confidence,
         "error_each": error,
-        "frozen": frozen,
-        "frozen_champion": rivals.champion.threshold,
+        "cut": cut,
+        "cut_from": gain.CUT_FROM,
+        "cut_champion": rivals.champion.threshold,
+        "cut_champion_from": "the threshold it runs with",
         "measures": [one.to_json() for one in measures],
     }
 
@@ -104,13 +108,13 @@ def _rate(
     if not first.any():
         return None, gain.rate(empty, empty, recipe.margin, error)
     scores = rivals.candidate.scores(features)
-    frozen = int(threshold_point(recipe, scores[first], None if weights is None else weights[first])["threshold"])
+    cut = int(threshold_point(recipe, scores[first], None if weights is None else weights[first])["threshold"])
 
     def off(passed: gain.Mask) -> gain.Weights:
         return gain.off_target(passed, weights, block, fraction)
 
     theirs = champion.scores(features) >= champion.threshold
-    return frozen, gain.rate(off(scores >= frozen), off(theirs), recipe.margin, error)
+    return cut, gain.rate(off(scores >= cut), off(theirs), recipe.margin, error)
 
 
 def _signal(

@@ -54,6 +54,9 @@ def dataset(work: Work, out: Path, beat: Beat) -> None:
     loaded = load(job.listed, job.recipe, len(socket.inputs), beat)
     said = loaded.evidence()
     if work.parent is None:
+        if isinstance(work.champion, bundle.Bundle) and job.recipe.policy.from_champion:
+            loaded, aside = inheriting.set_aside(loaded, work.champion)
+            said = {**loaded.evidence(), "set_aside": aside}
         training = loaded.features[:, loaded.mask(held_out=False)]
         if training.shape[1] == 0:
             raise DatasetError("the training lumisections hold no event")

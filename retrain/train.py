@@ -169,7 +169,7 @@ def _begin(recipe: Recipe, contract: Contract, lesson: Lesson, device: str, step
     if recipe.bit_price:
         lesson = replace(lesson, penalties=(*lesson.penalties, BitPrice(recipe.bit_price)))
         bound(model.encoder, recipe.weight_bits, optimiser)
-    if recipe.sparsity:
+    if recipe.sparsity or lesson.start is not None:  # a pruned champion's zeros stay out, asked for again or not
         Pruning(model.encoder, recipe.sparsity, steps).after(optimiser)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     return _Course(recipe, model, lesson, generator, optimiser, schedule)

@@ -76,7 +76,7 @@ def _fault(one: Mapping[str, Any]) -> Row:
 
 
 def _gained(one: Mapping[str, Any]) -> Row:
-    """Return how far both rates are from the target, at thresholds frozen before."""
+    """Return how far both rates are from the target, at thresholds that other data gave."""
     name = f"Rate off its target, {figure(one['steps'])} blocks of new data"
     return name, f"{100 * float(one['candidate']):.1f} %", f"{100 * float(one['champion']):.1f} %"
 

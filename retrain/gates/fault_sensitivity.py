@@ -42,8 +42,30 @@ def _seen(rows: Sequence[Evidence], replayed: Evidence, champion: Evidence) -> t
         )
     if not kept:
         return "pass", f"{whose} surely sees none of {len(rows)} faults in {replayed['events']} events"
+    hardly = [row for row in rows if row["verdict"] == "faint"]
+    blind = "; ".join(f"{row['name']} ({_both(row)})" for row in hardly if not _surely(row))
+    if blind:
+        return (
+            "inconclusive",
+            f"seen by {whose}, not surely by the candidate, in {replayed['events']} events that tell no more: {blind}",
+        )
     text = f"{kept} of {len(rows)} faults are seen by {whose}, and none is seen less; {_share(replayed)}"
+    if hardly:
+        text += f"; {len(hardly)} seen by both, too faintly to say how much is kept: "
+        text += "; ".join(f"{row['name']} ({_both(row)})" for row in hardly)
     return "pass", f"{text}; from {replayed['events']} events, healthy and replayed"
+
+
+def _surely(row: Evidence) -> bool:
+    """Whether the candidate surely sees a fault by a measure in which the champion does.
+
+    How much of a faint effect is kept cannot be asked: not even the champion could be told from a third of itself.
+    Whether there is one can: a model beside itself always shows it, and one that has lost its sight does not.
+    """
+    seen, judged = row["candidate"], row["judged"]
+    by_area = not seen["low"] <= 0.5 <= seen["high"]
+    by_share = not seen["shift_low"] <= 0.0 <= seen["shift_high"]
+    return (judged["area"] != "unseen" and by_area) or (judged["shift"] != "unseen" and by_share)
 
 
 def _both(row: Evidence) -> str:

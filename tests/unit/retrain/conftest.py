@@ -98,6 +98,7 @@ def stage_bundle(folder, threshold=2000):
     }
     bundle.write_json(folder / "evidence" / "proof.json", proof)
     bundle.write_json(folder / "evidence" / "gates.json", {"gates": []})
+    bundle.write_json(folder / "evidence" / "training.json", {"policy": made_by.policy.to_json()})
     return {
         "slot": "L1_AXO",
         "model": "axol1tl",

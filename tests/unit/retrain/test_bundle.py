@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from retrain import bundle
 from retrain.digest import canonical, digest_of_bytes
-from retrain.errors import BundleAlteredError
+from retrain.errors import BundleAlteredError, BundleOutdatedError
 
 
 def flip(path, position=0, bit=0):
@@ -204,3 +204,20 @@ def test_sealing_the_same_twice_gives_one_bundle(tmp_path, make_staging):
 def test_a_folder_that_is_no_bundle_is_called_so(tmp_path):
     with pytest.raises(BundleAlteredError, match="not a bundle"):
         bundle.verify(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ("retrigger-bundle/1", "an earlier version of retrigger, in format retrigger-bundle/1; .* train again"),
+        ("retrigger-bundle/9", "a later version of retrigger, in format retrigger-bundle/9; .* that made it"),
+    ],
+)
+def test_a_bundle_of_another_version_is_not_called_altered(sealed, form, words):
+    manifest = {**json.loads((sealed.path / bundle.MANIFEST).read_bytes()), "format": form}
+    (sealed.path / bundle.MANIFEST).write_bytes(canonical(manifest))
+    final = sealed.path.rename(sealed.path.with_name(digest_of_bytes(canonical(manifest))))
+
+    with pytest.raises(BundleOutdatedError, match=words) as refusal:
+        bundle.verify(final)
+    assert "altered" not in str(refusal.value)

@@ -282,6 +282,47 @@ def test_another_snapshot_than_the_recipes_is_refused(store, snapshot, recipe, c
         adopt(candidate(store, recipe, "d" * 64), champion.contract, data, champion, snapshot[1])
 
 
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"sparsity": 0.75}, "sparsity 0.0, the recipe 0.75"),
+        ({"forget": ranges([(RUN, 1)])}, r"forget \(\), the recipe \(LumisectionRange"),
+        ({"learning_rate": 1e-5, "epochs": 99}, "epochs 1, the recipe 99; learning_rate 0.003, the recipe 1e-05"),
+    ],
+)
+def test_a_candidate_is_named_as_it_was_taught(store, snapshot, recipe, champion, events, changes, named):
+    from retrain.online_store import adopt
+
+    asked = replace(candidate(store, recipe, snapshot[0]), **changes)
+
+    with pytest.raises(DatasetError, match=named):
+        adopt(asked, champion.contract, measured(recipe, events, taught(recipe, 3)), champion, snapshot[1])
+
+
+def test_how_a_snapshot_is_measured_is_for_its_job_to_say(store, snapshot, recipe, champion, events):
+    from retrain.online_store import adopt
+
+    measuring = {"target_rate_hz": 1e5, "margin": 0.2, "signals": ("TTbar",), "faults": ("mute=1",), "needs_gain": True}
+    asked = replace(candidate(store, recipe, snapshot[0]), synthesise=False, proof_vectors=5, **measuring)
+
+    made = adopt(asked, champion.contract, measured(recipe, events, taught(recipe, 3)), champion, snapshot[1])
+
+    assert made.evidence["online"]["number"] == 3
+
+
+def test_a_pruned_champions_zeros_stay_though_its_learner_asks_for_none(recipe, champion, portion):
+    from retrain.online import OnlineLearner
+
+    pruned = {name: np.where(np.abs(one) < 0.1, 0, one).astype(one.dtype) for name, one in champion.checkpoint.items()}
+    learner = OnlineLearner(recipe, champion.contract, pruned)
+
+    after = learner.take(learner.begin(Memory.empty(57)), portion(taught(recipe, 1)[0])).parameters
+
+    weights = [name for name in pruned if name.startswith("encoder") and pruned[name].ndim == 2]
+    assert [(pruned[name] == 0).sum() > 20 for name in weights] == [True] * 3
+    assert all((after[name][pruned[name] == 0] == 0).all() for name in weights)
+
+
 def test_a_snapshot_belongs_to_the_online_policy_alone(make_recipe):
     with pytest.raises(RecipeError, match="snapshot"):
         make_recipe(snapshot="d" * 64)

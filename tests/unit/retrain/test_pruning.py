@@ -65,7 +65,8 @@ def test_the_share_grows_over_the_first_half_and_never_shrinks():
     assert found[19:] == [0.5] * 21
 
 
-def test_a_successor_of_a_pruned_champion_keeps_its_zeros(sparse, contract, inputs):
+@pytest.mark.parametrize("sparsity", [0.6, 0.0])
+def test_a_successor_of_a_pruned_champion_keeps_its_zeros(sparse, contract, inputs, sparsity):
     from dataclasses import replace
 
     from retrain.checkpoint import state_arrays
@@ -73,7 +74,9 @@ def test_a_successor_of_a_pruned_champion_keeps_its_zeros(sparse, contract, inpu
     from retrain.train import fit
 
     champion = state_arrays(fit(sparse, contract, inputs).model)
-    after = state_arrays(fit(replace(sparse, seed=2), contract, inputs, lesson=Lesson(champion)).model)
+    after = state_arrays(
+        fit(replace(sparse, seed=2, sparsity=sparsity), contract, inputs, lesson=Lesson(champion)).model
+    )
 
     weights = [name for name in champion if name.startswith("encoder") and name.endswith("weight")]
     assert len(weights) == 3

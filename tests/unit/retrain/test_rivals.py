@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from retrain import measuring, rivals
+from retrain import gain, measuring, rivals
 from retrain.adopted import Adopted
 from retrain.dataset import ListedLumisection, load
 from retrain.errors import DatasetError, RecipeError
@@ -144,3 +144,25 @@ def test_a_recipe_of_before_keeps_its_digest_and_names_no_fault():
         assert Recipe.from_json(changed.to_json()) == changed
     with pytest.raises(RecipeError, match="faults"):
         recipe(faults=("b", "a"))
+
+
+def test_where_each_is_cut_is_told_and_no_played_block_moves_the_cut(sealed, data):
+    both = against(sealed, data, seed=4)
+    fraction = measuring.threshold_point(asked(), np.arange(100), None)["target_fraction"]
+    counts = [count for count, out in zip(data.counts, data.held_out, strict=True) if out]
+    block = np.repeat(gain.blocks(counts, fraction), counts)
+    held = np.flatnonzero(data.mask(held_out=True))
+    played, cutting = held[(block >= 0) & ~gain.calibrates(block)], held[gain.calibrates(block)]
+    others = [data.features.copy(), data.features.copy()]
+    for features, changed in zip(others, (played, cutting), strict=True):
+        features[:, changed] = 0
+
+    told = [
+        rivals.new_data(asked(), both, replace(data, features=features), (), fraction, quiet)
+        for features in (data.features, *others)
+    ]
+
+    assert told[0]["cut"] == told[1]["cut"] != told[2]["cut"]
+    assert cutting.max() > played.min()  # so nothing may call the cut earlier than what is played for
+    assert told[0]["cut_from"] == "every third block, between those that are played for and not before them"
+    assert (told[0]["cut_champion"], told[0]["cut_champion_from"]) == (sealed.threshold, "the threshold it runs with")

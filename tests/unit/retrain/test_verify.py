@@ -249,7 +249,16 @@ def only(results, name):
             "fail",
             "1 of 2: b is seen less than by the champion (area 0.5100, champion 0.5800; 0.5 is unmoved)",
         ),
-        ([fault("a", "kept"), fault("b", "faint")], "pass", "1 of 2 faults are seen"),
+        (
+            [fault("a", "kept"), fault("b", "faint", ours=0.52, theirs=0.53)],
+            "pass",
+            "1 seen by both, too faintly to say how much is kept: b (area 0.5200, champion 0.5300",
+        ),
+        (
+            [fault("a", "kept"), fault("b", "faint", ours=0.501, theirs=0.53)],
+            "inconclusive",
+            "not surely by the candidate, in 20000 events that tell no more: b (area 0.5010, champion 0.5300",
+        ),
         (
             [fault("a", "unseen"), fault("b", "faint")],
             "inconclusive",
