@@ -14,14 +14,14 @@ from retrain.gates.resources import SURE
 from retrain.recipe import Recipe
 
 OPEN_TOOLS_DIFFER = 1.2
-"""Yosys has counted up to 1.13 times da4ml's tables: the search leaves room for the larger, which the gate looks at."""
+"""Yosys has counted up to 1.15 times da4ml's tables: the search leaves room for the larger, which the gate looks at."""
 NOWHERE = 1e9
 """How far a network is beyond a resource that the slot does not have; a number that JSON can hold."""
 LEAST_BITS = 3
 SPARSITIES = (0.25, 0.5, 0.75)
 WIDTHS = (0.75, 0.5, 0.375, 0.25)
 PRUNED_STAYS = 0.85
-"""Half of the weights pruned saved 42 % of the tables, not 50 %: sums keep their bias, casts and carry."""
+"""In the design's study half of the weights pruned saved 42 % of the tables, not 50 %: sums keep their bias, casts and carry."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 from retrain import adopted, bundle
 from retrain.contract import Contract, Features
 from retrain.errors import BuildError, ContractError, EmulatorFailedError
-from retrain.firmware.emulator import compile_in
+from retrain.firmware.commands import need_compiler, run_all
 from retrain.firmware.emulator_source import HEADER, fill, header
 from retrain.firmware.vectors import limits
 from retrain.fixed_point import FixedPoint
@@ -94,7 +94,8 @@ def build_bridge(folder: Path, contract: Contract, interface: adopted.Interface)
     types = _ap_types()
     flags = [*_FLAGS, f"-ffile-prefix-map={types}=ap_types", f"-I{types}"]
     command = ["g++", *flags, "emulator/bridge.cpp", "-o", adopted.BRIDGE, "-ldl"]
-    compile_in(folder, command, lambda _: None)
+    need_compiler()
+    run_all([command], folder)
 
 
 def _ap_types() -> Path:

@@ -1,6 +1,7 @@
 """Compilers and other tools as children: a few at once, with a time limit and a heartbeat."""
 
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,9 +11,19 @@ from retrain.errors import BuildError, TooSlowError
 
 LIMIT_SECONDS = 1200
 AT_ONCE = max(1, min(os.cpu_count() or 1, 4))
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 0.1
 
 Command = Sequence[str]
+
+
+def need_compiler() -> None:
+    """See that there is a C++ compiler before a stage begins that needs one.
+
+    Raises:
+        BuildError: There is none; the message says how to get it.
+    """
+    if shutil.which("g++") is None:
+        raise BuildError("g++ is not on PATH; install it (Debian: apt install g++), the proof needs a compiler")
 
 
 def run_all(
@@ -43,8 +54,9 @@ def run_all(
     try:
         while waiting or running:
             while waiting and len(running) < at_once:
-                running.append(_Child(waiting.pop(0), folder, {**os.environ, **(environment or {})}))
-            time.sleep(_POLL_SECONDS / 10 if done == 0 else _POLL_SECONDS)
+                log = folder / f".output-{len(commands) - len(waiting)}"
+                running.append(_Child(waiting.pop(0), folder, log, {**os.environ, **(environment or {})}))
+            time.sleep(_POLL_SECONDS)
             for one in [child for child in running if child.process.poll() is not None]:
                 running.remove(one)
                 said.append(one.output())
@@ -62,9 +74,8 @@ def run_all(
 
 
 class _Child:
-    def __init__(self, command: Command, folder: Path, environment: Mapping[str, str]) -> None:
-        self.command = list(command)
-        self.log = folder / f".output-{abs(hash(tuple(command))):x}"
+    def __init__(self, command: Command, folder: Path, log: Path, environment: Mapping[str, str]) -> None:
+        self.command, self.log = list(command), log
         try:
             with self.log.open("wb") as sink:
                 self.process = subprocess.Popen(

@@ -7,18 +7,15 @@ relative paths, fixed seeds, no build id.  Nothing here decides whether what com
 
 import ctypes
 import json
-import shutil
-import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from retrain.contract import Features
 from retrain.errors import BuildError
+from retrain.firmware.commands import need_compiler, run_all
 from retrain.firmware.emulator_source import HEADER, header
 from retrain.firmware.hls import TOP
 
@@ -44,13 +41,13 @@ def commands() -> list[list[str]]:
     return [*compiled, ["g++", *LINK_FLAGS, *[output for _, output in parts], "-o", "emulator/emulator.so"]]
 
 
-def build(folder: Path, text: str, beat: Callable[[float, str], None] | None = None) -> Path:
+def build(folder: Path, text: str, told: Callable[[float, str], None] = lambda _fraction, _text: None) -> Path:
     """Compile ``folder/emulator/emulator.cpp`` with ``folder/hls`` to ``folder/emulator/emulator.so``.
 
     Args:
         folder: Holds ``hls/firmware``; everything is addressed relative to it, so its own name leaves no trace.
         text: The C++ from `emulator_source.source`.
-        beat: Called every half second while the compiler works.
+        told: Called a few times a second while the compiler works.
 
     Raises:
         BuildError: There is no g++, it failed, or it took longer than ten minutes.
@@ -61,47 +58,12 @@ def build(folder: Path, text: str, beat: Callable[[float, str], None] | None = N
     (home / HEADER).write_text(header(), encoding="utf-8")
     (home / "build.json").write_text(json.dumps(commands(), indent=1), encoding="utf-8")
     *compiles, link = commands()
-    for step, command in enumerate([*compiles, link]):
-        start = step / (len(compiles) + 1)
-
-        def tell(seconds: float, start: float = start) -> None:
-            if beat is not None:
-                beat(start + min(seconds / 60, 0.3), f"g++ for {seconds:.0f} s")
-
-        compile_in(folder, command, tell)
+    need_compiler()
+    run_all(compiles, folder, lambda part, said: told(0.9 * part, said), limit_seconds=BUILD_LIMIT_SECONDS)
+    run_all([link], folder, lambda part, said: told(0.9 + 0.1 * part, said), limit_seconds=BUILD_LIMIT_SECONDS)
     for name in ("emulator.o", "network.o"):
         (folder / name).unlink()
     return home / "emulator.so"
-
-
-def compile_in(folder: Path, command: list[str], beat: Callable[[float], Any]) -> None:
-    """Run one command of the compiler in a folder.
-
-    Args:
-        folder: Where it runs.
-        command: Starts with ``g++``; paths are relative, so that the folder's own name leaves no trace.
-        beat: Called every half second with the seconds that have passed.
-
-    Raises:
-        BuildError: There is no g++, it failed, or it took longer than ten minutes.
-    """
-    if shutil.which(command[0]) is None:
-        raise BuildError(f"{command[0]} is not on PATH; install it (Debian: apt install g++), C++ is compiled here")
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as child:
-        started = time.monotonic()
-        while True:
-            try:
-                output, _ = child.communicate(timeout=0.5)
-                break
-            except subprocess.TimeoutExpired:
-                seconds = time.monotonic() - started
-                beat(seconds)
-                if seconds > BUILD_LIMIT_SECONDS:
-                    child.kill()
-                    raise BuildError(f"{command[0]} took longer than {BUILD_LIMIT_SECONDS} s: {command}") from None
-    if child.returncode:
-        tail = output.decode(errors="replace")[-2000:]
-        raise BuildError(f"{' '.join(command)} ended with {child.returncode}: {tail}")
 
 
 class Emulator:

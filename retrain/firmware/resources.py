@@ -1,7 +1,7 @@
 """What the network costs on the board, counted from its own RTL: an estimate until a vendor tool has routed it.
 
 Two independent counts, da4ml's of its adders and Yosys' of mapped cells, stand beside each other and the larger is
-held against the budget; they have agreed to a tenth.  Latency is not estimated: it is counted in clocks of the
+held against the budget; they have agreed to 15 %.  Latency is not estimated: it is counted in clocks of the
 simulated RTL; that the clock can be met is what only place-and-route can say.  Nothing here knows a budget.
 """
 

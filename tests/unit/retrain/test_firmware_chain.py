@@ -14,12 +14,13 @@ from safetensors.numpy import load_file
 
 from retrain.contract import Contract
 from retrain.errors import BuildError, ExportError
-from retrain.firmware import emulator, emulator_source, hls, logic, plain_onnx, qonnx, rtl
+from retrain.firmware import emulator, emulator_source, hls, qonnx, rtl
 from retrain.firmware.emulator import Emulator
-from retrain.firmware.proof import Witnesses, prove
+from retrain.firmware.proof import prove
 from retrain.firmware.vectors import assemble
 from retrain.fixed_point import FixedPoint
 from retrain.recipe import Recipe
+from tests.unit.retrain.chains import built
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "firmware"
 
@@ -46,16 +47,7 @@ def chain(tmp_path_factory):
     contract, encoder = restored()
     graph = folder / "model.qonnx"
     shutil.copyfile(GOLDEN / "network.qonnx", graph)
-    program = qonnx.read(graph, contract)
-    hls.write(graph, contract, folder / "hls")
-    sources = hls.read(folder / "hls")
-    library = emulator.build(folder, emulator_source.source(contract, program, sources))
-    plain_onnx.write(contract, program, folder / "model.onnx")
-    rtl.write(logic.trace(contract, program), contract, folder / "rtl")
-    simulator = rtl.verilate(folder / "rtl", folder / "simulator")
-    return Witnesses(
-        contract, program, encoder, graph, sources, library, folder / "model.onnx", folder / "rtl", simulator
-    )
+    return built(encoder, contract, graph, folder)
 
 
 @pytest.fixture(scope="module")
