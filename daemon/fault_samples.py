@@ -6,8 +6,6 @@ not replaced by one that stood behind the last input.
 """
 
 import difflib
-import hashlib
-import io
 import math
 import re
 import zlib
@@ -18,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from daemon.errors import RefusedError
+from daemon.event_store import as_npy
 from daemon.output import writing
 from drift.events import LumisectionEvents
 from drift.faults import FaultError, Recorded
@@ -140,10 +139,7 @@ def _recorded(features: Features, schema: FeatureSchema) -> Recorded:
 
 
 def _saved(folder: Path, name: str, features: Features) -> dict[str, Any]:
-    buffer = io.BytesIO()
-    np.save(buffer, np.ascontiguousarray(features, dtype=np.int16), allow_pickle=False)
-    content = buffer.getvalue()
-    sha256 = hashlib.sha256(content).hexdigest()
+    content, sha256 = as_npy(features)
     path = folder / f"{sha256[:16]}.npy"
     if not path.exists():
         with writing(path, "events with a fault") as sink:

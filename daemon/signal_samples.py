@@ -3,8 +3,6 @@
 They come through the same reader as data, so a unit or an order that is wrong there is wrong here alike.
 """
 
-import hashlib
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import numpy as np
 from daemon import signal_list
 from daemon.config import Settings
 from daemon.errors import SetupError
+from daemon.event_store import as_npy
 from daemon.output import writing
 from daemon.scan import reading, run_files
 
@@ -41,17 +40,15 @@ def keep(name: str, paths: list[Path], settings: Settings, *, pileup: float | No
     parts = [events.features for one in contents if one is not None for events in one.lumisections if events.events]
     if not parts:
         raise SetupError(f"the files of {name} hold no event; name files with events")
-    features = np.ascontiguousarray(np.concatenate(parts, axis=1), dtype=np.int16)
-    buffer = io.BytesIO()
-    np.save(buffer, features, allow_pickle=False)
-    sha256 = hashlib.sha256(buffer.getvalue()).hexdigest()
+    features = np.concatenate(parts, axis=1)
+    content, sha256 = as_npy(features)
     before = signal_list.listed(folder)
     said = {"name": name, "events": int(features.shape[1]), "sha256": sha256, "pileup": pileup}
     if any(one["sha256"] == sha256 for one in before):
         return {**said, "new": False}
     path = folder / f"{sha256[:16]}.npy"
     with writing(path, "the events of a signal") as sink:
-        sink.write(buffer.getvalue())
+        sink.write(content)
     rows = [{**one, "path": Path(one["path"]).name} for one in before]
     rows.append({"name": name, "path": path.name, "sha256": sha256, "pileup": pileup})
     with writing(folder / signal_list.LIST, "the list of signals") as sink:
