@@ -6,6 +6,7 @@ Nothing is measured here.
 import argparse
 import textwrap
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,9 @@ def rate_table(rows: Sequence[Row]) -> list[str]:
         line: list[object] = [name]
         for degradation in DEGRADATIONS:
             for threshold in ("fixed", "follows"):
-                share = over_seeds(rows, degradation, name, lambda row, t=threshold: in_tolerance(row, t, FRACTION))  # type: ignore[misc]  # a default binds the loop's value
+                share = over_seeds(
+                    rows, degradation, name, partial(in_tolerance, threshold=threshold, fraction=FRACTION)
+                )
                 line.append(share.text(".0f", 100.0))
         body.append(line)
     head = ["%", *(f"{degradation}, {way}" for degradation in DEGRADATIONS for way in ("fixed", "follows"))]

@@ -99,11 +99,11 @@ def rtl_faults(bundle: Bundle, count: int, work: Path, rng: np.random.Generator)
     """Yield faults of wires and registers, each with the module that has it; an unbroken module is right first."""
     chosen, faults = choose(wires(bundle.path / "rtl"), count, rng)
     module = BreakableModule(bundle.path / "rtl", chosen, work, bundle.contract, bundle.program)
-    yield "none", module.run
+    yield "none", module.answers
     for fault in faults:
         wire = chosen[fault.wire]
         where = f"stage {wire.stage} {wire.name} bit {fault.bit} {MODES[fault.mode]}"
-        yield where, partial(module.run, fault=fault)
+        yield where, partial(module.answers, fault=fault)
 
 
 def threshold_refused(bundle: Bundle, bit: int, work: Path) -> bool:

@@ -80,7 +80,7 @@ def choose(found: list[Wire], count: int, rng: np.random.Generator) -> tuple[lis
     return chosen, faults
 
 
-class BreakableModule:
+class BreakableModule(rtl.Simulation):
     """The RTL in a folder, compiled with gates in the chosen wires.
 
     Raises:
@@ -96,28 +96,20 @@ class BreakableModule:
         ports = rtl.ports_of(folder)
         source = driver(ports)
         for before, after in (
-            ("size_t n_events, int32_t *answers) {", "size_t n_events, int32_t *answers, uint32_t fault) {"),
-            ("    Vnetwork dut(&context);\n    for", "    Vnetwork dut(&context);\n    dut.fault = fault;\n    for"),
-            ("    int32_t now[n_out];\n", "    int32_t now[n_out];\n    dut.fault = 0;\n"),
+            ("int rtl_inputs()", "uint32_t rtl_fault = 0;\nint rtl_inputs()"),
+            ("    Vnetwork dut(&context);\n", "    Vnetwork dut(&context);\n    dut.fault = rtl_fault;\n"),
         ):
             assert before in source
-            source = source.replace(before, after, 1)
-        self._library = ctypes.CDLL(str(rtl.compiled(work / "src", source, work)))
-        self._contract, self._outputs = contract, len(ports.outputs)
-        grid = [program.latent.fraction] * (self._outputs - 1) + [program.score.fraction]
-        self._up = np.array([want - have for want, have in zip(grid, ports.fractions, strict=True)], np.int64)
+            source = source.replace(before, after)
+        library = rtl.compiled(work / "src", source, work)
+        super().__init__(library, contract, program, ports)
+        self._fault = ctypes.c_uint32.in_dll(ctypes.CDLL(str(library.resolve())), "rtl_fault")
 
-    def run(self, features: Features, fault: WireFault | None = None) -> NDArray[np.int64]:
+    def answers(self, features: Features, fault: WireFault | None = None) -> NDArray[np.int64]:
         """Return latent integers and, last, the score, shape ``(n_events, n_latent + 1)``, under a fault or none."""
-        words = rtl.port_words(self._contract, features)
-        out = np.zeros((len(words), self._outputs), np.int32)
-        self._library.rtl_run(
-            ctypes.c_void_p(words.ctypes.data),
-            ctypes.c_size_t(len(words)),
-            ctypes.c_void_p(out.ctypes.data),
-            ctypes.c_uint32(0 if fault is None else fault.code),
-        )
-        return np.asarray(out.astype(np.int64) << self._up)
+        self._fault.value = 0 if fault is None else fault.code
+        latent, score = self.run(features)
+        return np.concatenate([latent, score[:, None]], axis=1)
 
 
 def _cut(verilog: Path, chosen: list[Wire]) -> None:

@@ -42,7 +42,7 @@ def test_with_every_gate_asleep_the_module_is_right(breakable):
     contract, program, module, _ = breakable
     vectors = assemble(contract, program, zero_bias(2000), 6000, np.random.default_rng(1)).features
 
-    assert np.array_equal(module.run(vectors), answers(contract, program, vectors))
+    assert np.array_equal(module.answers(vectors), answers(contract, program, vectors))
 
 
 def test_every_wire_fault_that_changes_an_answer_is_seen_by_the_proofs_vectors(breakable):
@@ -51,8 +51,8 @@ def test_every_wire_fault_that_changes_an_answer_is_seen_by_the_proofs_vectors(b
     other = assemble(contract, program, zero_bias(10), 20_000, np.random.default_rng(2)).features
     right, right_other = answers(contract, program, own), answers(contract, program, other)
 
-    seen = [bool((module.run(own, fault) != right).any()) for fault in faults]
-    changes = [bool((module.run(other, fault) != right_other).any()) for fault in faults]
+    seen = [bool((module.answers(own, fault) != right).any()) for fault in faults]
+    changes = [bool((module.answers(other, fault) != right_other).any()) for fault in faults]
 
     assert len(faults) == FAULTS
     assert sum(seen) > 0.8 * FAULTS
@@ -64,7 +64,9 @@ def test_a_gate_breaks_one_bit_in_the_way_it_is_told(breakable):
     vectors = assemble(contract, program, zero_bias(500), 4000, np.random.default_rng(3)).features
     fault = faults[0]
 
-    inverted, low, high = (module.run(vectors, WireFault(fault.wire, fault.bit, mode)) for mode in range(len(MODES)))
+    inverted, low, high = (
+        module.answers(vectors, WireFault(fault.wire, fault.bit, mode)) for mode in range(len(MODES))
+    )
 
     right = answers(contract, program, vectors)
     either = (low != right).any(axis=1) | (high != right).any(axis=1)
