@@ -21,7 +21,7 @@ LEAST_BITS = 3
 SPARSITIES = (0.25, 0.5, 0.75)
 WIDTHS = (0.75, 0.5, 0.375, 0.25)
 PRUNED_STAYS = 0.85
-"""In the design's study half of the weights pruned saved 42 % of the tables, not 50 %: sums keep their bias, casts and carry."""
+"""In the design's study half of the weights pruned saved 42 % of the tables: sums keep bias, casts and carry."""
 
 
 @dataclass(frozen=True)
