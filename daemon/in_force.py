@@ -64,4 +64,5 @@ def _muted(change: DeclaredChange) -> list[str]:
 
 
 def _region_words(region: Region) -> str:
-    return f"{region.object} in {Box(region.object, region.eta, region.phi).words()}"
+    seen = region.reached
+    return f"{seen.object} in {Box(seen.object, seen.eta, seen.phi).words()}"

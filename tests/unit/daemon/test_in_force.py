@@ -29,11 +29,11 @@ def test_a_change_in_force_names_what_it_silences_and_the_verb_that_ends_it():
     assert in_force([change()], (5, 9), NOBODY) == ()
 
 
-def test_only_the_region_is_silent_where_a_region_is_declared():
+def test_only_the_region_with_what_sees_it_is_silent_where_a_region_is_declared():
     region = {"object": "EG", "eta": [-1.5, 0.0], "phi": [0.5, 1.0]}
     (told,) = in_force([change(kind="mask", objects=["EG"], region=region)], (6, 1), NOBODY)
 
-    assert told["silences"] == ["EG in eta -1.50 to 0.00, phi 0.50 to 1.00"]
+    assert told["silences"] == ["EG in eta -1.68 to 0.18, phi 0.32 to 1.18"]
 
 
 @pytest.mark.parametrize(

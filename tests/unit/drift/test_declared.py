@@ -80,6 +80,15 @@ def test_a_change_goes_to_json_and_back():
     assert change_of(json.loads(json.dumps(MASK.to_json()))) == MASK
 
 
+def test_a_region_reaches_as_far_as_its_objects_see_and_never_more_than_a_turn():
+    around = replace(HOLE, phi=(-3.0, 3.1))
+
+    assert HOLE.reached == Region("JET", (HOLE.eta[0] - 0.66, HOLE.eta[1] + 0.66), (-1.571 - 0.66, -0.873 + 0.66))
+    assert replace(HOLE, object="MU").reached == replace(HOLE, object="MU")
+    low, high = around.reached.phi
+    assert high - low == pytest.approx(2 * np.pi)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drift.conditions.declared import REACH
 from drift.simulate import KINDS, grid, scenarios
 from drift.simulate.kernels import cross
 from drift.simulate.pools import MINIMUM_BIAS, load_pool
@@ -12,6 +13,7 @@ from drift.simulate.towers import BeamSpot, project
 
 LENGTH = 40
 EVENTS = 1500
+HEM = grid.region(-2.964, -1.305, -1.571, -0.873)
 
 
 def changed(name, severity=1.0):
@@ -165,3 +167,20 @@ def test_a_parameter_that_is_no_number_is_refused():
 def test_a_text_that_names_no_scenario_is_refused(text):
     with pytest.raises(scenarios.ScenarioError, match="is unknown"):
         scenarios.parse(text)
+
+
+@pytest.mark.parametrize(("name", "objects"), [("JET", "jets"), ("EG", "egs")])
+def test_a_hole_changes_high_objects_as_far_as_a_declared_mask_is_taken_to_reach(name, objects):
+    quiet, holed = (getattr(one, objects) for one in changed("hem1516"))
+    rows, columns = (np.flatnonzero(one) for one in (hole.any(axis=1) for hole in (HEM, HEM.T)))
+    reach = round(REACH[name] / np.radians(5))
+
+    def far(found, cut):
+        row, column = found[..., 1], found[..., 2]
+        turns = np.minimum.reduce([np.abs((column - one + 36) % 72 - 36) for one in columns])
+        away = np.maximum(np.maximum(rows.min() - row, row - rows.max()), turns)
+        return np.sort(found[(found[..., 0] > cut) & (away > reach)][:, 0])
+
+    cut = {"JET": 80, "EG": 24}[name]
+    assert len(far(quiet, cut)) > 20
+    np.testing.assert_array_equal(far(quiet, cut), far(holed, cut))
