@@ -89,3 +89,11 @@ class VerdictError(RetriggerError):
 
 class ExplanationError(VerdictError):
     """The explanation of an alarm was never kept, is gone, or is not the one that the record names."""
+
+
+class RecordKeyError(RetriggerError):
+    """A key of the daemon, or a file of public keys, cannot be used."""
+
+
+class SignatureRefusedError(RetriggerError):
+    """Something signed is malformed, or its signature does not hold; the text goes on after a name."""

@@ -3,6 +3,7 @@
 from daemon.cli import (
     doctor,
     explain,
+    menu,
     offline,
     preflighting,
     ranking,
@@ -20,6 +21,7 @@ __all__ = [
     "doctor",
     "explain",
     "main",
+    "menu",
     "offline",
     "preflighting",
     "ranking",

@@ -4,7 +4,7 @@ The only package that imports SQLAlchemy.  It stores and returns; it decides not
 """
 
 from daemon.ledger.accounts import Account
-from daemon.ledger.chain import Head, StoredFact
+from daemon.ledger.chain import GENESIS, Head, StoredFact, check_record, link, stored
 from daemon.ledger.counting import Figures
 from daemon.ledger.history import History
 from daemon.ledger.intake import FileTaken, Outcome, Overlap
@@ -14,6 +14,7 @@ from daemon.ledger.offline import verify_export
 from daemon.ledger.work import Work
 
 __all__ = [
+    "GENESIS",
     "Account",
     "Figures",
     "FileTaken",
@@ -26,6 +27,9 @@ __all__ = [
     "StatusRow",
     "StoredFact",
     "Work",
+    "check_record",
     "each_fact",
+    "link",
+    "stored",
     "verify_export",
 ]

@@ -1,0 +1,23 @@
+"""The record outside the database: signed heads, exports, where bundles came from, and checking all of it offline.
+
+Everything here reads facts and signs or checks texts about them; nothing here decides what may happen next.
+"""
+
+from daemon.record.checked import Checked, check_export, read_head
+from daemon.record.heads import TreeHead
+from daemon.record.keys import OwnKey, PublicKey, is_machine, own_key, read_keys, write_keys
+from daemon.record.written import write_export
+
+__all__ = [
+    "Checked",
+    "OwnKey",
+    "PublicKey",
+    "TreeHead",
+    "check_export",
+    "is_machine",
+    "own_key",
+    "read_head",
+    "read_keys",
+    "write_export",
+    "write_keys",
+]
