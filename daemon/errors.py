@@ -97,3 +97,7 @@ class RecordKeyError(RetriggerError):
 
 class SignatureRefusedError(RetriggerError):
     """Something signed is malformed, or its signature does not hold; the text goes on after a name."""
+
+
+class ExportFailedError(RetriggerError):
+    """The record did not reach a place outside the host; it is sent again."""

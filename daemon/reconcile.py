@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from types import FrameType
 
-from daemon.assemble import Parts, owner, utc_now
+from daemon.assemble import Parts, owner, shipping_of, utc_now
 from daemon.candidates import Candidates
 from daemon.config import Settings
 from daemon.errors import LeadershipTakenError, RetriggerError, SetupError
@@ -105,6 +105,7 @@ class Loop:
             ),
             lead=lead,
         )
+        self._shipping = shipping_of(settings, parts.ledger)
         self._view = LoopView(started=started)
         self._certified_by: ConditionsTable | None = None
         self._troubles: dict[str, str] = {}
@@ -124,7 +125,12 @@ class Loop:
             raise
         except (RetriggerError, DriftError, OSError) as error:
             self._trouble("intake", error)
-        for name, part in (("triggers", self.triggers.step), ("candidates", self._candidates.step)):
+        steps = (
+            ("triggers", self.triggers.step),
+            ("candidates", self._candidates.step),
+            ("record", self._shipping.step),
+        )
+        for name, part in steps:
             try:
                 part(now)
                 self._troubles.pop(name, None)

@@ -6,18 +6,29 @@ Everything here reads facts and signs or checks texts about them; nothing here d
 from daemon.record.checked import Checked, check_export, read_head
 from daemon.record.heads import TreeHead
 from daemon.record.keys import OwnKey, PublicKey, is_machine, own_key, read_keys, write_keys
+from daemon.record.places import CommandPlace, FolderPlace, Place
+from daemon.record.shipping import Sent, Shipping, sent
+from daemon.record.signing import Cadence, HeadSigner
 from daemon.record.written import write_export
 
 __all__ = [
+    "Cadence",
     "Checked",
+    "CommandPlace",
+    "FolderPlace",
+    "HeadSigner",
     "OwnKey",
+    "Place",
     "PublicKey",
+    "Sent",
+    "Shipping",
     "TreeHead",
     "check_export",
     "is_machine",
     "own_key",
     "read_head",
     "read_keys",
+    "sent",
     "write_export",
     "write_keys",
 ]
