@@ -14,7 +14,7 @@ from daemon.ledger import Ledger
 from daemon.lifecycle import Policy
 from daemon.people import People
 from daemon.policy_file import load_policy
-from daemon.record import Cadence, CommandPlace, FolderPlace, HeadSigner, Place, Shipping, own_key
+from daemon.record import Cadence, CommandPlace, FolderPlace, HeadSigner, Place, Provenance, Shipping, own_key
 from daemon.sight import Sight, TableCertifier
 from drift.conditions import BeamModeFeed
 
@@ -63,6 +63,12 @@ def shipping_of(settings: Settings, ledger: Ledger) -> Shipping:
         return HeadSigner(ledger, own_key(record.key, "record"), cadence)
 
     return Shipping(ledger, signer, places_of(settings), owner=owner())
+
+
+def provenance_of(settings: Settings, ledger: Ledger) -> Provenance:
+    """Return what signs where bundles came from; the key is made when the first bundle is verified."""
+    record = settings.record
+    return Provenance(ledger, lambda: own_key(record.build_key, "build"), record.builder)
 
 
 def owner() -> str:

@@ -101,3 +101,11 @@ class SignatureRefusedError(RetriggerError):
 
 class ExportFailedError(RetriggerError):
     """The record did not reach a place outside the host; it is sent again."""
+
+
+class ProvenanceError(RetriggerError):
+    """The signed statement of where a bundle came from is missing, or says something else than the bundle."""
+
+
+class EvidenceError(RetriggerError):
+    """An archive of a bundle's evidence cannot be made as asked."""

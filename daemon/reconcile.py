@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from types import FrameType
 
-from daemon.assemble import Parts, owner, shipping_of, utc_now
+from daemon.assemble import Parts, owner, provenance_of, shipping_of, utc_now
 from daemon.candidates import Candidates
 from daemon.config import Settings
 from daemon.errors import LeadershipTakenError, RetriggerError, SetupError
@@ -104,6 +104,7 @@ class Loop:
                 folder,
             ),
             lead=lead,
+            provenance=provenance_of(settings, parts.ledger),
         )
         self._shipping = shipping_of(settings, parts.ledger)
         self._view = LoopView(started=started)

@@ -1,6 +1,8 @@
 """The command line: each module brings its verbs to `app`, `main` runs one."""
 
 from daemon.cli import (
+    asking,
+    audit,
     doctor,
     explain,
     menu,
@@ -18,6 +20,8 @@ from daemon.cli.app import app, main
 
 __all__ = [
     "app",
+    "asking",
+    "audit",
     "doctor",
     "explain",
     "main",

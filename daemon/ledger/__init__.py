@@ -6,7 +6,7 @@ The only package that imports SQLAlchemy.  It stores and returns; it decides not
 from daemon.ledger.accounts import Account
 from daemon.ledger.chain import GENESIS, Head, StoredFact, check_record, link, stored
 from daemon.ledger.counting import Figures
-from daemon.ledger.history import History
+from daemon.ledger.history import History, history_of
 from daemon.ledger.intake import FileTaken, Outcome, Overlap
 from daemon.ledger.lead import Lead
 from daemon.ledger.ledger import Ledger, StatusRow, each_fact
@@ -29,6 +29,7 @@ __all__ = [
     "Work",
     "check_record",
     "each_fact",
+    "history_of",
     "link",
     "stored",
     "verify_export",
