@@ -156,6 +156,7 @@ class Loop:
     def _say(self, now: datetime) -> None:
         settings, seen = self._parts.settings, self._intake.view
         stream, beam = settings.stream.name, self._parts.beam.now(now)
+        exports = self._shipping.stands()
         self._view = LoopView(
             started=self._view.started,
             last_turn=now,
@@ -173,6 +174,8 @@ class Loop:
             faults=dict(seen.faults),
             declared=seen.declared,
             running={settings.stream.slot: self._parts.sight.running() or ""},
+            exported=min((one.delivered for one in exports), default=None),
+            export_failures=sum(one.failures for one in exports),
         )
         self._parts.ledger.put_status("loop", self._view.to_json(), now)
         notify("WATCHDOG=1", status(self._view.doing))

@@ -103,6 +103,10 @@ class Shipping:
         for thread in begun:
             thread.join(self._patience_s)
 
+    def stands(self) -> list[Sent]:
+        """Return how each place stands, by what was last said of it."""
+        return [sent(self._ledger, name) for name in self._places]
+
     def _owe(self, place: Place, head: HeadSigned, now: datetime) -> None:
         kind = _kind(place)
         if sent(self._ledger, place.name).delivered < head.size and not self._ledger.work_waits(kind):
