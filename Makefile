@@ -16,7 +16,7 @@ SEED ?= 9000
 PEERS ?= frouros nannyml alibi-detect evidently
 PEER_PYTHON ?= $(PYTHON)
 
-.PHONY: help setup demo test lint proof-faults budget-search prove-models bench bench-drift bench-peers bench-month bench-attribution bench-continual kills damaged week pools pictures dashboards lock debian-demo debian-test clean
+.PHONY: help setup demo test lint proof-faults budget-search prove-models bench bench-drift bench-peers bench-month bench-attribution bench-continual kills edits damaged week pools pictures dashboards lock debian-demo debian-test clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -63,6 +63,9 @@ budget-search: debian-demo setup ## 100 retrains over random recipes and budgets
 
 kills: debian-demo setup ## kill -9 at random moments of the demo; the ledger must equal an undisturbed run's
 	@$(PY) benchmarks/kills.py --kills $(KILLS)
+
+edits: setup ## 10 000 edits of an exported record; public keys and a head kept elsewhere must find each (three minutes)
+	@$(PY) -m benchmarks.record_edits --edits 10000 --seed 1
 
 damaged: setup ## 2 000 damaged variants of real files: each accepted, waiting or quarantined
 	@$(PY) benchmarks/damaged_files.py

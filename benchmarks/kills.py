@@ -25,7 +25,7 @@ from daemon.ledger import Ledger
 from daemon.lifecycle.codec import plain
 from daemon.lifecycle.facts import to_json
 
-BOUND_TO_TIME = {"at", "request_id", "expires_at", "transition", "attempt", "actor"}
+BOUND_TO_TIME = {"at", "request_id", "expires_at", "transition", "attempt", "actor", "statement_digest", "keyid"}
 MACHINERY = {"training_failed", "deployment_failed"}
 
 

@@ -14,6 +14,7 @@ from daemon.ledger import Ledger
 from daemon.lifecycle import Policy
 from daemon.people import People
 from daemon.policy_file import load_policy
+from daemon.record import Cadence, CommandPlace, FolderPlace, HeadSigner, Place, Provenance, Shipping, own_key
 from daemon.sight import Sight, TableCertifier
 from drift.conditions import BeamModeFeed
 
@@ -42,6 +43,32 @@ def parts(settings: Settings) -> Iterator[Parts]:
         beam = BeamModeFeed(folder / "beam_mode.jsonl", settings.conditions.beam_mode_stale_s)
         sight = Sight(ledger, people, target, TableCertifier(folder), beam, settings.stream.name)
         yield Parts(settings, ledger, people, load_policy(settings.policy), target, beam, sight)
+
+
+def places_of(settings: Settings) -> list[Place]:
+    """Return where the record goes outside this host."""
+    record = settings.record
+    return [
+        *(FolderPlace(folder) for folder in record.folders),
+        *(CommandPlace(command, record.timeout_s) for command in record.commands),
+    ]
+
+
+def shipping_of(settings: Settings, ledger: Ledger) -> Shipping:
+    """Return what brings the record out of this host; keys are made when the first head is signed."""
+    record = settings.record
+    cadence = Cadence(facts=record.every_facts, minutes=record.every_minutes)
+
+    def signer() -> HeadSigner:
+        return HeadSigner(ledger, own_key(record.key, "record"), cadence)
+
+    return Shipping(ledger, signer, places_of(settings), owner=owner())
+
+
+def provenance_of(settings: Settings, ledger: Ledger) -> Provenance:
+    """Return what signs where bundles came from; the key is made when the first bundle is verified."""
+    record = settings.record
+    return Provenance(ledger, lambda: own_key(record.build_key, "build"), record.builder)
 
 
 def owner() -> str:

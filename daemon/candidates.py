@@ -16,6 +16,7 @@ from daemon.errors import DeployError, LeadershipTakenError, RetriggerError, Sta
 from daemon.ledger import Lead, Ledger
 from daemon.lifecycle import Act, Candidate, Policy, World, decide, fold
 from daemon.lifecycle import facts as f
+from daemon.record import Provenance
 from daemon.sight import Sight, evidence_root
 from daemon.training import JobRunner, write_job
 from retrain import bundle as bundles
@@ -42,6 +43,7 @@ class Candidates:
         jobs: Path,
         job_of: Callable[[Candidate, Path], Mapping[str, Any]],
         lead: Lead,
+        provenance: Provenance | None = None,
     ) -> None:
         self._ledger = ledger
         self._sight = sight
@@ -51,6 +53,7 @@ class Candidates:
         self._jobs = jobs
         self._job_of = job_of
         self._lead = lead
+        self._provenance = provenance
         self._read: dict[str, int] = {}
         self.troubles: dict[str, str] = {}
 
@@ -87,6 +90,8 @@ class Candidates:
             return self._train(candidate, now)
         if decision.step == "verify":
             return self._verify(candidate, world, now)
+        if decision.step == "propose" and self._provenance is not None:
+            self._provenance.check(bundles.load(Path(candidate.bundle_path), candidate.bundle_digest))
         log.info("step %s of %s: %s", decision.step, candidate.id, decision.why)
         if decision.facts and not self._append(candidate, decision.facts):
             return True
@@ -197,6 +202,8 @@ class Candidates:
             running_digest=world.running,
             certification_digest=world.certification,
         )
+        if self._provenance is not None:
+            self._provenance.attest(bundle, now)
         self._append(candidate, (fact,))
         return True
 

@@ -119,6 +119,19 @@ class MetricsSettings(_Section):
     listen: str = "127.0.0.1:9108"
 
 
+class RecordSettings(_Section):
+    """The daemon's own keys, and where the record goes outside this host."""
+
+    key: Path = Path("keys/record.pem")
+    build_key: Path = Path("keys/build.pem")
+    builder: str = Field(default="urn:retrigger:daemon", pattern=r"^[A-Za-z][A-Za-z0-9+.-]*:\S+$")
+    folders: tuple[Path, ...] = ()
+    commands: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] = ()
+    every_facts: int = Field(default=100, ge=1)
+    every_minutes: Positive = 10.0
+    timeout_s: Positive = 60.0
+
+
 class LedgerSettings(_Section):
     """The database: SQLite beside the state, or PostgreSQL by URL."""
 
@@ -137,6 +150,7 @@ class Settings(_Section):
     web: WebSettings = WebSettings()
     metrics: MetricsSettings = MetricsSettings()
     ledger: LedgerSettings = LedgerSettings()
+    record: RecordSettings = RecordSettings()
     state: Path = Path("state")
     policy: Path | None = None
 
@@ -246,6 +260,13 @@ def _absolute(settings: Settings, home: Path) -> Settings:
             "retrain": settings.retrain.model_copy(update={"signals": signals}),
             "deploy": settings.deploy.model_copy(update={"folder": resolve(settings.deploy.folder)}),
             "ledger": settings.ledger.model_copy(update={"url": url}),
+            "record": settings.record.model_copy(
+                update={
+                    "key": resolve(settings.record.key),
+                    "build_key": resolve(settings.record.build_key),
+                    "folders": tuple(resolve(folder) for folder in settings.record.folders),
+                }
+            ),
             "state": resolve(settings.state),
             "policy": None if settings.policy is None else resolve(settings.policy),
         }

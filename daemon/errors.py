@@ -89,3 +89,23 @@ class VerdictError(RetriggerError):
 
 class ExplanationError(VerdictError):
     """The explanation of an alarm was never kept, is gone, or is not the one that the record names."""
+
+
+class RecordKeyError(RetriggerError):
+    """A key of the daemon, or a file of public keys, cannot be used."""
+
+
+class SignatureRefusedError(RetriggerError):
+    """Something signed is malformed, or its signature does not hold; the text goes on after a name."""
+
+
+class ExportFailedError(RetriggerError):
+    """The record did not reach a place outside the host; it is sent again."""
+
+
+class ProvenanceError(RetriggerError):
+    """The signed statement of where a bundle came from is missing, or says something else than the bundle."""
+
+
+class EvidenceError(RetriggerError):
+    """An archive of a bundle's evidence cannot be made as asked."""

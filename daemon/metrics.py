@@ -40,6 +40,8 @@ DECLARED: tuple[Declared, ...] = (
     Declared("paused", GAUGE, (), "1 while a person has stopped every forward step."),
     Declared("frozen", GAUGE, (), "1 while a person has forbidden deployments."),
     Declared("audit_head_sequence", GAUGE, (), "Sequence number of the newest fact in the record."),
+    Declared("record_exported_sequence", GAUGE, (), "Newest fact that every place outside this host has."),
+    Declared("record_export_failures_total", COUNTER, (), "Exports of the record that failed, to any place."),
     Declared("stable_beams", GAUGE, (), "1 in stable beams, 0 outside, absent while the beam mode is unknown."),
     Declared("fill_number", GAUGE, (), "LHC fill that the beam mode speaks of."),
     Declared("lumisections_total", COUNTER, ("stream", "outcome"), "Lumisections that ended, by outcome."),
@@ -136,6 +138,8 @@ def _of_the_daemon(snapshot: Snapshot) -> Iterator[Metric]:
     yield _family("paused", [((), snapshot.paused)])
     yield _family("frozen", [((), snapshot.frozen)])
     yield _family("audit_head_sequence", [((), snapshot.audit_head)])
+    yield _family("record_exported_sequence", [] if loop.exported is None else [((), loop.exported)])
+    yield _family("record_export_failures_total", [((), loop.export_failures)])
     yield _family("stable_beams", [] if loop.stable_beams is None else [((), loop.stable_beams)])
     yield _family("fill_number", [] if loop.fill is None else [((), loop.fill)])
 

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from types import FrameType
 
-from daemon.assemble import Parts, owner, utc_now
+from daemon.assemble import Parts, owner, provenance_of, shipping_of, utc_now
 from daemon.candidates import Candidates
 from daemon.config import Settings
 from daemon.errors import LeadershipTakenError, RetriggerError, SetupError
@@ -104,7 +104,9 @@ class Loop:
                 folder,
             ),
             lead=lead,
+            provenance=provenance_of(settings, parts.ledger),
         )
+        self._shipping = shipping_of(settings, parts.ledger)
         self._view = LoopView(started=started)
         self._certified_by: ConditionsTable | None = None
         self._troubles: dict[str, str] = {}
@@ -124,7 +126,12 @@ class Loop:
             raise
         except (RetriggerError, DriftError, OSError) as error:
             self._trouble("intake", error)
-        for name, part in (("triggers", self.triggers.step), ("candidates", self._candidates.step)):
+        steps = (
+            ("triggers", self.triggers.step),
+            ("candidates", self._candidates.step),
+            ("record", self._shipping.step),
+        )
+        for name, part in steps:
             try:
                 part(now)
                 self._troubles.pop(name, None)
@@ -149,6 +156,7 @@ class Loop:
     def _say(self, now: datetime) -> None:
         settings, seen = self._parts.settings, self._intake.view
         stream, beam = settings.stream.name, self._parts.beam.now(now)
+        exports = self._shipping.stands()
         self._view = LoopView(
             started=self._view.started,
             last_turn=now,
@@ -166,6 +174,8 @@ class Loop:
             faults=dict(seen.faults),
             declared=seen.declared,
             running={settings.stream.slot: self._parts.sight.running() or ""},
+            exported=min((one.delivered for one in exports), default=None),
+            export_failures=sum(one.failures for one in exports),
         )
         self._parts.ledger.put_status("loop", self._view.to_json(), now)
         notify("WATCHDOG=1", status(self._view.doing))

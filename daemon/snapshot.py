@@ -48,6 +48,8 @@ class LoopView:
         faults: How many faults each kind of input has (``conditions``, ``counters``), and the newest of them.
         declared: Declared changes in force at the newest lumisection: id, what each silences, and both in words.
         running: Digest last read back from the board, by slot; empty when it could not be read.
+        exported: Up to which fact the farthest behind of the record's places holds it; None without a place.
+        export_failures: How many exports of the record failed, to any place, ever.
     """
 
     started: datetime
@@ -66,6 +68,8 @@ class LoopView:
     faults: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     declared: Sequence[Mapping[str, Any]] = ()
     running: Mapping[str, str] = field(default_factory=dict)
+    exported: int | None = None
+    export_failures: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the view as the loop leaves it in the ledger: ``ledger.put_status("loop", view.to_json(), now)``."""

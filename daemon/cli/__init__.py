@@ -1,8 +1,11 @@
 """The command line: each module brings its verbs to `app`, `main` runs one."""
 
 from daemon.cli import (
+    asking,
+    audit,
     doctor,
     explain,
+    menu,
     offline,
     preflighting,
     ranking,
@@ -17,9 +20,12 @@ from daemon.cli.app import app, main
 
 __all__ = [
     "app",
+    "asking",
+    "audit",
     "doctor",
     "explain",
     "main",
+    "menu",
     "offline",
     "preflighting",
     "ranking",

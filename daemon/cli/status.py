@@ -6,12 +6,14 @@ from pathlib import Path
 import typer
 
 from daemon import config
-from daemon.assemble import parts, utc_now
+from daemon.assemble import parts, places_of, utc_now
 from daemon.cli import say
 from daemon.cli.app import app
 from daemon.cli.offline import ConfigFile, Json
 from daemon.input_faults import fault_words
 from daemon.lifecycle import open_faults
+from daemon.lifecycle.codec import plain
+from daemon.record import sent
 from daemon.shelf import champion_digest
 from daemon.snapshot import last_loop_view
 
@@ -39,6 +41,10 @@ def status(*, config_file: ConfigFile = Path("retrigger.toml"), json: Json = Fal
             "open_faults": [one.alarm_id for one in standing],
             "champion": champion_digest(ready.ledger, slot),
             "running": ready.sight.running() or "",
+            "record": {
+                place.name: {**plain(sent(ready.ledger, place.name)), "facts": ready.ledger.head().sequence}
+                for place in places_of(ready.settings)
+            },
             "candidates": {one.id: str(one.phase) for one in ready.sight.candidates()},
         }
     if json:
@@ -65,9 +71,21 @@ def _status_words(tree: Mapping[str, object], stream: str, slot: str) -> None:
     _inputs_words(tree)
     say.words(f"faults       {', '.join(standing) or 'none open'}")
     say.words(f"{slot:12s} record {record}, read back {seen}")
+    _record_words(tree["record"])
     candidates = tree["candidates"]
     assert isinstance(candidates, dict)
     say.words(f"candidates   {', '.join(f'{name} {phase}' for name, phase in candidates.items()) or 'none'}")
+
+
+def _record_words(places: object) -> None:
+    """Say how far the record has left this host, and what keeps it."""
+    assert isinstance(places, dict)
+    for name, stands in places.items():
+        failed = f"; {stands['failures']} failed" if stands["failures"] else ""
+        trouble = f", now {stands['error']}" if stands["error"] else ""
+        say.words(f"record       {name}: {stands['delivered']} of {stands['facts']} facts{failed}{trouble}")
+    if not places:
+        say.words("record       goes nowhere outside this host; name places in [record]")
 
 
 def _inputs_words(tree: Mapping[str, object]) -> None:

@@ -4,9 +4,9 @@ The only package that imports SQLAlchemy.  It stores and returns; it decides not
 """
 
 from daemon.ledger.accounts import Account
-from daemon.ledger.chain import Head, StoredFact
+from daemon.ledger.chain import GENESIS, Head, StoredFact, check_record, link, stored
 from daemon.ledger.counting import Figures
-from daemon.ledger.history import History
+from daemon.ledger.history import History, history_of
 from daemon.ledger.intake import FileTaken, Outcome, Overlap
 from daemon.ledger.lead import Lead
 from daemon.ledger.ledger import Ledger, StatusRow, each_fact
@@ -14,6 +14,7 @@ from daemon.ledger.offline import verify_export
 from daemon.ledger.work import Work
 
 __all__ = [
+    "GENESIS",
     "Account",
     "Figures",
     "FileTaken",
@@ -26,6 +27,10 @@ __all__ = [
     "StatusRow",
     "StoredFact",
     "Work",
+    "check_record",
     "each_fact",
+    "history_of",
+    "link",
+    "stored",
     "verify_export",
 ]

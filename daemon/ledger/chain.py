@@ -20,6 +20,7 @@ from daemon.lifecycle.codec import canonical, digest, parse, time_text
 from daemon.lifecycle.facts import Fact, from_json, to_json
 
 GENESIS = "0" * 64
+FIELDS = ("sequence", "subject", "kind", "body", "previous", "hash")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +122,24 @@ def clock(connection: Connection) -> datetime | None:
     return datetime.fromisoformat(latest) if latest else None
 
 
+def hashes(connection: Connection, after: int = 0) -> list[tuple[int, str]]:
+    """Return sequence and hash of every fact above `after`: all that a Merkle tree needs."""
+    query = select(t.facts.c.sequence, t.facts.c.hash).where(t.facts.c.sequence > after).order_by(t.facts.c.sequence)
+    return [(int(row.sequence), str(row.hash)) for row in connection.execute(query)]
+
+
+def stored(row: dict[str, Any]) -> StoredFact:
+    """Return the fact of a record as it was exported.
+
+    Raises:
+        FactError: It is of no kind that this version knows.
+    """
+    fact = from_json(parse(row["body"]))
+    return StoredFact(
+        sequence=row["sequence"], subject=row["subject"], fact=fact, hash=row["hash"], previous=row["previous"]
+    )
+
+
 def records(connection: Connection, start: int = 0, batch: int = 5_000) -> Iterator[dict[str, Any]]:
     """Yield every record as it is exported, in chain order and bounded batches."""
     at = start
@@ -144,7 +163,7 @@ def check(rows: Iterable[dict[str, Any]], end: Head | None) -> list[str]:
     problems: list[str] = []
     expected, previous = 1, GENESIS
     for row in rows:
-        found, this, problem = _check_record(row, expected, previous)
+        found, this, problem = check_record(row, expected, previous)
         problems += problem
         expected, previous = found + 1, this
     if end is not None and (end.sequence, end.hash) != (expected - 1, previous):
@@ -155,8 +174,17 @@ def check(rows: Iterable[dict[str, Any]], end: Head | None) -> list[str]:
     return problems
 
 
-def _check_record(row: dict[str, Any], expected: int, previous: str) -> tuple[int, str, list[str]]:
-    missing = [name for name in ("sequence", "subject", "kind", "body", "previous", "hash") if name not in row]
+def check_record(row: dict[str, Any], expected: int, previous: str) -> tuple[int, str, list[str]]:
+    """Return a record's sequence and hash, and what is wrong with it given its place.
+
+    Args:
+        row: As `records` yields it, or as it was found in an export.
+        expected: The sequence that belongs here.
+        previous: Hash of the record before.
+    """
+    missing = [name for name in FIELDS if name not in row]
+    if added := sorted(set(row) - set(FIELDS)):
+        return expected, previous, [f"record {expected}: says {added} besides what a record says; it was edited"]
     if missing or not isinstance(row["sequence"], int) or isinstance(row["sequence"], bool):
         return expected, previous, [f"record {expected}: lacks {missing or 'a number'}; it was damaged"]
     sequence, problems = row["sequence"], []

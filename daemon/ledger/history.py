@@ -1,13 +1,17 @@
 """Which model judged a lumisection, who approved it, and on what evidence."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
 from daemon.ledger import chain
+from daemon.ledger.chain import StoredFact
 from daemon.lifecycle import facts as f
 from daemon.lifecycle.fold import Candidate, fold
 from daemon.lifecycle.states import champion_at, champions
+
+MOVES = (f.ChampionImported, f.Deployed, f.RolledBack)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +49,24 @@ class History:
 
 def history(connection: Connection, run: int, lumisection: int, slot: str) -> History:
     """Return what was live in a slot for one lumisection, by the record."""
-    stored = [
-        one
-        for kind in (f.ChampionImported, f.Deployed, f.RolledBack)
-        for one in chain.facts(connection, kind=kind.kind)
-    ]
+    stored = [one for kind in MOVES for one in chain.facts(connection, kind=kind.kind)]
+    return told(stored, lambda subject: chain.facts(connection, subject=subject), run, lumisection, slot)
+
+
+def history_of(stored: Sequence[StoredFact], run: int, lumisection: int, slot: str) -> History:
+    """Return the same from the facts of an export."""
+    moves = [one for one in stored if isinstance(one.fact, MOVES)]
+    return told(moves, lambda subject: [one for one in stored if one.subject == subject], run, lumisection, slot)
+
+
+def told(
+    stored: list[StoredFact],
+    of_subject: Callable[[str], Sequence[StoredFact]],
+    run: int,
+    lumisection: int,
+    slot: str,
+) -> History:
+    """Return what was live, given every fact that moves a champion and a way to the facts of a candidate."""
     stored.sort(key=lambda one: one.sequence)
     champion = champion_at(champions((one.fact for one in stored), slot), run, lumisection)
     digest = champion.digest if champion else ""
@@ -58,7 +75,7 @@ def history(connection: Connection, run: int, lumisection: int, slot: str) -> Hi
         for one in stored
         if isinstance(one.fact, f.ChampionImported) and one.fact.slot == slot
     }
-    brought = _who_brought(connection, [one.subject for one in stored if _deploys(one.fact, slot, digest)])
+    brought = _who_brought(of_subject, [one.subject for one in stored if _deploys(one.fact, slot, digest)])
     request = brought.request if brought else None
     return History(
         slot=slot,
@@ -80,7 +97,7 @@ def _deploys(fact: f.Fact, slot: str, digest: str) -> bool:
     return isinstance(fact, f.Deployed) and fact.slot == slot and fact.digest == digest
 
 
-def _who_brought(connection: Connection, candidates: list[str]) -> Candidate | None:
+def _who_brought(of_subject: Callable[[str], Sequence[StoredFact]], candidates: list[str]) -> Candidate | None:
     if not candidates:
         return None
-    return fold(one.fact for one in chain.facts(connection, subject=candidates[-1]))
+    return fold(one.fact for one in of_subject(candidates[-1]))

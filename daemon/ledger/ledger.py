@@ -112,6 +112,19 @@ class Ledger:
         with reading(self._engine) as connection:
             return offline.write(path, chain.records(connection), chain.head(connection))
 
+    def hashes(self, after: int = 0) -> list[tuple[int, str]]:
+        """Return sequence and hash of every fact above `after`."""
+        with reading(self._engine) as connection:
+            return chain.hashes(connection, after)
+
+    def records(self, after: int, last: int) -> Iterator[Mapping[str, Any]]:
+        """Yield the records above `after` up to `last` as they are exported, in bounded batches."""
+        with reading(self._engine) as connection:
+            for record in chain.records(connection, after):
+                if record["sequence"] > last:
+                    return
+                yield record
+
     def history(self, run: int, lumisection: int, slot: str) -> History:
         """Return what was live in the slot for this lumisection, who approved it and on what evidence."""
         with reading(self._engine) as connection:
@@ -214,6 +227,11 @@ class Ledger:
         """Take the oldest due work that nobody holds, None if there is none."""
         with writing(self._engine) as connection:
             return work.claim(connection, now, lease_s, owner, kinds)
+
+    def work_waits(self, kind: str) -> bool:
+        """Return whether work of this kind is queued or under way."""
+        with reading(self._engine) as connection:
+            return work.waits(connection, kind)
 
     def renew_work(self, claimed: work.Work, now: datetime, lease_s: float) -> None:
         """Lengthen a lease; raises LeaseLostError if it is lost."""

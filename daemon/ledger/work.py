@@ -72,6 +72,12 @@ def claim(
     )
 
 
+def waits(connection: Connection, kind: str) -> bool:
+    """Return whether work of this kind is queued or under way."""
+    query = select(t.work.c.id).where(t.work.c.kind == kind, t.work.c.closed_at.is_(None)).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def finish(connection: Connection, work: Work, now: datetime) -> None:
     """Close the work as done.
 

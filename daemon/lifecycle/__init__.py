@@ -9,6 +9,7 @@ from daemon.lifecycle.decision import Act, Decision, Done, Wait
 from daemon.lifecycle.facts import Fact, GateOutcome
 from daemon.lifecycle.fold import Candidate, Phase, evolve, fold
 from daemon.lifecycle.policy import Policy, Tier, parse_policy
+from daemon.lifecycle.record_facts import BundleAttested, HeadSigned
 from daemon.lifecycle.request import candidate_id, request_candidate
 from daemon.lifecycle.states import Champion, champion_at, champions, fold_daemon, open_faults
 from daemon.lifecycle.voices import approve, ask_rollback, reject, revoke
@@ -16,12 +17,14 @@ from daemon.lifecycle.world import World
 
 __all__ = [
     "Act",
+    "BundleAttested",
     "Candidate",
     "Champion",
     "Decision",
     "Done",
     "Fact",
     "GateOutcome",
+    "HeadSigned",
     "Phase",
     "Policy",
     "Tier",

@@ -232,3 +232,13 @@ def test_a_port_that_is_taken_is_named_with_what_to_do(world):
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_the_record_that_left_the_host_is_counted_by_the_place_that_is_farthest_behind(world):
+    assert f"{PREFIX}record_exported_sequence" not in scrape(world)
+    world.turn_loop(exported=7, export_failures=3)
+
+    scraped = scrape(world)
+    assert value(scraped, "record_exported_sequence") == 7
+    assert value(scraped, "record_export_failures_total") == 3
+    assert last_loop_view(world.ledger).exported == 7
