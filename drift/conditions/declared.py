@@ -12,17 +12,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from drift.text_forms import json_of
+from drift.towers import TOWER_PHI, widened
 
 Place = tuple[int, int]
 """Run and lumisection."""
 KINDS = ("calibration", "mask", "menu", "firmware")
 OBJECTS = ("MET", "EG", "MU", "JET")
-REACH = {"JET": 0.66, "EG": 0.18, "MU": 0.0}
-"""How far, in pseudorapidity and radians, objects change around towers that changed.
+REACH = {"JET": 7, "EG": 2, "MU": 0}
+"""How many towers away objects change when towers do.
 
-A jet is 9 x 9 towers less what strips three towers wide around it hold, so that it sees 7 towers of 0.087 to each side;
-a cluster and its hadronic veto see 2.  Measured with the simulated hole of 2018 (`drift.simulate`, 40 000 crossings
-each way, seed 25000): 8 to 25 % more jets above 20 GeV at 4 to 7 towers, and the very same ones beyond.
+A jet is 9 x 9 towers less what strips three towers wide around it hold, so that it sees 7 towers to each side; a
+cluster and its hadronic veto see 2.  Measured with the simulated hole of 2018 (`drift.simulate`, 40 000 crossings each
+way, seed 25000): 8 to 25 % more jets above 20 GeV at 4 to 7 towers, and the very same ones beyond.
 """
 KNOWN = frozenset({"id", "kind", "first", "last", "objects", "region", "words", "by"})
 
@@ -44,10 +45,9 @@ class Region:
     @property
     def reached(self) -> "Region":
         """Where objects can lie that see a part of it: what must not be compared when its towers are masked."""
-        reach = REACH[self.object]
-        eta = (self.eta[0] - reach, self.eta[1] + reach)
-        around = min(reach, max(0.0, math.pi - (self.phi[1] - self.phi[0]) / 2))
-        return Region(self.object, eta, (self.phi[0] - around, self.phi[1] + around))
+        towers = REACH[self.object]
+        around = min(towers * TOWER_PHI, max(0.0, math.pi - (self.phi[1] - self.phi[0]) / 2))
+        return Region(self.object, widened(*self.eta, towers), (self.phi[0] - around, self.phi[1] + around))
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that `region_of` reads."""

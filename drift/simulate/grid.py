@@ -7,18 +7,13 @@ Nothing here knows what is deposited in a tower.
 import numpy as np
 from numpy.typing import NDArray
 
+from drift.towers import EDGES
+
 ROWS = 80
 COLUMNS = 72
 HALF = 40
 CENTRAL = 28
 """Rows of one side inside |eta| < 3; the other twelve are the forward calorimeter."""
-
-EDGES: NDArray[np.float64] = np.array(
-    [round(0.087 * k, 3) for k in range(21)]
-    + [1.83, 1.93, 2.043, 2.172, 2.322, 2.5, 2.65, 3.0]
-    + [3.139, 3.314, 3.489, 3.664, 3.839, 4.013, 4.191, 4.363, 4.538, 4.716, 4.889, 5.191]
-)
-"""Edges in |eta| of the 40 rows of one side (CMS calorimeter TDR; row 28 is stretched to the start of the HF)."""
 
 
 def row_centres() -> NDArray[np.float64]:

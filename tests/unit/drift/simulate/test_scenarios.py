@@ -173,13 +173,12 @@ def test_a_text_that_names_no_scenario_is_refused(text):
 def test_a_hole_changes_high_objects_as_far_as_a_declared_mask_is_taken_to_reach(name, objects):
     quiet, holed = (getattr(one, objects) for one in changed("hem1516"))
     rows, columns = (np.flatnonzero(one) for one in (hole.any(axis=1) for hole in (HEM, HEM.T)))
-    reach = round(REACH[name] / np.radians(5))
 
     def far(found, cut):
         row, column = found[..., 1], found[..., 2]
         turns = np.minimum.reduce([np.abs((column - one + 36) % 72 - 36) for one in columns])
         away = np.maximum(np.maximum(rows.min() - row, row - rows.max()), turns)
-        return np.sort(found[(found[..., 0] > cut) & (away > reach)][:, 0])
+        return np.sort(found[(found[..., 0] > cut) & (away > REACH[name])][:, 0])
 
     cut = {"JET": 80, "EG": 24}[name]
     assert len(far(quiet, cut)) > 20
