@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from daemon.errors import ConfigurationError
 
 Positive = Annotated[float, Field(gt=0)]
+Amount = Annotated[str, Field(pattern=r"^\d+(\.\d+)? ?[kKMGT]i?B$")]
 
 
 class _Section(BaseModel):
@@ -100,6 +101,28 @@ class RetrainSettings(_Section):
     )
 
 
+class ExecutorSettings(_Section):
+    """Where training jobs run: beside the daemon, or on workers of Dask, here or under a batch system.
+
+    With anything but `subprocess` the state folder, and what a job names, must lie on a disk that all workers share.
+    """
+
+    kind: Literal["subprocess", "dask", "htcondor", "slurm"] = "subprocess"
+    workers: int = Field(default=2, ge=1, le=10_000)
+    starts: int = Field(default=3, ge=1, le=100)
+    device: Literal["cpu", "cuda"] = "cpu"
+    gpus: tuple[str, ...] = ()
+    scheduler: str = ""
+    cores: int = Field(default=1, ge=1)
+    memory: Amount = "4 GiB"
+    disk: Amount = "8 GiB"
+    walltime: str = Field(default="04:00:00", pattern=r"^\d+:[0-5]\d:[0-5]\d$")
+    queue: str = ""
+    account: str = ""
+    directives: tuple[str, ...] = ()
+    prologue: tuple[str, ...] = ()
+
+
 class DeploySettings(_Section):
     """Where an approved bundle goes."""
 
@@ -146,6 +169,7 @@ class Settings(_Section):
     conditions: ConditionsSettings = ConditionsSettings()
     drift: DriftSettings = DriftSettings()
     retrain: RetrainSettings = RetrainSettings()
+    executor: ExecutorSettings = ExecutorSettings()
     deploy: DeploySettings = DeploySettings()
     web: WebSettings = WebSettings()
     metrics: MetricsSettings = MetricsSettings()
@@ -232,10 +256,33 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         )
     if retrain.cron is not None and len(retrain.cron.split()) != 5:
         yield f"retrain.cron: expected five fields (minute hour day month weekday), found {retrain.cron!r}"
+    yield from _misplaced(settings.executor)
     for name, listen in (("web.listen", settings.web.listen), ("metrics.listen", settings.metrics.listen)):
         host, _, port = listen.rpartition(":")
         if listen and not (host and port.isdigit() and int(port) < 65536):
             yield f"{name}: expected host:port such as 127.0.0.1:8080, found {listen!r}"
+
+
+def _misplaced(executor: ExecutorSettings) -> Iterator[str]:
+    batch = executor.kind in {"htcondor", "slurm"}
+    if executor.scheduler and executor.kind != "dask":
+        yield f"executor.scheduler is for executor.kind 'dask'; kind is {executor.kind!r}; take one of them away"
+    if executor.gpus and (executor.device != "cuda" or batch):
+        yield (
+            f"executor.gpus names devices of this machine, with executor.device 'cuda'; device is {executor.device!r} "
+            f"and kind {executor.kind!r} (a batch system places its jobs itself); take executor.gpus away"
+        )
+    given = [name for name in ("queue", "account", "directives", "prologue") if getattr(executor, name)]
+    if given and not batch:
+        yield f"executor.{given[0]} is for a batch system; executor.kind is {executor.kind!r}; take it away"
+    if executor.queue and executor.kind == "htcondor":
+        yield "executor.queue is a Slurm partition; HTCondor has none; take it away"
+    if executor.kind == "htcondor":
+        yield from (
+            f"executor.directives has {one!r}; expected NAME = VALUE as in a submit file"
+            for one in executor.directives
+            if not all(part.strip() for part in one.partition("="))
+        )
 
 
 def _absolute(settings: Settings, home: Path) -> Settings:

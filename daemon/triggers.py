@@ -21,6 +21,7 @@ from daemon.ledger import Ledger, Outcome
 from daemon.lifecycle import Candidate, Policy, fold_daemon, open_faults, request_candidate
 from daemon.lifecycle import facts as f
 from daemon.lifecycle.facts import Trigger
+from daemon.recipes import placed, recipe_of
 from daemon.sight import Sight
 from drift.schema import schema_named
 from retrain.bundle import Bundle
@@ -212,21 +213,11 @@ class Triggers:
                 faults=(),  # the same network sees the same
                 needs_gain=needs_gain,
             )
-        return Recipe(
-            slot=self._settings.stream.slot,
-            lumisections=spans,
-            model=settings.model,
+        return recipe_of(
+            self._settings,
+            spans,
             contract=champion.contract.digest if champion else None,
             champion=champion.digest if champion else None,
-            seed=settings.seed,
-            epochs=settings.epochs,
-            batch_size=settings.batch_events,
-            target_rate_hz=settings.target_rate_hz,
-            bunches=settings.bunches,
-            proof_vectors=settings.vectors,
-            synthesise=settings.synthesise,
-            signals=signal_list.names(settings.signals),
-            margin=settings.margin,
             faults=fault_samples.names(settings.faults),
             needs_gain=needs_gain,
         )
@@ -310,4 +301,5 @@ def job_of(
         "faults": fault_samples.written(
             folder / "faults", recipe, lumisections, schema_named(settings.stream.schema_name)
         ),
+        **placed(settings),
     }

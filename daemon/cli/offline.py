@@ -255,7 +255,8 @@ def bootstrap(
 ) -> None:
     """Train and prove a first champion from certified reference fills."""
     from daemon import bootstrap as first  # noqa: PLC0415 the job's libraries are paid for by this verb alone
-    from daemon.training import JobState, SubprocessRunner  # noqa: PLC0415 the same
+    from daemon.executors import runner_of  # noqa: PLC0415 the same
+    from daemon.training import JobState  # noqa: PLC0415 the same
 
     settings = config.load(config_file)
     folder, _ = first.first_job(paths, settings, conditions=conditions)
@@ -267,7 +268,7 @@ def bootstrap(
             told = state.stage
             say.words(f"  {state.stage}: {state.text}" if state.text else f"  {state.stage}")
 
-    runner = SubprocessRunner(stalled_s=settings.retrain.stalled_s)
+    runner = runner_of(settings)
     try:
         result = first.finish(runner, folder, tell)
     finally:

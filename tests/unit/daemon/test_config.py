@@ -57,6 +57,13 @@ def test_every_mistake_is_told_at_once_with_the_nearest_name(tmp_path):
         ('[retrain]\ncron = "0 6 * *"\n', "five fields"),
         ('[web]\nlisten = "everywhere"\n', "host:port"),
         ("[retrain\n", "not TOML"),
+        ('[executor]\nkind = "htcondor"\nqueue = "long"\n', "HTCondor has none"),
+        ('[executor]\nkind = "htcondor"\ndirectives = ["getenv"]\n', "NAME = VALUE"),
+        ('[executor]\nqueue = "long"\n', "for a batch system"),
+        ('[executor]\ngpus = ["0"]\n', "executor.device 'cuda'"),
+        ('[executor]\nkind = "slurm"\nscheduler = "tls://host:8786"\n', "executor.kind 'dask'"),
+        ('[executor]\nmemory = "much"\n', "executor.memory"),
+        ('[executor]\nwalltime = "2h"\n', "executor.walltime"),
     ],
 )
 def test_contradictions_are_told(tmp_path, text, word):
