@@ -107,12 +107,13 @@ class DaskRunner:
         self._starts = starts
         self._gpus = tuple(gpus)
         self._futures: dict[Path, Any] = {}
+        self._ends: dict[Path, JobState] = {}
 
     def start(self, folder: Path) -> None:
         """See `JobRunner.start`."""
-        future = self._futures.get(folder)
-        if (future is not None and not future.done()) or (folder / "result.json").exists():
+        if folder in self._futures or (folder / "result.json").exists():
             return
+        self._ends.pop(folder, None)
         token = f"{socket.gethostname()}:{os.getpid()}:{time.time_ns()}"
         told = (str(folder), token, self._stalled_s, self._starts, self._gpus)
         self._futures[folder] = self._client.submit(work_on, *told, key=f"{folder.name}-{token}", pure=False)
@@ -121,9 +122,11 @@ class DaskRunner:
         """See `JobRunner.look`; a silent job is killed by its worker, lost workers are counted."""
         future = self._futures.get(folder)
         if future is None:
-            return finished(folder) or JobState("absent")
-        if future.done():
-            return _end(future) or finished(folder) or _lost(future)
+            return self._ends.get(folder) or finished(folder) or JobState("absent")
+        if future.done():  # let go of it, or Dask would run it again when the worker that has its result dies
+            self._ends[folder] = _end(future) or finished(folder) or _lost(future)
+            del self._futures[folder]
+            return self._ends[folder]
         if (folder / "progress.json").exists():
             return running(folder)
         return JobState("running", stage="waiting", text="for a worker")

@@ -184,7 +184,9 @@ def _resources(stages: Path) -> dict[str, Any]:
     """Return what the network takes: as synthesis counted, else as the search did; empty when it was not reached."""
     tries = (_last(stages, "*-module*", "search.json") or {}).get("tries") or []
     counted = _last(stages, "*-synthesis", "resources.json") or {}
-    told = {name: counted[name] for name in ("lut", "ff", "dsp", "latency_ticks", "status") if name in counted}
+    told: dict[str, Any] = {
+        name: counted[name] for name in ("lut", "ff", "dsp", "latency_ticks", "status") if name in counted
+    }
     if tries and not told:
         told = {"lut": tries[-1]["lut"], "ff": tries[-1]["ff"], "latency_ticks": tries[-1]["ticks"]}
     return {**told, "tries": len(tries)} if told else {}
