@@ -21,10 +21,10 @@ from typing import Any
 from benchmarks.retrain_stages import write
 from daemon import sweep as sweeping
 from daemon.clusters import cluster_of
-from daemon.config import ExecutorSettings
 from daemon.dask_runner import DaskRunner, beginnings
 from daemon.sweep_plan import read_plan
 from daemon.training import JobRunner, JobState, SubprocessRunner
+from daemon.training_settings import ExecutorSettings
 from retrain.progress import read_whole
 from retrain.recipe import Recipe
 

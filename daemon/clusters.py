@@ -8,8 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from daemon.config import ExecutorSettings
 from daemon.errors import SetupError
+from daemon.training_settings import ExecutorSettings
 
 NEVER = 1_000_000
 """Workers that may die under a job before Dask itself gives up: we count, and only those that had begun it."""

@@ -7,6 +7,10 @@ from typing import Any
 
 from daemon import signal_list
 from daemon.config import Settings
+from daemon.errors import RefusedError
+from retrain.bundle import Bundle
+from retrain.champion import Champion
+from retrain.policy import Policy
 from retrain.recipe import LumisectionRange, Recipe
 
 
@@ -25,10 +29,7 @@ def recipe_of(settings: Settings, spans: tuple[LumisectionRange, ...], **more: A
     stated: dict[str, Any] = {
         "slot": settings.stream.slot,
         "lumisections": spans,
-        "model": retrain.model,
-        "seed": retrain.seed,
-        "epochs": retrain.epochs,
-        "batch_size": retrain.batch_events,
+        **retrain.network,
         "target_rate_hz": retrain.target_rate_hz,
         "bunches": retrain.bunches,
         "proof_vectors": retrain.vectors,
@@ -37,6 +38,45 @@ def recipe_of(settings: Settings, spans: tuple[LumisectionRange, ...], **more: A
         "margin": retrain.margin,
     }
     return Recipe(**{**stated, **more})
+
+
+def successor_of(settings: Settings, spans: tuple[LumisectionRange, ...], champion: Champion, **more: Any) -> Recipe:
+    """Return the recipe of a candidate that follows a champion, under its contract and by the configured policy.
+
+    Raises:
+        RefusedError: The policy starts from weights that the champion does not have, or has in another shape.
+        RecipeError: A field is out of its range; the message names it.
+    """
+    kept = {"contract": champion.contract.digest, "champion": champion.digest, "policy": settings.retrain.way}
+    return recipe_of(
+        settings, spans, **{**kept, **more, **_shape(settings, champion, more.get("policy", kept["policy"]))}
+    )
+
+
+def _shape(settings: Settings, champion: Champion, policy: Policy) -> dict[str, Any]:
+    """Return the fields that a policy takes from the champion's own recipe, since its weights have that shape."""
+    if not policy.from_champion:
+        return {}
+    slot, retrain = settings.stream.slot, settings.retrain
+    if not isinstance(champion, Bundle):
+        raise RefusedError(
+            f"{slot}: policy {policy.name} starts from the champion's weights, and what runs now is an adopted library "
+            'without any; make the next champion with retrain.policy = "full"'
+        )
+    own = champion.recipe
+    for name in ("model", "hidden", "latent"):
+        asked, has = getattr(retrain, name), getattr(own, name)
+        if asked is not None and asked != has:
+            raise RefusedError(
+                f"{slot}: retrain.{name} is {asked!r}, the champion {champion.digest[:16]} has {has!r}, and policy "
+                f'{policy.name} starts from its weights; ask for that shape, or set retrain.policy = "full"'
+            )
+    if policy.rehearses and champion.memory is None:
+        raise RefusedError(
+            f"{slot}: policy {policy.name} rehearses the champion's memory, and {champion.digest[:16]} has none; make "
+            'the next champion with retrain.policy = "full"'
+        )
+    return {"hidden": own.hidden, "latent": own.latent}
 
 
 def placed(settings: Settings) -> dict[str, str]:

@@ -150,8 +150,9 @@ class Loop:
 
     @property
     def busy(self) -> bool:
-        """Whether a training runs."""
-        return self._runner.busy
+        """Whether a training runs, or the online learner learns."""
+        following = self.triggers.following
+        return self._runner.busy or (following is not None and following.busy)
 
     def _say(self, now: datetime) -> None:
         settings, seen = self._parts.settings, self._intake.view
@@ -198,7 +199,9 @@ class Loop:
         watching = f"watching {self._parts.settings.stream.name}" + (
             f", but not its scores: {silent}" if silent else ""
         )
-        return self.triggers.waiting_for or self.triggers.refused or watching
+        following = self.triggers.following
+        learning = "" if following is None else following.trouble
+        return learning or self.triggers.waiting_for or self.triggers.refused or watching
 
     def snapshot(self, now: datetime) -> Snapshot:
         """Return the figures of this instant, for a scrape."""
@@ -212,6 +215,8 @@ class Loop:
     def close(self) -> None:
         """Stop the jobs; their finished stages stay."""
         self._runner.stop()
+        if self.triggers.following is not None:
+            self.triggers.following.stop()
 
 
 def run(parts: Parts, *, until_idle: bool = False, clock: Callable[[], datetime] = utc_now) -> Ending:

@@ -13,10 +13,10 @@ import pytest
 from daemon import sweep as sweeping
 from daemon.cli import main
 from daemon.clusters import cluster_of
-from daemon.config import ExecutorSettings
 from daemon.dask_runner import DaskRunner, beginnings
 from daemon.sweep_plan import read_plan
 from daemon.training import SubprocessRunner
+from daemon.training_settings import ExecutorSettings
 from retrain.contract import Budget, axol1tl_contract
 from retrain.preflight import derive
 from retrain.recipe import Recipe

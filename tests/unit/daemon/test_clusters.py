@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from daemon.clusters import cluster_of, needed
-from daemon.config import ExecutorSettings
 from daemon.dask_runner import STARTS, beginnings, work_on
 from daemon.errors import SetupError
 from daemon.training import SubprocessRunner
+from daemon.training_settings import ExecutorSettings
 
 
 @pytest.fixture
