@@ -4,8 +4,9 @@
 
 Recipes of small networks differ in seed, bits, pruning and widths; each goes through the whole chain, compiler,
 simulated RTL and gates included.  They run on a local Dask cluster while workers are killed with -9, one in each stage.
-Afterwards those recipes whose worker was killed are run once more, undisturbed and without Dask, and their bundles'
-digests must be equal.  Status 1 when a recipe did not end, or one digest differs.
+Afterwards those recipes whose worker was killed are run once more, undisturbed and without Dask.  Verdict, bundle,
+integer weights and gates must be equal: a refused recipe has no bundle.  Status 1 when a recipe did not end, or one
+differs.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from daemon.dask_runner import DaskRunner, beginnings
 from daemon.sweep_plan import read_plan
 from daemon.training import JobRunner, JobState, SubprocessRunner
 from daemon.training_settings import ExecutorSettings
+from retrain.digest import digest_of, digest_of_bytes
 from retrain.progress import read_whole
 from retrain.recipe import Recipe
 
@@ -80,6 +82,14 @@ def plan_of(folder: Path, recipes: int) -> Path:
     return path
 
 
+def bits_of(row: dict[str, Any]) -> str:
+    """Return one digest over what a job ended in: verdict, bundle, integer weights, gates with their evidence."""
+    stages = Path(row["path"]) / "stages"
+    parts = [*sorted(stages.glob("*-export*/weights.safetensors")), *sorted(stages.glob("*-gates/gates.json"))]
+    files = {str(path.relative_to(stages)): digest_of_bytes(path.read_bytes()) for path in parts}
+    return digest_of({"verdict": row["verdict"], "bundle": row["digest"], "files": files})
+
+
 def done(rows: list[dict[str, Any]], name: str) -> None:
     """Say what a sweep came to."""
     verdicts = {word: sum(row["verdict"] == word for row in rows) for word in ("candidate", "refused", "given_up")}
@@ -116,12 +126,12 @@ def main() -> int:
     )
     plain = SubprocessRunner(stalled_s=600.0)
     expected = {
-        row["recipe"]: row["digest"]
+        row["recipe"]: bits_of(row)
         for row in sweeping.run(again, plain, width=given.workers, clock=lambda: datetime.now(tz=UTC), say=_told)
     }
     for row in rows:
         row["killed_in"] = runner.hit.get(Path(row["path"]))
-        row["same_bits"] = None if row["recipe"] not in expected else row["digest"] == expected[row["recipe"]]
+        row["same_bits"] = None if row["recipe"] not in expected else bits_of(row) == expected[row["recipe"]]
         for name in ("path", "bundle"):
             del row[name]
     given.rows.parent.mkdir(parents=True, exist_ok=True)
@@ -129,7 +139,9 @@ def main() -> int:
     done(rows, "disturbed")
     equal = sum(row["same_bits"] is True for row in rows)
     load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
-    print(f"{len(runner.hit)} workers killed; {equal} of {len(expected)} digests equal; {seconds / 60:.1f} min, {load}")
+    print(
+        f"{len(runner.hit)} workers killed; {equal} of {len(expected)} equal to the bit; {seconds / 60:.1f} min, {load}"
+    )
     return int(equal < len(expected) or not runner.hit or any(row["verdict"] == "given_up" for row in rows))
 
 
