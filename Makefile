@@ -61,7 +61,7 @@ proof-faults: debian-demo setup ## 1 000 single-bit faults in weights, threshold
 budget-search: debian-demo setup ## 100 retrains over random recipes and budgets; none that exceeds its budget may pass (an hour)
 	@$(PY) -m benchmarks.budget_search
 
-sweep: debian-demo setup ## 50 small recipes on Dask while workers are killed: all must end, in the same bits (half an hour)
+sweep: debian-demo setup ## 50 small recipes on Dask while workers are killed: all must end, in the same bits (an hour)
 	@$(PY) -m benchmarks.sweep
 
 kills: debian-demo setup ## kill -9 at random moments of the demo; the ledger must equal an undisturbed run's
