@@ -16,7 +16,7 @@ SEED ?= 9000
 PEERS ?= frouros nannyml alibi-detect evidently
 PEER_PYTHON ?= $(PYTHON)
 
-.PHONY: help setup demo test lint proof-faults budget-search prove-models bench bench-drift bench-peers bench-month bench-attribution bench-continual kills edits damaged week pools pictures dashboards lock debian-demo debian-test clean
+.PHONY: help setup demo test lint proof-faults budget-search sweep prove-models bench bench-drift bench-peers bench-month bench-attribution bench-continual kills edits damaged week pools pictures dashboards lock debian-demo debian-test clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ proof-faults: debian-demo setup ## 1 000 single-bit faults in weights, threshold
 
 budget-search: debian-demo setup ## 100 retrains over random recipes and budgets; none that exceeds its budget may pass (an hour)
 	@$(PY) -m benchmarks.budget_search
+
+sweep: debian-demo setup ## 50 small recipes on Dask while workers are killed: all must end, in the same bits (an hour)
+	@$(PY) -m benchmarks.sweep
 
 kills: debian-demo setup ## kill -9 at random moments of the demo; the ledger must equal an undisturbed run's
 	@$(PY) benchmarks/kills.py --kills $(KILLS)

@@ -9,6 +9,7 @@ from daemon import signal_list
 from daemon.assemble import utc_now
 from daemon.config import Settings
 from daemon.errors import JobError, VerdictError
+from daemon.recipes import placed, recipe_of
 from daemon.scan import keep_events
 from daemon.training import JobRunner, JobState, write_job
 from retrain.recipe import Recipe, ranges
@@ -17,32 +18,24 @@ from retrain.recipe import Recipe, ranges
 def first_job(paths: list[Path], settings: Settings, *, conditions: Path | None) -> tuple[Path, Recipe]:
     """Write the job of a first champion and return its folder and recipe; the contract is derived from its data."""
     lessons = keep_events(paths, settings, conditions=conditions)
-    retrain = settings.retrain
-    recipe = Recipe(
-        slot=settings.stream.slot,
-        lumisections=ranges((one["run"], one["lumisection"]) for one in lessons),
-        model=retrain.model,
-        seed=retrain.seed,
-        epochs=retrain.epochs,
-        batch_size=retrain.batch_events,
-        target_rate_hz=retrain.target_rate_hz,
-        bunches=retrain.bunches,
-        proof_vectors=retrain.vectors,
-        synthesise=retrain.synthesise,
-        signals=signal_list.names(retrain.signals),
-        margin=retrain.margin,
-    )
+    recipe = recipe_of(settings, ranges((one["run"], one["lumisection"]) for one in lessons))
     folder = settings.state / "jobs" / f"first-{recipe.digest[:12]}"
-    job = {
+    job = job_on(lessons, recipe, settings)
+    write_job(folder, job)
+    return folder, recipe
+
+
+def job_on(lessons: list[dict[str, Any]], recipe: Recipe, settings: Settings) -> dict[str, Any]:
+    """Return the job of a recipe without a champion on these lumisections."""
+    return {
         "recipe": recipe.to_json(),
         "lumisections": lessons,
         "champion": None,
         "out": str(settings.state / "bundles"),
         "exclude_reasons": {},
-        "signals": signal_list.listed(retrain.signals),
+        "signals": signal_list.listed(settings.retrain.signals),
+        **placed(settings),
     }
-    write_job(folder, job)
-    return folder, recipe
 
 
 def finish(

@@ -10,18 +10,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from daemon.errors import ConfigurationError
+from daemon.training_settings import (
+    ExecutorSettings,
+    Positive,
+    RetrainSettings,
+    Section,
+    WorthSettings,
+    impossible,
+    misplaced,
+    priceless,
+)
 
-Positive = Annotated[float, Field(gt=0)]
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class StreamSettings(_Section):
+class StreamSettings(Section):
     """Which data are watched, and for which slot of the trigger."""
 
     name: str = "ZeroBias"
@@ -29,7 +33,7 @@ class StreamSettings(_Section):
     schema_name: str = Field(default="axol1tl_57", alias="schema")
 
 
-class SourceSettings(_Section):
+class SourceSettings(Section):
     """Where run files appear, when they count as whole, and what reading one may cost."""
 
     url: str = "incoming"
@@ -44,7 +48,7 @@ class SourceSettings(_Section):
     wall_s: Positive = 120.0
 
 
-class ConditionsSettings(_Section):
+class ConditionsSettings(Section):
     """Where conditions, seed counters and the beam mode appear, and how long a lumisection waits for its own."""
 
     folder: Path = Path("conditions")
@@ -53,7 +57,7 @@ class ConditionsSettings(_Section):
     beam_mode_stale_s: Positive = 900.0
 
 
-class DriftSettings(_Section):
+class DriftSettings(Section):
     """The references in force, what compares with them, and the false alarms we accept."""
 
     reference: Path = Path("reference.npz")
@@ -70,56 +74,26 @@ class DriftSettings(_Section):
         return self.lumisection_s / (self.days_between_false_alarms * 86_400.0)
 
 
-class RetrainSettings(_Section):
-    """When a candidate is trained, on how much, and what it must deliver."""
-
-    model: str = "axol1tl"
-    target_rate_hz: Positive = 1_000.0
-    bunches: int = Field(default=2345, gt=0)
-    cron: str | None = None
-    minimum_lumisections: int = Field(default=500, gt=0)
-    maximum_lumisections: int = Field(default=5000, gt=0)
-    epochs: int = Field(default=20, gt=0)
-    batch_events: int = Field(default=4096, gt=0)
-    vectors: int = Field(default=1_000_000, ge=100_000)
-    synthesise: bool = True
-    seed: int = Field(default=1, ge=0)
-    stalled_s: Positive = 600.0
-    threshold_first: bool = False
-    signals: Path | None = None
-    margin: float = Field(default=0.1, ge=0.001, le=0.5)
-    faults: tuple[str, ...] = (
-        "gain=0.1",
-        "gain_eg=0.2",
-        "gain_jet=0.1",
-        "hot_tower=0.05",
-        "loss_jet=0.5",
-        "loss_region=1",
-        "met_noise=20",
-        "stuck_jet_pt_6_1=1",
-    )
-
-
-class DeploySettings(_Section):
+class DeploySettings(Section):
     """Where an approved bundle goes."""
 
     folder: Path = Path("board")
 
 
-class WebSettings(_Section):
+class WebSettings(Section):
     """The approval page; empty `listen` switches it off in `retrigger run`."""
 
     listen: str = "127.0.0.1:8080"
     public_url: str = "http://127.0.0.1:8080"
 
 
-class MetricsSettings(_Section):
+class MetricsSettings(Section):
     """The Prometheus exposition."""
 
     listen: str = "127.0.0.1:9108"
 
 
-class RecordSettings(_Section):
+class RecordSettings(Section):
     """The daemon's own keys, and where the record goes outside this host."""
 
     key: Path = Path("keys/record.pem")
@@ -132,13 +106,13 @@ class RecordSettings(_Section):
     timeout_s: Positive = 60.0
 
 
-class LedgerSettings(_Section):
+class LedgerSettings(Section):
     """The database: SQLite beside the state, or PostgreSQL by URL."""
 
     url: str = "sqlite:///ledger.db"
 
 
-class Settings(_Section):
+class Settings(Section):
     """The whole configuration, with every path absolute."""
 
     stream: StreamSettings = StreamSettings()
@@ -146,6 +120,8 @@ class Settings(_Section):
     conditions: ConditionsSettings = ConditionsSettings()
     drift: DriftSettings = DriftSettings()
     retrain: RetrainSettings = RetrainSettings()
+    worth: WorthSettings = WorthSettings()
+    executor: ExecutorSettings = ExecutorSettings()
     deploy: DeploySettings = DeploySettings()
     web: WebSettings = WebSettings()
     metrics: MetricsSettings = MetricsSettings()
@@ -230,8 +206,11 @@ def _contradictions(settings: Settings) -> Iterator[str]:
             f"retrain.minimum_lumisections is {retrain.minimum_lumisections}, above "
             f"retrain.maximum_lumisections {retrain.maximum_lumisections}; lower the first or raise the second"
         )
+    yield from impossible(settings.retrain)
     if retrain.cron is not None and len(retrain.cron.split()) != 5:
         yield f"retrain.cron: expected five fields (minute hour day month weekday), found {retrain.cron!r}"
+    yield from misplaced(settings.executor)
+    yield from priceless(settings.worth)
     for name, listen in (("web.listen", settings.web.listen), ("metrics.listen", settings.metrics.listen)):
         host, _, port = listen.rpartition(":")
         if listen and not (host and port.isdigit() and int(port) < 65536):

@@ -19,6 +19,7 @@ from daemon.assemble import Parts, owner, provenance_of, shipping_of, utc_now
 from daemon.candidates import Candidates
 from daemon.config import Settings
 from daemon.errors import LeadershipTakenError, RetriggerError, SetupError
+from daemon.executors import runner_of
 from daemon.intake import Intake
 from daemon.ledger import Lead
 from daemon.metrics import serve_metrics
@@ -27,7 +28,6 @@ from daemon.scorer import ChampionSummariser
 from daemon.seed_counts import SeedCounts
 from daemon.shelf import bundle_path, whole_champion
 from daemon.snapshot import LoopView, Snapshot, snapshot_from
-from daemon.training import SubprocessRunner
 from daemon.triggers import Triggers, job_of
 from drift.conditions import ConditionsTable
 from drift.errors import DriftError, StateError
@@ -87,7 +87,7 @@ class Loop:
         )
         counters = None if rates is None else SeedCounts(rates, [settings.conditions.counters])
         self._intake = Intake(settings, parts.ledger, source, read, summarise, restore, counters)
-        self._runner = SubprocessRunner(stalled_s=settings.retrain.stalled_s)
+        self._runner = runner_of(settings)
         self.triggers = Triggers(settings, parts.ledger, parts.sight, parts.policy, owner=owner())
         self._candidates = Candidates(
             parts.ledger,
@@ -150,8 +150,9 @@ class Loop:
 
     @property
     def busy(self) -> bool:
-        """Whether a training runs."""
-        return self._runner.busy
+        """Whether a training runs, or the online learner learns."""
+        following = self.triggers.following
+        return self._runner.busy or (following is not None and following.busy)
 
     def _say(self, now: datetime) -> None:
         settings, seen = self._parts.settings, self._intake.view
@@ -198,7 +199,9 @@ class Loop:
         watching = f"watching {self._parts.settings.stream.name}" + (
             f", but not its scores: {silent}" if silent else ""
         )
-        return self.triggers.waiting_for or self.triggers.refused or watching
+        following = self.triggers.following
+        learning = "" if following is None else following.trouble
+        return learning or self.triggers.waiting_for or self.triggers.refused or watching
 
     def snapshot(self, now: datetime) -> Snapshot:
         """Return the figures of this instant, for a scrape."""
@@ -212,6 +215,8 @@ class Loop:
     def close(self) -> None:
         """Stop the jobs; their finished stages stay."""
         self._runner.stop()
+        if self.triggers.following is not None:
+            self.triggers.following.stop()
 
 
 def run(parts: Parts, *, until_idle: bool = False, clock: Callable[[], datetime] = utc_now) -> Ending:

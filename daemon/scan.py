@@ -183,6 +183,7 @@ def keep_events(paths: list[Path], settings: Settings, *, conditions: Path | Non
                         "certified": at.certified,
                         "path": str(stored.path),
                         "sha256": stored.sha256,
+                        **settings.retrain.era_of(events.run),
                     }
                 )
     if not kept:

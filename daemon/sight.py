@@ -14,7 +14,7 @@ from daemon.errors import DeployError
 from daemon.ledger import Ledger
 from daemon.lifecycle import Candidate, Phase, World, fold, fold_daemon, open_faults
 from daemon.people import People
-from drift.conditions import BeamModeFeed, ConditionsTable
+from drift.conditions import BeamMode, BeamModeFeed, ConditionsTable
 from drift.errors import ConditionsError
 from retrain import bundle as bundles
 from retrain.digest import digest_of
@@ -118,6 +118,10 @@ class Sight:
             return self._certifier.digest(spans)
         except (ConditionsError, OSError):
             return None
+
+    def beam(self, now: datetime) -> BeamMode | None:
+        """Return the beam's mode and fill; None while unknown or stale."""
+        return self._beam.now(now)
 
     def running(self) -> str | None:
         """Return the digest read back from the board; None when it cannot be read, empty text when it runs nothing."""

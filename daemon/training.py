@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -32,6 +32,7 @@ class JobState:
     fraction: float = 0.0
     text: str = ""
     result: Mapping[str, Any] | None = None
+    losses: int = 0  # how often whatever ran it was lost under it before this state was reached
 
 
 class JobRunner(Protocol):
@@ -45,6 +46,10 @@ class JobRunner(Protocol):
 
     def stop(self) -> None:
         """End every process that this runner started; their finished stages stay."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether any job that this runner started goes on."""
 
 
 def write_job(folder: Path, job: Mapping[str, Any]) -> None:
@@ -68,19 +73,47 @@ def write_job(folder: Path, job: Mapping[str, Any]) -> None:
     half.replace(path)
 
 
+def running(folder: Path) -> JobState:
+    """Return what a job that runs says of itself."""
+    try:
+        tree = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        tree = None
+    told = tree if isinstance(tree, dict) else {}
+    stage, fraction = str(told.get("stage", "starting")), float(told.get("fraction", 0.0))
+    return JobState("running", stage=stage, fraction=fraction, text=str(told.get("text", "")))
+
+
+def finished(folder: Path) -> JobState | None:
+    """Return the end of a job, None when it left none."""
+    try:
+        return JobState("finished", result=json.loads((folder / "result.json").read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+
+
 class SubprocessRunner:
     """Jobs as child processes of the loop, in process groups of their own, ending with it."""
 
-    def __init__(self, *, stalled_s: float) -> None:
+    def __init__(self, *, stalled_s: float, gpus: Sequence[str] = ()) -> None:
+        """Make a runner.
+
+        Args:
+            stalled_s: A job without a sign of life for so long is killed.
+            gpus: Devices as CUDA_VISIBLE_DEVICES names them; each job gets the one with fewest living jobs.  Empty:
+                the environment decides.
+        """
         self._stalled_s = stalled_s
+        self._gpus = tuple(gpus)
         self._children: dict[Path, subprocess.Popen[bytes]] = {}
+        self._placed: dict[Path, str] = {}
 
     def start(self, folder: Path) -> None:
         """See `JobRunner.start`."""
         child = self._children.get(folder)
         if (child is not None and child.poll() is None) or (folder / "result.json").exists():
             return
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", **self._place(folder)}
         with (folder / "log.txt").open("ab") as log:
             self._children[folder] = subprocess.Popen(
                 [sys.executable, "-m", "retrain.job", str(folder)],
@@ -95,8 +128,8 @@ class SubprocessRunner:
         """See `JobRunner.look`; a job without a sign of life for `stalled_s` is killed and reported dead."""
         child = self._children.get(folder)
         ended = child is not None and child.poll() is not None  # asked first: a result may come between two looks
-        if (folder / "result.json").exists():
-            return JobState("finished", result=json.loads((folder / "result.json").read_text(encoding="utf-8")))
+        if (end := finished(folder)) is not None:
+            return end
         if child is None:
             return JobState("absent")
         if (
@@ -106,23 +139,24 @@ class SubprocessRunner:
             return JobState("absent")
         if ended:
             return JobState("dead", text=self._last_line(folder))
-        progress = self._progress(folder)
         sign = max(
             (folder / name).stat().st_mtime for name in ("job.json", "progress.json") if (folder / name).exists()
         )
         if now.timestamp() - sign > self._stalled_s:
             self._kill(child)
             return JobState("dead", text=f"no sign of life for {self._stalled_s:.0f} s; killed")
-        return JobState(
-            "running",
-            stage=str(progress.get("stage", "starting")),
-            fraction=float(progress.get("fraction", 0.0)),
-            text=str(progress.get("text", "")),
-        )
+        return running(folder)
+
+    def _place(self, folder: Path) -> dict[str, str]:
+        if not self._gpus:
+            return {}
+        living = [self._placed[one] for one, child in self._children.items() if child.poll() is None]
+        self._placed[folder] = min(self._gpus, key=living.count)
+        return {"CUDA_VISIBLE_DEVICES": self._placed[folder]}
 
     @property
     def busy(self) -> bool:
-        """Whether any child of this runner lives."""
+        """See `JobRunner.busy`."""
         return any(child.poll() is None for child in self._children.values())
 
     def stop(self) -> None:
@@ -130,14 +164,6 @@ class SubprocessRunner:
         for child in self._children.values():
             if child.poll() is None:
                 self._kill(child)
-
-    @staticmethod
-    def _progress(folder: Path) -> dict[str, Any]:
-        try:
-            tree = json.loads((folder / "progress.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return tree if isinstance(tree, dict) else {}
 
     @staticmethod
     def _last_line(folder: Path) -> str:

@@ -5,9 +5,9 @@ the answer is allowed (cool-down, open faults, a candidate in the making) is a r
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,15 @@ from daemon import fault_samples, shelf, signal_list
 from daemon.config import Settings
 from daemon.errors import RefusedError
 from daemon.ledger import Ledger, Outcome
+from daemon.lessons import Lessons, last_fill, row_of, spans_of, unlearned, within
 from daemon.lifecycle import Candidate, Policy, fold_daemon, open_faults, request_candidate
 from daemon.lifecycle import facts as f
 from daemon.lifecycle.facts import Trigger
+from daemon.lifecycle.worth import Interval, Worth
+from daemon.online import Following
+from daemon.recipes import placed, recipe_of, successor_of
 from daemon.sight import Sight
+from daemon.staleness import judge
 from drift.schema import schema_named
 from retrain.bundle import Bundle
 from retrain.champion import Champion
@@ -55,8 +60,11 @@ class Triggers:
         self._sight = sight
         self._policy = policy
         self._owner = owner
+        self.lessons = Lessons(settings, ledger)
+        self.following = None if settings.retrain.online_every is None else Following(settings, policy)
         self.waiting_for = ""
         self.refused = ""
+        self._judged = ("", datetime.min.replace(tzinfo=UTC), Worth("wait", "", Interval(0.0, 0.0)))
 
     def clockwork(self) -> BackgroundScheduler | None:
         """Return a running scheduler that queues one work row a tick, or None without a cron expression."""
@@ -88,16 +96,50 @@ class Triggers:
                 self._ledger.fail_work(work, str(refusal), now)
                 continue
             self._ledger.finish_work(work, now)
-        for asked in self._unanswered_shifts():
+        for asked in [*self._unanswered_shifts(), *self._unanswered_fills(now)]:
             try:
                 self._ask(asked, now)
             except RefusedError as refusal:
                 self.waiting_for = str(refusal)
+        if self.following is not None:
+            try:
+                self._follow(self.following, now)
+            except RefusedError as refusal:
+                self.waiting_for = str(refusal)
+
+    def _follow(self, following: Following, now: datetime) -> None:
+        """Feed the online learner of what runs now, and ask for its last snapshot once."""
+        running = self._sight.running()
+        if not following.due((self._ledger.latest(self._settings.stream.name), self._ledger.head(), running), now):
+            return
+        champion = self._parent(self._champion())
+        forget = self.lessons.turned_bad(champion)
+        learner = following.learner_of(champion, forget)
+        lessons = unlearned(self.lessons.every(), champion)
+        asked = {str(one.recipe.get("snapshot")) for one in self._sight.candidates()}
+        following.forget(asked)
+        following.step(learner, lessons, now)
+        snapshot = learner.snapshot
+        if snapshot is None or snapshot.digest in asked:
+            return
+        spans = learner.measured_on(snapshot, lessons, self._settings.retrain.maximum_lumisections)
+        if not spans:
+            raise RefusedError(f"{learner.recipe.slot}: no lumisection yet that the online learner keeps to measure on")
+        more = {"policy": learner.recipe.policy, "snapshot": snapshot.digest, "forget": forget}
+        more |= self._conditions("online", champion)
+        reason = f"the online learner after {snapshot.number} lumisections"
+        recipe = successor_of(self._settings, spans, champion, **more)
+        self._request(Asked("online", "daemon", reason), recipe, now)
+
+    def _conditions(self, trigger: Trigger, champion: Champion | None) -> dict[str, Any]:
+        """Return what a candidate that this trigger asks for must show beside what every candidate must."""
+        needs_gain = trigger in self._policy.gain_required and champion is not None
+        return {"faults": fault_samples.names(self._settings.retrain.faults), "needs_gain": needs_gain}
 
     def _unanswered_shifts(self) -> list[Asked]:
         """Real shifts that no candidate was asked for yet; the latest one speaks for those before it."""
         stream = self._settings.stream.name
-        answered = {candidate.reason for candidate in self._sight.candidates() if candidate.trigger == "drift"}
+        answered = [candidate.reason for candidate in self._sight.candidates() if candidate.trigger == "drift"]
         facts = [one.fact for one in self._ledger.facts(subject=stream)]
         raised = [fact for fact in facts if isinstance(fact, f.AlarmRaised)]
         closed = {fact.alarm_id for fact in facts if isinstance(fact, f.FaultClosed)}
@@ -110,23 +152,69 @@ class Triggers:
             first = self._settings.retrain.threshold_first and fact.alarm.get("rung") == THRESHOLD
             place = (int(onset["run"]), int(onset["lumisection"]))
             asked.append(Asked("drift", "daemon", reason, place, THRESHOLD if first else WEIGHTS))
-        return asked[-1:] if asked and asked[-1].reason not in answered else []
+        return asked[-1:] if asked and not any(one.startswith(asked[-1].reason) for one in answered) else []
+
+    def _unanswered_fills(self, now: datetime) -> list[Asked]:
+        """The last fill that is over, when enough came since the last candidate and none was asked for it yet."""
+        needed = self._settings.retrain.per_fill
+        if needed is None:
+            return []
+        candidates = [one for one in self._sight.candidates() if one.slot == self._settings.stream.slot]
+        beam = self._sight.beam(now)
+        between = beam is not None and beam.mode in self._policy.deploy_beam_modes
+        lessons = self.lessons.since(None)
+        ended = last_fill(lessons, None if beam is None else beam.fill, between_fills=between)
+        if ended is None:
+            return []
+        reason = f"fill {ended} is over"
+        if any(one.trigger == "fill" and one.reason.partition(":")[0] == reason for one in candidates):
+            return []
+        learned = [span for one in candidates for span in spans_of(one.recipe)]
+        taken = [one for one in lessons if one.fill is not None and one.fill <= ended]
+        new = [one for one in taken if not within(one, learned)]
+        if len(new) < needed:
+            return []
+        return [Asked("fill", "daemon", f"{reason}: {len(new)} new certified lumisections")]
 
     def _ask(self, asked: Asked, now: datetime) -> None:
         champion = self._champion()
-        lessons = self.lessons(asked.since)
-        if asked.action == THRESHOLD:
-            lessons = _unlearned(lessons, self._parent(champion))
+        lessons = self.lessons.since(asked.since)
+        if asked.action == THRESHOLD or (asked.trigger == "fill" and self._settings.retrain.way.from_champion):
+            lessons = unlearned(lessons, self._parent(champion))
         minimum = self._settings.retrain.minimum_lumisections
-        faults = [fault.alarm_id for fault in self._faults()]
-        daemon = fold_daemon(one.fact for one in self._ledger.facts(subject="daemon"))
-        candidates = self._sight.candidates()
-        if len(lessons) < minimum and not faults:
+        if len(lessons) < minimum and not self._faults():
             raise RefusedError(
                 f"{self._settings.stream.slot}: {len(lessons)} certified lumisections to learn from, "
                 f"{minimum} are needed; wait for more data or lower retrain.minimum_lumisections"
             )
-        recipe = self._recipe(lessons, champion, asked) if lessons else None
+        if lessons and asked.trigger == "drift" and asked.action == WEIGHTS and self._settings.worth.cost is not None:
+            asked = replace(asked, reason=f"{asked.reason}; {self._pays(asked, champion, lessons, now)}")
+        self._request(asked, self._recipe(lessons, champion, asked) if lessons else None, now)
+
+    def _pays(self, asked: Asked, champion: Champion | None, lessons: list[Outcome], now: datetime) -> str:
+        """Return why a retrain for this shift pays; asked anew only when an answer has had its time.
+
+        Raises:
+            RefusedError: It does not, or that is not known yet.
+        """
+        reason, again, told = self._judged
+        if reason != asked.reason or now >= again:
+            told = judge(self._settings, self._ledger, champion, lessons, now)
+            again = now + timedelta(hours=told.look_again_hours or self._settings.worth.look_again_hours)
+            self._judged = asked.reason, again, told
+            log.info("worth of a retrain for %s: %s, %s", asked.reason, told.answer, told.reason)
+        if told.answer == "act":
+            return told.reason
+        verb = "is not known to pay" if told.answer == "wait" else "does not pay"
+        raise RefusedError(
+            f"{self._settings.stream.slot}: a retrain for {asked.reason} {verb}: {told.reason}; looked at again "
+            f"{again:%Y-%m-%d %H:%M} UTC, or ask for one with `retrigger train`"
+        )
+
+    def _request(self, asked: Asked, recipe: Recipe | None, now: datetime) -> None:
+        """Append the fact that a candidate is asked for, where the rules allow it."""
+        daemon = fold_daemon(one.fact for one in self._ledger.facts(subject="daemon"))
+        candidates = self._sight.candidates()
         fact = request_candidate(
             candidates,
             self._policy,
@@ -137,7 +225,7 @@ class Triggers:
             recipe=recipe.to_json() if recipe else {},
             reason=asked.reason,
             number=max((one.number for one in candidates), default=0) + 1,
-            open_faults=faults,
+            open_faults=[fault.alarm_id for fault in self._faults()],
             paused=daemon.paused,
             now=now,
         )
@@ -146,26 +234,6 @@ class Triggers:
 
     def _faults(self) -> tuple[f.FaultOpened, ...]:
         return open_faults(one.fact for one in self._ledger.facts(subject=self._settings.stream.name))
-
-    def lessons(self, since: tuple[int, int] | None) -> list[Outcome]:
-        """Return the lumisections a candidate may learn from: watched, certified, and outside every quarantine.
-
-        Since an onset they count in whole portions of ``retrain.minimum_lumisections``, the earliest first: what a
-        candidate learns then does not depend on which turn of the daemon, or which start of it, asked for it.
-        """
-        outcomes = self._ledger.outcomes(self._settings.stream.name, results=["watched"], certified=True)
-        margin = self._settings.drift.quarantine_margin_lumisections
-        spans = quarantined((one.fact for one in self._ledger.facts(subject=self._settings.stream.name)), margin)
-        good = [
-            one
-            for one in outcomes
-            if (since is None or (one.run, one.lumisection) >= since)
-            and not any(first <= (one.run, one.lumisection) <= last for first, last in spans)
-        ]
-        minimum = self._settings.retrain.minimum_lumisections
-        if since is not None and len(good) > minimum:
-            good = good[: len(good) // minimum * minimum]
-        return good[-self._settings.retrain.maximum_lumisections :]
 
     def _champion(self) -> Champion | None:
         """Return what the board runs, else what the record says it runs; None when neither names anything."""
@@ -191,7 +259,6 @@ class Triggers:
     def _recipe(self, lessons: list[Outcome], champion: Champion | None, asked: Asked) -> Recipe:
         settings = self._settings.retrain
         spans = ranges((one.run, one.lumisection) for one in lessons)
-        needs_gain = asked.trigger in self._policy.gain_required and champion is not None
         if asked.action == THRESHOLD:
             parent = self._parent(champion)
             if parent.recipe.rate != "total":
@@ -210,57 +277,14 @@ class Triggers:
                 margin=settings.margin,
                 action=THRESHOLD,
                 faults=(),  # the same network sees the same
-                needs_gain=needs_gain,
+                needs_gain=self._conditions(asked.trigger, champion)["needs_gain"],
             )
-        return Recipe(
-            slot=self._settings.stream.slot,
-            lumisections=spans,
-            model=settings.model,
-            contract=champion.contract.digest if champion else None,
-            champion=champion.digest if champion else None,
-            seed=settings.seed,
-            epochs=settings.epochs,
-            batch_size=settings.batch_events,
-            target_rate_hz=settings.target_rate_hz,
-            bunches=settings.bunches,
-            proof_vectors=settings.vectors,
-            synthesise=settings.synthesise,
-            signals=signal_list.names(settings.signals),
-            margin=settings.margin,
-            faults=fault_samples.names(settings.faults),
-            needs_gain=needs_gain,
-        )
-
-
-def _unlearned(lessons: list[Outcome], parent: Bundle) -> list[Outcome]:
-    """Return the lumisections that a network has not learned from: a threshold is measured on those alone."""
-    from retrain.inheriting import learned_by  # noqa: PLC0415 - the loop starts without what training needs
-
-    spans = learned_by(parent)
-    return [one for one in lessons if not any(s.run == one.run and s.first <= one.lumisection <= s.last for s in spans)]
-
-
-FOREVER = (2**62, 2**62)
-
-
-def quarantined(facts: Iterable[f.Fact], margin: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """Return closed spans of (run, lumisection) that no model may learn from.
-
-    A fault quarantines from its onset, less a margin, to where it was closed (or without end while it is open); a
-    transient from its onset to its alarm.
-    """
-    spans: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {}
-    for fact in facts:
-        match fact:
-            case f.FaultOpened(alarm_id=alarm_id, onset_run=run, onset_lumisection=lumisection):
-                spans[alarm_id] = ((run, lumisection - margin), FOREVER)
-            case f.FaultClosed(alarm_id=alarm_id, until_run=run, until_lumisection=lumisection) if alarm_id in spans:
-                spans[alarm_id] = (spans[alarm_id][0], (run, lumisection))
-            case f.AlarmRaised(alarm_id=alarm_id, alarm=alarm) if alarm.get("verdict") == "transient":
-                onset: Mapping[str, Any] = alarm["onset"]
-                first = (int(onset["run"]), int(onset["lumisection"]) - margin)
-                spans[alarm_id] = (first, (int(alarm["run"]), int(alarm["lumisection"])))
-    return list(spans.values())
+        more = self._conditions(asked.trigger, champion)
+        if champion is None:
+            return recipe_of(self._settings, spans, **more)
+        if settings.way.rehearses and isinstance(champion, Bundle):
+            more["forget"] = self.lessons.turned_bad(champion)
+        return successor_of(self._settings, spans, champion, **more)
 
 
 def job_of(
@@ -289,17 +313,7 @@ def job_of(
                 raise RefusedError(
                     f"{candidate.id}: the ledger holds no events of {span.run}:{number}; renew the recipe"
                 )
-            lumisections.append(
-                {
-                    "run": one.run,
-                    "lumisection": one.lumisection,
-                    "fill": one.fill,
-                    "pileup": one.pileup,
-                    "certified": one.certified,
-                    "path": one.events_path,
-                    "sha256": one.events_sha256,
-                }
-            )
+            lumisections.append(row_of(one, settings.retrain))
     return {
         "recipe": recipe.to_json(),
         "lumisections": lumisections,
@@ -310,4 +324,6 @@ def job_of(
         "faults": fault_samples.written(
             folder / "faults", recipe, lumisections, schema_named(settings.stream.schema_name)
         ),
+        **placed(settings),
+        **({} if recipe.snapshot is None else {"snapshot": str(settings.state / "online/snapshots" / recipe.snapshot)}),
     }

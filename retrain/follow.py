@@ -2,7 +2,9 @@
 
 It reads ``follow.json`` in the folder (recipe, champion, lumisections as in a job), takes each lumisection that it has
 not taken, in the order listed, and ends.  Kill it at any instant: the same command goes on and ends in the same
-digest.  It says what it does in ``progress.json`` and, last, what it became in ``learned.json``.
+digest.  It says what it does in ``progress.json`` and, last, what it became in ``learned.json``.  Where the description
+has ``snapshot_every`` and ``snapshots`` (a folder), it leaves a snapshot there after each so many lumisections, and
+names the last one in ``snapshot.json``.
 
 Exit codes: 0 done, 2 the description is wrong, 3 the machinery failed, 4 another process has the folder.
 """
@@ -10,6 +12,7 @@ Exit codes: 0 done, 2 the description is wrong, 3 the machinery failed, 4 anothe
 import logging
 import sys
 import warnings
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,8 +23,8 @@ from retrain.child import die_with_parent
 from retrain.dataset import ListedLumisection, read_lumisection
 from retrain.errors import JobBusyError, RecipeError, RetrainError
 from retrain.job import BUSY, FAILED, WRONG, held
-from retrain.online import ALREADY, Portion
-from retrain.online_store import open_from_json
+from retrain.online import ALREADY, Learned, Portion
+from retrain.online_store import OnlineStore, open_from_json
 from retrain.progress import Progress, read_whole, write_whole
 
 log = logging.getLogger("retrain.follow")
@@ -44,16 +47,32 @@ def run(folder: Path) -> dict[str, Any]:
         progress.stage("online")
         store = open_from_json(folder, value)
         refused: dict[str, str] = {}
+        _snapshot(store, folder, value)  # a kill may have come between the last state and its snapshot
         for index, one in enumerate(listed):
             progress.beat(index / len(listed), f"lumisection {one.run}:{one.lumisection}")
             refusal = store.take(_portion(one, store.learner.width))
             if refusal and refusal != ALREADY:
                 refused[f"{one.run}:{one.lumisection}"] = refusal
+            elif not refusal:
+                _snapshot(store, folder, value)
         state = store.latest()
-        said = {"digest": state.digest, "number": state.number, "refused": refused}
+        said = {"digest": state.digest, "number": state.number, "refused": refused, "taken": _spans(state)}
         write_whole(folder / "learned.json", said)
         progress.stage("done")
         return said
+
+
+def _snapshot(store: OnlineStore, folder: Path, value: Mapping[str, Any]) -> None:
+    """Leave the last state to be asked for, when its number is one of those that are."""
+    every, number = value.get("snapshot_every"), store.numbers()[-1]
+    if not every or number == 0 or number % int(every):
+        return
+    digest, _ = store.snapshot(Path(value["snapshots"]))
+    write_whole(folder / "snapshot.json", {"digest": digest, "number": number, "taken": _spans(store.latest())})
+
+
+def _spans(state: Learned) -> list[list[int]]:
+    return [[span.run, span.first, span.last] for span in state.taken]
 
 
 def _portion(one: ListedLumisection, width: int) -> Portion:

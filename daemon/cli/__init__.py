@@ -15,6 +15,7 @@ from daemon.cli import (
     service,
     status,
     summarise,
+    sweeping,
 )
 from daemon.cli.app import app, main
 
@@ -35,4 +36,5 @@ __all__ = [
     "service",
     "status",
     "summarise",
+    "sweeping",
 ]

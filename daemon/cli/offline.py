@@ -61,9 +61,11 @@ def init(
 @app.command("check-config")
 def check_config(file: Annotated[Path, typer.Argument(help="The configuration file.")], *, json: Json = False) -> None:
     """Name every problem of a configuration file at once; the files that it names are for `doctor` to open."""
+    from daemon.config_names import unknown  # noqa: PLC0415 failure modes are loaded by the verbs that name them
+
     problems, settings = config.check(file)
     if settings is not None:
-        problems += config.unready(settings)
+        problems += [*config.unready(settings), *unknown(settings)]
     if json:
         say.machine({"type": "config", "file": str(file), "problems": problems, "files_opened": False})
     elif problems:
@@ -255,7 +257,8 @@ def bootstrap(
 ) -> None:
     """Train and prove a first champion from certified reference fills."""
     from daemon import bootstrap as first  # noqa: PLC0415 the job's libraries are paid for by this verb alone
-    from daemon.training import JobState, SubprocessRunner  # noqa: PLC0415 the same
+    from daemon.executors import runner_of  # noqa: PLC0415 the same
+    from daemon.training import JobState  # noqa: PLC0415 the same
 
     settings = config.load(config_file)
     folder, _ = first.first_job(paths, settings, conditions=conditions)
@@ -267,7 +270,7 @@ def bootstrap(
             told = state.stage
             say.words(f"  {state.stage}: {state.text}" if state.text else f"  {state.stage}")
 
-    runner = SubprocessRunner(stalled_s=settings.retrain.stalled_s)
+    runner = runner_of(settings)
     try:
         result = first.finish(runner, folder, tell)
     finally:

@@ -14,7 +14,7 @@ from daemon.errors import FactError
 from daemon.lifecycle.codec import build, plain, time_text
 
 Verdict = Literal["pass", "fail", "inconclusive"]
-Trigger = Literal["drift", "cron", "manual"]
+Trigger = Literal["drift", "cron", "manual", "fill", "online"]
 
 KINDS: dict[str, type["Fact"]] = {}
 

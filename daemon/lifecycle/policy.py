@@ -14,7 +14,7 @@ from typing import Any
 from daemon.errors import FactError, PolicyError
 from daemon.lifecycle.codec import build, canonical, digest
 
-TRIGGERS = ("drift", "cron", "manual")
+TRIGGERS = ("drift", "cron", "manual", "fill", "online")
 ROLES = ("viewer", "ml_expert", "trigger_oncall", "firmware_expert", "coordinator", "root")
 
 
@@ -55,7 +55,7 @@ class Policy:
     recheck_minutes: float
     read_back_minutes: float
     threshold_band: float = 0.0
-    gain_required: tuple[str, ...] = ("cron",)
+    gain_required: tuple[str, ...] = ("cron", "fill", "online")
 
     @cached_property
     def id(self) -> str:
@@ -114,7 +114,7 @@ class _Plain:
     recheck_minutes: float
     read_back_minutes: float
     threshold_band: float = 0.0
-    gain_required: tuple[str, ...] = ("cron",)
+    gain_required: tuple[str, ...] = ("cron", "fill", "online")
 
     def with_parts(self, tiers: Mapping[str, Tier], windows: tuple[FreezeWindow, ...]) -> Policy:
         return Policy(tiers=tiers, freeze_windows=windows, **vars(self))

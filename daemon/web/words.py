@@ -60,7 +60,13 @@ TIERS: dict[str, str] = {
     "T2": "another architecture, bit widths or toolchain",
     "T3": "rules, gates, keys or reference data",
 }
-TRIGGERS: dict[str, str] = {"drift": "drift", "cron": "the schedule", "manual": "a person"}
+TRIGGERS: dict[str, str] = {
+    "drift": "drift",
+    "cron": "the schedule",
+    "manual": "a person",
+    "fill": "the end of a fill",
+    "online": "the online learner",
+}
 
 
 def listed(parts: Iterable[str], last: str = "and") -> str:

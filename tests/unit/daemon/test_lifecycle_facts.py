@@ -35,7 +35,7 @@ BY_NAME = {
     "gates": st.lists(gates, max_size=3).map(tuple),
     "required_roles": st.lists(text, max_size=3).map(tuple),
     "roles": st.lists(text, max_size=3).map(tuple),
-    "trigger": st.sampled_from(["drift", "cron", "manual"]),
+    "trigger": st.sampled_from(["drift", "cron", "manual", "fill", "online"]),
 }
 
 

@@ -223,7 +223,7 @@ def freeze(begin, end):
         ('roles = ["ml_expert", "trigger_oncall"]\n', "roles = []\n", "empty quorum"),
         ('["root", "root", "root"]', '["king"]', "king"),
         ("ttl_hours = 24.0", "ttl_hours = 0", "above 0"),
-        ('gain_required = ["cron"]', 'gain_required = ["whim"]', "unknown trigger 'whim'"),
+        ('gain_required = ["cron", "fill", "online"]', 'gain_required = ["whim"]', "unknown trigger 'whim'"),
         ("attempts = 3", "attempts = 0", "attempts is 0"),
         ("attempts = 3", "atempts = 3", "atempts"),
         ("version = 1", "version = ", "cannot be read"),

@@ -1,7 +1,6 @@
 """What a candidate may learn from, and when one is asked for."""
 
 import hashlib
-import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,12 +14,12 @@ from daemon.candidates import Candidates
 from daemon.config import Settings
 from daemon.deploy import FilesystemTarget, InMemoryTarget
 from daemon.ledger import FileTaken, Ledger, Outcome
+from daemon.lessons import FOREVER, quarantined
 from daemon.lifecycle import facts as f
-from daemon.lifecycle import fold
 from daemon.people import People
 from daemon.policy_file import load_policy
 from daemon.sight import Sight, TableCertifier
-from daemon.triggers import FOREVER, Triggers, job_of, quarantined
+from daemon.triggers import Triggers
 from drift.conditions import BeamModeFeed
 from retrain import bundle as bundles
 from tests.unit.retrain.conftest import stage_bundle, zero_bias
@@ -86,7 +85,13 @@ def nowhere(run: int, number: int) -> dict[str, str]:
 
 
 def fill(
-    ledger: Ledger, lumisections: int, *, run: int = 10, certified: bool | None = True, events: Path | None = None
+    ledger: Ledger,
+    lumisections: int,
+    *,
+    run: int = 10,
+    certified: bool | None = True,
+    events: Path | None = None,
+    lhc: int = 1,
 ) -> None:
     outcomes = [
         Outcome(
@@ -96,7 +101,7 @@ def fill(
             result="watched",
             reason="",
             events=100,
-            fill=1,
+            fill=lhc,
             pileup=50.0,
             certified=certified,
             **(stored(events, number) if events else nowhere(run, number)),
@@ -190,7 +195,7 @@ def test_an_expected_change_asks_for_nothing_and_blocks_nothing(ledger):
 def test_silence_of_the_certification_is_not_consent(ledger):
     fill(ledger, 40, certified=None)
 
-    assert triggers(ledger).lessons(None) == []
+    assert triggers(ledger).lessons.since(None) == []
 
 
 def test_a_manual_wish_is_answered_once_and_survives_a_restart(ledger):
@@ -328,65 +333,3 @@ def test_a_threshold_is_cheaper_only_inside_the_agreed_band_of_what_runs(
         (f.ChampionImported(at=NOON, actor="import", slot=SLOT, digest=own.digest, bundle_path=str(own.path)),),
     )
     assert judge._tier(own, other.digest) == tier
-
-
-def test_the_signals_that_are_kept_are_asked_for_and_listed_in_the_job(ledger, parent, tmp_path):
-    rows = [{"name": name, "path": f"{name}.npy", "sha256": "a" * 64, "pileup": None} for name in ("ZToEE", "TTbar")]
-    (tmp_path / "signals").mkdir()
-    (tmp_path / "signals" / "signals.json").write_text(json.dumps({"signals": rows}))
-    fill(ledger, 40)
-    wish(ledger, "weights")
-    watch = on_board(ledger, parent, signals=tmp_path / "signals", margin=0.2, faults=())
-    watch.step(NOON)
-    recipe = asked(ledger)[0].recipe
-
-    (tmp_path / "signals" / "signals.json").write_text(
-        json.dumps({"signals": [*rows, {**rows[0], "name": "Later", "sha256": "b" * 64}]})
-    )
-    candidate = fold(one.fact for one in ledger.facts(subject=asked(ledger)[0].candidate))
-    job = job_of(candidate, watch._settings, ledger, parent.path, tmp_path / "job")
-    assert (recipe["signals"], recipe["margin"]) == (["TTbar", "ZToEE"], 0.2)
-    assert [one["name"] for one in job["signals"]] == ["ZToEE", "TTbar"]
-    assert job["signals"][0]["path"] == str(tmp_path / "signals" / "ZToEE.npy")
-    assert (recipe.get("faults"), job["faults"]) == (None, [])
-
-
-def test_the_faults_of_a_candidate_are_replayed_beside_its_job(ledger, parent, tmp_path):
-    fill(ledger, 40, events=tmp_path / "events")
-    wish(ledger, "weights")
-    watch = on_board(ledger, parent, faults=("met_noise=20", "gain_jet=0.1"))
-    watch.step(NOON)
-
-    candidate = fold(one.fact for one in ledger.facts(subject=asked(ledger)[0].candidate))
-    job = job_of(candidate, watch._settings, ledger, parent.path, tmp_path / "job")
-    assert asked(ledger)[0].recipe["faults"] == ["gain_jet=0.1", "met_noise=20"]
-    assert [one["name"] for one in job["faults"]] == ["healthy", "gain_jet=0.1", "met_noise=20"]
-    assert {Path(one["path"]).parent for one in job["faults"]} == {tmp_path / "job" / "faults"}
-    assert job == job_of(candidate, watch._settings, ledger, parent.path, tmp_path / "job")
-
-
-def test_a_fault_that_nobody_knows_is_told_to_whoever_asked(ledger, parent):
-    fill(ledger, 40)
-    wish(ledger, "weights")
-    watch = on_board(ledger, parent, faults=("gain_jets=0.1",))
-    watch.step(NOON)
-
-    assert "did you mean 'gain_jet'" in watch.refused
-    assert asked(ledger) == []
-
-
-@pytest.mark.parametrize(("trigger", "needed"), [("cron", True), ("manual", None)])
-def test_by_schedule_alone_a_candidate_has_to_be_better(ledger, parent, trigger, needed):
-    fill(ledger, 40)
-    ledger.add_work("train", NOON, {"trigger": trigger, "initiator": "daemon", "reason": "schedule"})
-    on_board(ledger, parent).step(NOON)
-
-    assert asked(ledger)[0].recipe.get("needs_gain") == needed
-
-
-def test_without_a_champion_there_is_nothing_to_be_better_than(ledger):
-    fill(ledger, 40)
-    ledger.add_work("train", NOON, {"trigger": "cron", "initiator": "daemon", "reason": "schedule"})
-    triggers(ledger).step(NOON)
-
-    assert "needs_gain" not in asked(ledger)[0].recipe
