@@ -157,8 +157,8 @@ def campaign(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     length, names = given.lumisections or None, given.scenarios.split(",")
     healthy = Plan("none", given.first_seed, given.reference_fills, length, given.events, 9_001)
     quiet = [
-        Plan(NUISANCES[week % len(NUISANCES)], given.first_seed + 1 + week, given.fills, length, given.events, 10_001)
-        for week in range(given.weeks)
+        Plan(NUISANCES[week % len(NUISANCES)], given.first_seed + 1 + week, given.fills, length, given.events, first)
+        for week, first in enumerate(range(10_001, 10_001 + 100 * given.weeks, 100))  # runs never go back in one watch
     ]
     parts = [Part(plan, fill) for plan in (healthy, *quiet) for fill in range(plan.fills)]
     for done, path in enumerate(each(draw, [part for part in parts if not part.path.exists()], given.workers), 1):
