@@ -298,8 +298,10 @@ def month(rows: list[Row]) -> list[str]:
         ]
         for row in rows if row["what"] == "month"
     ]  # fmt: skip
-    total = sum(row["lumisections"] for row in rows if row["what"] == "month" and row["expected"] == "")
-    cried = sum(len(row["verdicts"]) for row in rows if row["what"] == "month" and row["expected"] == "")
+    nuisances = [row for row in rows if row["what"] == "month" and row["expected"] == ""]
+    total = sum(row["lumisections"] for row in nuisances)
+    watched = sum(row["states"].get(state, 0) for row in nuisances for state in ("quiet", "warn", "alarm", "transient"))
+    cried = sum(len(row["verdicts"]) for row in nuisances)
     names = [
         "scenario",
         "seed",
@@ -315,9 +317,8 @@ def month(rows: list[Row]) -> list[str]:
     return [
         *out,
         *prose(
-            f"{source(head)} {head['plan']} Nuisances alone: {cried} alarms in {total} lumisections. Delay: "
-            "lumisections "
-            "from the onset until told."
+            f"{source(head)} {head['plan']} Nuisances alone: {cried} alarms in {watched} lumisections watched "
+            f"of {total}. Delay: lumisections from the onset until told."
         ),
         *table(names, lines),
     ]  # fmt: skip
