@@ -2,8 +2,8 @@
 
 from daemon.lifecycle import Act, Done, Phase, Wait
 from daemon.lifecycle import facts as f
+from daemon.lifecycle.candidate import IN_FLIGHT, OPEN_REQUEST
 from daemon.lifecycle.decide import ratchet
-from daemon.lifecycle.fold import IN_FLIGHT, OPEN_REQUEST
 
 FOR_GOOD = {Phase.REJECTED, Phase.REVOKED, Phase.EXPIRED, Phase.FAILED, Phase.AUTO_REJECTED, Phase.ROLLED_BACK}
 

@@ -35,6 +35,12 @@ BY_NAME = {
     "gates": st.lists(gates, max_size=3).map(tuple),
     "required_roles": st.lists(text, max_size=3).map(tuple),
     "roles": st.lists(text, max_size=3).map(tuple),
+    "signature": st.none() | st.builds(f.Signature, kind=text, key_id=text, value=text),
+    "due": times,
+    "signers": st.lists(text, max_size=3).map(tuple),
+    "drill": st.booleans(),
+    "seconds": st.floats(0, 1e6, allow_nan=False),
+    "last_fill": st.none() | numbers,
     "trigger": st.sampled_from(["drift", "cron", "manual", "fill", "online"]),
 }
 
@@ -61,7 +67,7 @@ def test_every_fact_comes_back_from_its_json_as_it_was(fact):
 
 
 def test_there_is_a_strategy_for_every_kind_that_the_lifecycle_knows():
-    assert len(KINDS) >= 34
+    assert len(KINDS) >= 46
     assert all(kind == made.kind for kind, made in KINDS.items())
 
 
