@@ -4,7 +4,7 @@ What is watched goes wrong: back, by itself, to the digest before.  What cannot 
 Forward only when everything was seen to be good.  Going back asks for no window, no freeze and no person.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 from daemon.lifecycle import board_facts as b
@@ -25,14 +25,14 @@ def shadow(c: Candidate, world: World, policy: Policy, now: datetime) -> Decisio
     seen = changes(c, world, policy, also_running=c.bundle_digest)
     if seen.changed:
         return _trip(c, now, "changed", f"changed in shadow: {'; '.join(seen.changed)}")
-    agreement = _agreement(world.observed, policy, policy.shadow_lumisections)
-    if agreement.verdict == "fail":
-        return _trip(c, now, "mismatch", agreement.why)
+    verdicts = _guards(world.observed, policy, policy.shadow_lumisections)
+    if tripped := _tripped(c, now, verdicts):
+        return tripped
     open_points = [f"{' and '.join(seen.unseen)} to be readable"] if seen.unseen else []
-    open_points += _open_points(c, world, policy, now, agreement)
+    open_points += _open_points(c, world, policy, now, verdicts)
     if open_points:
         return _within(c, policy, now, "; ".join(open_points))
-    return goes_live(c, world, policy, now, f"in shadow {agreement.why}")
+    return goes_live(c, world, policy, now, f"in shadow: {_told(verdicts)}")
 
 
 def probation(c: Candidate, world: World, policy: Policy, now: datetime) -> Decision:
@@ -41,15 +41,14 @@ def probation(c: Candidate, world: World, policy: Policy, now: datetime) -> Deci
         return first
     if over := _fill_is_over(c, world, policy, now):
         return _trip(c, now, "break_glass", over)
-    verdicts = dict(_guards(world.observed, policy))
-    for guard, judged in verdicts.items():
-        if judged.verdict == "fail":
-            return _trip(c, now, guard, judged.why)
+    verdicts = _guards(world.observed, policy, policy.probation_lumisections)
+    if tripped := _tripped(c, now, verdicts):
+        return tripped
     if c.glass_broken:
         return Wait(for_what="the end of the fill for which the glass was broken", until=now + policy.recheck)
-    if doubts := [judged.why for judged in verdicts.values() if judged.verdict == "inconclusive"]:
+    if doubts := _doubts(verdicts):
         return _within(c, policy, now, "; ".join(doubts))
-    why = "; ".join(judged.why for judged in verdicts.values())
+    why = _told(verdicts)
     fact = b.ProbationPassed(at=now, actor=ACTOR, slot=c.slot, digest=c.bundle_digest, reason=why)
     return act(c, "pass_probation", c.bundle_digest, why, fact)
 
@@ -77,35 +76,44 @@ def _first(c: Candidate, world: World, policy: Policy, now: datetime) -> Decisio
     return _within(c, policy, now, first.for_what, first.until)
 
 
-def _agreement(observed: Observed | None, policy: Policy, lumisections: int) -> Judged:
-    if observed is None and not lumisections:
-        return Judged("pass", "the policy asks for no comparison of board and emulator")
-    comparison = observed.comparison if observed else None
-    if comparison is None and not lumisections:
-        return Judged("pass", "the policy asks for no comparison of board and emulator")
-    return agreement_of(
-        comparison,
+def _guards(observed: Observed | None, policy: Policy, lumisections: int) -> dict[str, Judged]:
+    """Return what each guard says of what was seen; where the policy asks for no lumisection, unseen is no doubt."""
+    seen = observed or Observed()
+    unasked = Judged("pass", "not asked for, and not seen") if not lumisections else None
+    agreement = agreement_of(
+        seen.comparison,
         lumisections=lumisections,
         tolerated=policy.mismatch_tolerated,
         certainty=policy.mismatch_certainty,
     )
+    rate = rate_verdict(seen.rate, lumisections=lumisections, tolerance=policy.rate_tolerance)
+    return {
+        "mismatch": unasked if unasked and seen.comparison is None else agreement,
+        "rate": unasked if unasked and seen.rate is None else rate,
+        "latency": latency_verdict(seen.latency),
+        "drift": Judged("fail" if seen.alarm else "pass", seen.alarm or "no drift alarm on its scores"),
+    }
 
 
-def _guards(observed: Observed | None, policy: Policy) -> Iterator[tuple[str, Judged]]:
-    """Yield each guard of the probation with what it says."""
-    seen, lumisections = observed or Observed(), policy.probation_lumisections
-    yield "mismatch", _agreement(observed, policy, lumisections)
-    yield "rate", rate_verdict(seen.rate, lumisections=lumisections, tolerance=policy.rate_tolerance)
-    yield "latency", latency_verdict(seen.latency)
-    told = seen.alarm or "no drift alarm on its scores"
-    yield "drift", Judged("fail" if seen.alarm else "pass", told)
+def _tripped(c: Candidate, now: datetime, verdicts: Mapping[str, Judged]) -> Act | None:
+    failed = [(guard, judged.why) for guard, judged in verdicts.items() if judged.verdict == "fail"]
+    return _trip(c, now, *failed[0]) if failed else None
 
 
-def _open_points(c: Candidate, world: World, policy: Policy, now: datetime, agreement: Judged) -> Iterator[str]:
+def _doubts(verdicts: Mapping[str, Judged]) -> list[str]:
+    return [judged.why for judged in verdicts.values() if judged.verdict == "inconclusive"]
+
+
+def _told(verdicts: Mapping[str, Judged]) -> str:
+    return "; ".join(judged.why for judged in verdicts.values())
+
+
+def _open_points(
+    c: Candidate, world: World, policy: Policy, now: datetime, verdicts: Mapping[str, Judged]
+) -> Iterator[str]:
     """Yield what is still missing before bits in shadow may trigger."""
     assert c.request is not None
-    if agreement.verdict != "pass":
-        yield agreement.why
+    yield from _doubts(verdicts)
     tier = policy.tiers.get(c.request.tier)
     if tier is not None and tier.confirm_roles:
         held = quorum(tier.confirm_roles, c.confirmations, c.initiator, world.people)

@@ -8,7 +8,8 @@ import pytest
 
 from daemon.errors import RefusedError
 from daemon.lifecycle import Phase, Wait, approve, ask_rollback, revoke
-from tests.unit.daemon.lifecycle_examples import NOON, POLICY, Experiment
+from tests.unit.daemon.lifecycle_examples import NOON, POLICY
+from tests.unit.daemon.lifecycle_experiment import Experiment
 from tests.unit.daemon.lifecycle_invariants import candidates_hold
 
 
