@@ -1,4 +1,4 @@
-"""Do the lifecycle's tests notice when the decision function is wrong?  `make mutants`
+"""Whether the lifecycle's tests notice when the decision function is wrong: `make mutants`.
 
 Each mutant changes one place of the modules that decide: a comparison flipped, ``and`` for ``or``, a condition dropped
 or turned, a constant moved, a return removed.  It runs in a child of its own, where the code of the changed function is
@@ -8,14 +8,12 @@ swapped in place, against the lifecycle's tests; a mutant that no test notices i
 
 import argparse
 import ast
-import copy
 import importlib
 import os
 import signal
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -24,7 +22,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 MODULES = ("decide", "asking", "board", "preparing", "quorum", "binding", "watching", "voided", "gating", "decision")
-TESTS = ("decide", "board", "watching", "rarer", "signing", "voices", "observed", "kills", "small_model")
+QUICK = ("decide", "board", "watching", "rarer", "signing", "voices", "observed")
+THOROUGH = ("kills", "small_model")
 LONGEST_S = 300.0
 FLIPPED: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Lt: (ast.LtE, ast.GtE),
@@ -95,9 +94,8 @@ def changed(node: ast.AST, change: str) -> ast.AST:
         case ast.BoolOp():
             del node.values[int(change.split()[1])]
         case ast.If() | ast.IfExp():
-            truth = ast.Constant(change == "always")
-            keep: list[ast.expr] = [node.test, truth] if change == "never" else [node.test, truth]
-            node.test = ast.BoolOp(ast.And() if change == "never" else ast.Or(), keep)
+            either = ast.Or() if change == "always" else ast.And()
+            node.test = ast.BoolOp(either, [node.test, ast.Constant(change == "always")])
         case ast.UnaryOp():
             return node.operand
         case ast.Constant(value=bool() as value):
@@ -187,19 +185,54 @@ def _codes(code: CodeType, before: str = "") -> dict[str, CodeType]:
     return found
 
 
-def survives(mutant: Mutant) -> bool:
-    """Return whether every test passes with this mutant, in a child process that ends with it."""
-    child = os.fork()
-    if child == 0:
-        nothing = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nothing, 1)
-        os.dup2(nothing, 2)
-        code = 1
-        try:
-            swap_in(mutant)
-            code = int(pytest.main(arguments()))
-        finally:
-            os._exit(code)
+class EachMutant:
+    """A plugin that collects the tests once and then runs them for each mutant, in a child that ends with it."""
+
+    def __init__(self, mutants: list[Mutant]) -> None:
+        self.mutants = mutants
+        self.survivors: list[Mutant] = []
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Take the place of pytest's own loop over tests."""
+        if not self._passes(session, None):
+            raise pytest.UsageError("the tests fail without any mutant; mend them first")
+        for count, mutant in enumerate(self.mutants, 1):
+            alive = self._passes(session, mutant)
+            if alive and mutant.name not in EQUIVALENT:
+                self.survivors.append(mutant)
+                sys.stdout.write(f"ALIVE {mutant.module}.py:{mutant.line}: {mutant.text}  [{mutant.change}]\n")
+            if alive or count % 20 == 0:
+                sys.stdout.write(f"{count} of {len(self.mutants)}, {len(self.survivors)} not noticed\n")
+                sys.stdout.flush()
+        return True
+
+    def _passes(self, session: pytest.Session, mutant: Mutant | None) -> bool:
+        sys.stdout.flush()
+        child = os.fork()
+        if child == 0:
+            nothing = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nothing, 1)
+            os.dup2(nothing, 2)
+            code = 1
+            try:
+                if mutant is not None:
+                    swap_in(mutant)
+                code = 0 if self._run(session, mutant.module if mutant else "") else 1
+            finally:
+                os._exit(code)
+        return _ended_well(child)
+
+    @staticmethod
+    def _run(session: pytest.Session, first: str) -> bool:
+        """Run the tests until one fails: those of the changed module first."""
+        for item in sorted(session.items, key=lambda item: f"test_lifecycle_{first}.py" not in item.nodeid):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+            if session.testsfailed:
+                return False
+        return True
+
+
+def _ended_well(child: int) -> bool:
     deadline = time.monotonic() + LONGEST_S
     while True:
         done, status = os.waitpid(child, os.WNOHANG)
@@ -209,39 +242,29 @@ def survives(mutant: Mutant) -> bool:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             return False
-        time.sleep(0.05)
+        time.sleep(0.01)
 
 
-def arguments() -> list[str]:
-    """Return how pytest runs the lifecycle's tests: quick ones first, to the first failure, always in this order."""
-    files = [str(ROOT / "tests" / "unit" / "daemon" / f"test_lifecycle_{name}.py") for name in TESTS]
-    quiet = ["-q", "-x", "-m", "not slow", "-p", "no:randomly", "-p", "no:cacheprovider", "-p", "no:xdist"]
+def arguments(tests: tuple[str, ...]) -> list[str]:
+    """Return how pytest runs the lifecycle's tests, always in this order."""
+    files = [str(ROOT / "tests" / "unit" / "daemon" / f"test_lifecycle_{name}.py") for name in tests]
+    quiet = ["-q", "-s", "-m", "not slow", "-p", "no:randomly", "-p", "no:cacheprovider"]
     return [*quiet, "--rootdir", str(ROOT), "-c", str(ROOT / "pyproject.toml"), *files]
 
 
 def main() -> int:
-    """Run every mutant; return 1 if one survives that is not known to be equivalent."""
+    """Run every mutant; return 1 if one is not noticed that is not known to be equivalent, 2 if the tests fail."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--modules", nargs="*", default=list(MODULES), help="of daemon.lifecycle")
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--quick", action="store_true", help="without the tests of kills and of every order of events")
     options = parser.parse_args()
-    mutants = [mutant for name in options.modules for mutant in mutants_of(name)]
-    for name in TESTS:  # what the children would all import
-        importlib.import_module(f"tests.unit.daemon.test_lifecycle_{name}")
-    if pytest.main(arguments()) != 0:
-        sys.stdout.write("the tests fail without any mutant; mend them first\n")
+    plugin = EachMutant([mutant for name in options.modules for mutant in mutants_of(name)])
+    ended = pytest.main(arguments(QUICK if options.quick else QUICK + THOROUGH), plugins=[plugin])
+    if ended is pytest.ExitCode.USAGE_ERROR:
         return 2
-    survivors: list[Mutant] = []
-    with ThreadPoolExecutor(options.workers) as pool:
-        for count, (mutant, alive) in enumerate(zip(mutants, pool.map(survives, mutants), strict=True), 1):
-            if alive and mutant.name not in EQUIVALENT:
-                survivors.append(copy.copy(mutant))
-                sys.stdout.write(f"ALIVE {mutant.module}.py:{mutant.line}: {mutant.text}  [{mutant.change}]\n")
-            if count % 20 == 0 or alive:
-                sys.stdout.write(f"{count} of {len(mutants)}, {len(survivors)} alive\n")
-                sys.stdout.flush()
-    sys.stdout.write(f"{len(mutants)} mutants, {len(survivors)} not noticed, {len(EQUIVALENT)} cannot be\n")
-    return 1 if survivors else 0
+    known = f"{len(EQUIVALENT)} known that cannot be noticed"
+    sys.stdout.write(f"{len(plugin.mutants)} mutants, {len(plugin.survivors)} not noticed, {known}\n")
+    return 1 if plugin.survivors else 0
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from daemon.errors import RefusedError
-from daemon.lifecycle import Phase, approve, break_glass, confirm, signing, waive
+from daemon.lifecycle import Phase, Wait, approve, break_glass, signing, waive
 from daemon.lifecycle.signing import PersonKey, key_id_of
+from tests.unit.daemon import lifecycle_people as people_say
 from tests.unit.daemon.lifecycle_examples import (
     NOON,
     PEOPLE,
@@ -20,6 +21,7 @@ from tests.unit.daemon.lifecycle_examples import (
     trained,
     world_of,
 )
+from tests.unit.daemon.lifecycle_experiment import Experiment
 
 POLICY = replace(WATCHED_POLICY, unsigned_approvals=False)
 SECRET = {name: Ed25519PrivateKey.from_private_bytes(bytes.fromhex(sha(name))) for name in [*PEOPLE, "mila's second"]}
@@ -162,36 +164,24 @@ def test_what_is_no_signature_at_all_does_not_hold(value):
 
 @pytest.mark.parametrize("public", ["", "ab", "00" * 31, "00" * 33, "xy" * 32])
 def test_a_public_key_has_32_bytes_in_hex(public):
-    with pytest.raises(ValueError, match="hex|32 bytes"):
+    with pytest.raises(ValueError, match=r"hex|32 bytes"):
         key_id_of(public)
 
 
-def test_confirmations_waivers_and_broken_glass_are_signed_too():
+def test_waivers_and_broken_glass_are_signed_too():
     words = {"person": "fiona", "role": "firmware_expert", "reason": "known", "now": NOON}
     doubted = Course([requested(), trained(), evaluated(trained(), gate("inconclusive"))], POLICY).candidate
-    shadowed = signed_through(Phase.SHADOW).candidate
     open_one = pending().candidate
     root = {"gate": "bit_exact", "evidence_root": doubted.gates.evidence_root, "expires_at": NOON.replace(hour=18)}
 
     with pytest.raises(RefusedError, match="signed words alone"):
         waive(doubted, world_of(doubted), POLICY, **words, **root)
-    policy = replace(
-        POLICY, tiers={**POLICY.tiers, "T1": replace(POLICY.tiers["T1"], confirm_roles=("firmware_expert",))}
-    )
-    request = replace(shadowed.request, policy_id=policy.id)
-    assert request.policy_id != shadowed.request.policy_id
-    with pytest.raises(RefusedError, match="the policy"):
-        ours = world_of(shadowed, running=shadowed.bundle_digest, keys=KEYS)
-        confirm(shadowed, ours, policy, request_id=shadowed.request.request_id, **words)
     glass = {"person": "timo", "role": "trigger_oncall", "reason": "now", "now": NOON}
     with pytest.raises(RefusedError, match="signed words alone"):
         break_glass(open_one, world_of(open_one), POLICY, request_id=open_one.request.request_id, **glass)
 
 
 def test_signed_waivers_and_glass_are_void_without_their_keys():
-    from tests.unit.daemon import lifecycle_people as people_say  # the experiment's own voices
-    from tests.unit.daemon.lifecycle_experiment import Experiment  # likewise
-
     it = Experiment(policy=POLICY, keys=dict(people_say.KEYS), verdicts=["inconclusive"], beam_mode="NO BEAM")
     it.request()
     it.run()
@@ -205,3 +195,16 @@ def test_signed_waivers_and_glass_are_void_without_their_keys():
     for name, words in (("mila", "the waiver of bit_exact"), ("both", "break-glass")):
         it.keys = {each: key for each, key in people_say.KEYS.items() if key.person != name}
         assert words in it.decision(it.folded["c-0001"]).why
+
+
+def test_a_second_confirmation_is_signed_too():
+    it = Experiment(policy=POLICY, keys=dict(people_say.KEYS), tier="T2", beam_mode="NO BEAM")
+    it.request()
+    it.run()
+    people_say.a_quorum_approves(it)
+    it.run()
+    assert people_say.confirms(it, it.folded["c-0001"], "fiona", "firmware_expert")
+    assert isinstance(it.decision(it.folded["c-0001"]), Wait)
+
+    it.keys = {each: key for each, key in people_say.KEYS.items() if key.person != "fiona"}
+    assert "the confirmation" in it.decision(it.folded["c-0001"]).why
