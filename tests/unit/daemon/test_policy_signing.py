@@ -73,9 +73,7 @@ def test_fewer_do_not_and_nobody_counts_twice(tmp_path, ledger, keys, secrets, n
         in_force(ledger, path, keys)
 
 
-def test_a_rule_changed_after_it_was_signed_voids_the_signatures_and_a_comment_does_not(
-    tmp_path, ledger, keys, secrets
-):
+def test_a_rule_changed_after_signing_voids_the_signatures_and_a_comment_does_not(tmp_path, ledger, keys, secrets):
     path = signed_by(written(tmp_path), secrets, "ada", "cy", "ed")
     path.write_text(path.read_text() + "\n# a remark\n")
     assert in_force(ledger, path, keys).signers == ("ada", "cy", "ed")
