@@ -158,7 +158,8 @@ def swap_in(mutant: Mutant) -> None:
     """Give every function of the module the code of the changed one, whoever refers to it."""
     module = importlib.import_module(f"daemon.lifecycle.{mutant.module}")
     assert module.__file__ is not None
-    tree = _Swap(mutant.node, mutant.change).visit(ast.parse(Path(module.__file__).read_text("utf-8")))
+    tree = ast.parse(Path(module.__file__).read_text("utf-8"))
+    _Swap(mutant.node, mutant.change).visit(tree)
     codes = _codes(compile(ast.fix_missing_locations(tree), module.__file__, "exec"))
     for function in _functions(module):
         function.__code__ = codes[function.__qualname__]

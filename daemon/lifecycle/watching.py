@@ -55,9 +55,10 @@ def probation(c: Candidate, world: World, policy: Policy, now: datetime) -> Deci
 
 def with_review(c: Candidate, policy: Policy, now: datetime, decision: Decision) -> Decision:
     """Return the decision, or first that a review of break-glass is overdue; a review that is due keeps one waiting."""
-    if not c.review_owed or c.review_overdue or c.glass_at is None or isinstance(decision, Act):
+    if not c.review_owed or c.review_overdue or isinstance(decision, Act):
         return decision
     assert c.request is not None
+    assert c.glass_at is not None
     due = c.glass_at + timedelta(hours=policy.review_hours)
     if now >= due:
         fact = b.ReviewOverdue(at=now, actor=ACTOR, request_id=c.request.request_id, due=due)
