@@ -22,7 +22,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 MODULES = ("decide", "asking", "board", "preparing", "quorum", "binding", "watching", "voided", "gating", "decision")
-QUICK = ("decide", "board", "slots", "watching", "rarer", "signing", "voices", "observed")
+QUICK = ("decide", "board", "slots", "watching", "rarer", "waivers", "signing", "voices", "observed")
 THOROUGH = ("kills", "small_model")
 LONGEST_S = 300.0
 FLIPPED: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
