@@ -16,7 +16,7 @@ SEED ?= 9000
 PEERS ?= frouros nannyml alibi-detect evidently
 PEER_PYTHON ?= $(PYTHON)
 
-.PHONY: help setup demo test lint proof-faults budget-search sweep prove-models bench bench-drift bench-peers bench-month bench-attribution bench-continual kills edits damaged week pools pictures dashboards lock debian-demo debian-test clean
+.PHONY: help setup demo test lint proof-faults budget-search sweep prove-models laws mutants bench bench-drift bench-peers bench-month bench-attribution bench-continual kills edits damaged week pools pictures dashboards lock debian-demo debian-test clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -100,6 +100,12 @@ bench-continual: setup ## every way of learning on degrading detectors, five see
 
 prove-models: setup ## a million vectors through every engine for each shipped model (an hour on a free core; goes on where it was stopped)
 	@$(PY) -m benchmarks.prove_models
+
+laws: setup ## a million random steps of the lifecycle with kills, and every order of events of the small model (an hour on a free core)
+	@$(PY) -m pytest -q -s -p no:randomly -m slow tests/unit/daemon/test_lifecycle_campaign.py tests/unit/daemon/test_lifecycle_small_model.py
+
+mutants: setup ## the decision function broken at every place, one at a time; the tests must notice each (half an hour on a free core)
+	@$(PY) -m benchmarks.mutants
 
 pools: ## regenerate the particle pools with Pythia (for whoever wants to)
 	@$(PYTHON) -m venv .venv-pythia

@@ -71,8 +71,10 @@ def _export(base: Path, key: OwnKey, who: str) -> tuple[bytes, ...]:
             at = NOON + timedelta(seconds=number)
             fact: f.Fact = f.Paused(at=at, actor=who, reason=f"access {number}")
             if number % 3 == 1:
-                words = {"request_id": digest(number), "person": who, "role": "ml_expert", "reason": "looks right"}
-                fact = f.Approved(at=at, actor=who, **words)
+                request = digest(number)
+                fact = f.Approved(
+                    at=at, actor=who, request_id=request, person=who, role="ml_expert", reason="looks right"
+                )
             ledger.append("daemon" if number % 3 else f"c-{number:04d}", [fact])
             signer.step(at)
         write_export(ledger, base.with_suffix(".jsonl"), key)

@@ -13,7 +13,7 @@ from daemon.deploy import FilesystemTarget
 from daemon.ledger import Ledger
 from daemon.lifecycle import Policy
 from daemon.people import People
-from daemon.policy_file import load_policy
+from daemon.policy_file import InForce, policy_in_force
 from daemon.record import Cadence, CommandPlace, FolderPlace, HeadSigner, Place, Provenance, Shipping, own_key
 from daemon.sight import Sight, TableCertifier
 from drift.conditions import BeamModeFeed
@@ -26,10 +26,15 @@ class Parts:
     settings: Settings
     ledger: Ledger
     people: People
-    policy: Policy
+    rules: InForce
     target: FilesystemTarget
     beam: BeamModeFeed
     sight: Sight
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self.rules.policy
 
 
 @contextmanager
@@ -42,7 +47,8 @@ def parts(settings: Settings) -> Iterator[Parts]:
         folder = settings.conditions.folder
         beam = BeamModeFeed(folder / "beam_mode.jsonl", settings.conditions.beam_mode_stale_s)
         sight = Sight(ledger, people, target, TableCertifier(folder), beam, settings.stream.name)
-        yield Parts(settings, ledger, people, load_policy(settings.policy), target, beam, sight)
+        rules = policy_in_force(ledger, settings.policy, settings.policy_keys, unsigned=settings.policy_unsigned)
+        yield Parts(settings, ledger, people, rules, target, beam, sight)
 
 
 def places_of(settings: Settings) -> list[Place]:

@@ -27,6 +27,8 @@ from retrain.recipe import Recipe
 log = logging.getLogger("retrigger.candidates")
 ACTOR = "daemon"
 STEPS_PER_CYCLE = 20
+TOOLCHAIN = "evidence/versions.json"  # interpreter, compiler and libraries that shaped the bits
+LOUD = frozenset({"trip", "review_overdue"})
 
 
 class Candidates:
@@ -92,7 +94,10 @@ class Candidates:
             return self._verify(candidate, world, now)
         if decision.step == "propose" and self._provenance is not None:
             self._provenance.check(bundles.load(Path(candidate.bundle_path), candidate.bundle_digest))
-        log.info("step %s of %s: %s", decision.step, candidate.id, decision.why)
+        loud = decision.step in LOUD or (candidate.glass_broken and decision.step == "deploy")
+        log.log(
+            logging.CRITICAL if loud else logging.INFO, "step %s of %s: %s", decision.step, candidate.id, decision.why
+        )
         if decision.facts and not self._append(candidate, decision.facts):
             return True
         if decision.step in {"deploy", "roll_back"}:
@@ -221,6 +226,7 @@ class Candidates:
             and champion.recipe.weight_bits == bundle.recipe.weight_bits
             and champion.recipe.sparsity == bundle.recipe.sparsity
             and champion.contract.digest == bundle.contract.digest
+            and champion.manifest["files"].get(TOOLCHAIN) == bundle.manifest["files"].get(TOOLCHAIN)
         )
         return "T1" if same else "T2"
 
@@ -238,6 +244,8 @@ class Candidates:
     # --- the board ------------------------------------------------------------------------------------------------
 
     def _write_board(self, candidate: Candidate, act: Act, now: datetime) -> bool:
+        if candidate.drill:
+            raise DeployError(f"{candidate.id} is a drill; it never reaches a board, and this daemon asked for that")
         if not self._lead.held():
             raise LeadershipTakenError("another daemon took the lead of this ledger; this one must not write the board")
         try:

@@ -129,6 +129,8 @@ class Settings(Section):
     record: RecordSettings = RecordSettings()
     state: Path = Path("state")
     policy: Path | None = None
+    policy_keys: Path | None = None
+    policy_unsigned: bool = False
 
     @property
     def explanations(self) -> Path:
@@ -248,5 +250,6 @@ def _absolute(settings: Settings, home: Path) -> Settings:
             ),
             "state": resolve(settings.state),
             "policy": None if settings.policy is None else resolve(settings.policy),
+            "policy_keys": None if settings.policy_keys is None else resolve(settings.policy_keys),
         }
     )

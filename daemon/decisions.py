@@ -11,14 +11,16 @@ from typing import Protocol
 
 from daemon.errors import RefusedError, StaleSequenceError
 from daemon.ledger import Ledger
-from daemon.lifecycle import Candidate, Fact, Phase, Policy, World, fold
+from daemon.lifecycle import Candidate, Fact, Phase, Policy, World, fold, signing
 from daemon.lifecycle import approve as may_approve
 from daemon.lifecycle import ask_rollback as may_roll_back
 from daemon.lifecycle import facts as f
 from daemon.lifecycle import reject as may_reject
 from daemon.lifecycle import revoke as may_revoke
+from daemon.lifecycle.fact import Signature
 from daemon.lifecycle.quorum import quorum
 
+Signer = Callable[[bytes], Signature]
 TRIES = 5
 
 
@@ -67,6 +69,7 @@ def approve(
     code: str,
     reason: str,
     now: datetime,
+    sign: Signer | None = None,
 ) -> Candidate:
     """Record one person's yes to one request and return the candidate after it.
 
@@ -81,6 +84,7 @@ def approve(
         code: What they typed; must be `code_of` the candidate.
         reason: One sentence, for the record.
         now: UTC.
+        sign: Makes the person's electronic signature of the bytes it is given; None rests on their session.
 
     Raises:
         StalePageError: The open request is another one, or none.
@@ -90,8 +94,17 @@ def approve(
     def say(candidate: Candidate, world: World) -> Fact:
         held = world.people.get(person, frozenset())
         as_role = role or role_for(candidate, held) or _any_required(candidate, held)
+        message = signing.approval(candidate.id, request_id, person, as_role, reason.strip())
         fact = may_approve(
-            candidate, world, policy, request_id=request_id, person=person, role=as_role, reason=reason, now=now
+            candidate,
+            world,
+            policy,
+            request_id=request_id,
+            person=person,
+            role=as_role,
+            reason=reason,
+            now=now,
+            signature=sign(message) if sign else None,
         )
         if as_role not in missing_roles(candidate):
             raise RefusedError(f"{candidate_id}: somebody already approved as {as_role}; {person} is not needed for it")
@@ -101,7 +114,7 @@ def approve(
             )
         return fact
 
-    return _record(ledger, looks, candidate_id, now, say)
+    return record(ledger, looks, candidate_id, now, say)
 
 
 def reject(
@@ -139,7 +152,7 @@ def reject(
             now=now,
         )
 
-    return _record(ledger, looks, candidate_id, now, say)
+    return record(ledger, looks, candidate_id, now, say)
 
 
 def revoke(
@@ -155,7 +168,7 @@ def revoke(
     def say(candidate: Candidate, world: World) -> Fact:
         return may_revoke(candidate, world, request_id=request_id, person=person, reason=reason, now=now)
 
-    return _record(ledger, looks, candidate_id, now, say)
+    return record(ledger, looks, candidate_id, now, say)
 
 
 def roll_back(
@@ -170,7 +183,7 @@ def roll_back(
     def say(candidate: Candidate, world: World) -> Fact:
         return may_roll_back(candidate, world, policy, person=person, reason=reason, now=now)
 
-    return _record(ledger, looks, candidate_id, now, say)
+    return record(ledger, looks, candidate_id, now, say)
 
 
 def close_fault(
@@ -253,9 +266,14 @@ def _any_required(candidate: Candidate, held: frozenset[str]) -> str:
     return next((role for role in required if role in held), required[0])
 
 
-def _record(
+def record(
     ledger: Ledger, looks: Looks, candidate_id: str, now: datetime, say: Callable[[Candidate, World], Fact]
 ) -> Candidate:
+    """Append what a person says of a candidate, on the facts that they saw, and return the candidate after it.
+
+    Raises:
+        RefusedError: There is no such candidate, `say` refuses, or others wrote to the record too often meanwhile.
+    """
     for _ in range(TRIES):
         stored = ledger.facts(subject=candidate_id)
         if not stored or not isinstance(stored[0].fact, f.CandidateRequested):

@@ -16,7 +16,9 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from daemon.errors import LockedOutError, LoginRefusedError, PeopleError
 from daemon.ledger import Account, Ledger
 from daemon.lifecycle.facts import KeyRevoked, PasswordChanged, PersonAdded, RolesChanged
+from daemon.lifecycle.key_facts import SigningKeyAdded, SigningKeyRevoked
 from daemon.lifecycle.policy import ROLES
+from daemon.lifecycle.signing import PersonKey, key_id_of
 
 NAME = re.compile(r"[a-z][a-z0-9._-]{1,63}")
 RESERVED = frozenset({"daemon", "people", "root", "anonymous"})
@@ -118,6 +120,58 @@ class People:
     def roles(self) -> dict[str, frozenset[str]]:
         """Return the roles held now, by person, as `World.people` wants them."""
         return {person.name: person.roles for person in self.everybody()}
+
+    def add_key(self, name: str, public: str, *, by: str, now: datetime) -> PersonKey:
+        """Let a public Ed25519 key, in hex, speak for a person.
+
+        Raises:
+            PeopleError: There is no such open account, it is no such key, or the key was registered before: a key
+                speaks for one person, and a revoked one for nobody again.
+        """
+        self._open_account(name)
+        try:
+            key_id = key_id_of(public)
+        except ValueError as error:
+            raise PeopleError(f"this is no public key: {error}; `retrigger people keygen` prints one") from error
+        if any(one.key_id == key_id for one in self._keys_ever()):
+            raise PeopleError(f"the key {key_id[:16]} was registered before; make a new one: retrigger people keygen")
+        fact = SigningKeyAdded(at=now, actor=by, person=name, key_id=key_id, public=public.lower())
+        self._ledger.append("people", (fact,))
+        return PersonKey(key_id=key_id, person=name, public=public.lower())
+
+    def revoke_key(self, key_id: str, reason: str, *, by: str, now: datetime) -> PersonKey:
+        """Take a key's voice for good; approvals signed with it go stale.  The first characters of its id suffice.
+
+        Raises:
+            PeopleError: No key that speaks for somebody has this id, or several have; or the reason is missing.
+        """
+        found = [key for each, key in self.keys().items() if key_id and each.startswith(key_id)]
+        if len(found) != 1:
+            raise PeopleError(f"{len(found)} keys begin with {key_id!r}; `retrigger people list` shows them")
+        if not reason.strip():
+            raise PeopleError("to revoke a key, state one reason; it goes into the record")
+        key = found[0]
+        fact = SigningKeyRevoked(at=now, actor=by, person=key.person, key_id=key.key_id, reason=reason.strip())
+        self._ledger.append("people", (fact,))
+        return key
+
+    def keys(self) -> dict[str, PersonKey]:
+        """Return the keys that speak for somebody now, by id, as `World.keys` wants them."""
+        revoked = {
+            one.fact.key_id
+            for one in self._ledger.facts(subject="people", kind=SigningKeyRevoked.kind)
+            if isinstance(one.fact, SigningKeyRevoked)
+        }
+        there = self.roles()
+        return {
+            one.key_id: PersonKey(key_id=one.key_id, person=one.person, public=one.public, kind=one.key_kind)
+            for one in self._keys_ever()
+            if one.key_id not in revoked and one.person in there
+        }
+
+    def _keys_ever(self) -> list[SigningKeyAdded]:
+        stored = self._ledger.facts(subject="people", kind=SigningKeyAdded.kind)
+        return [one.fact for one in stored if isinstance(one.fact, SigningKeyAdded)]
 
     @cached_property
     def _nobodys_hash(self) -> str:

@@ -24,6 +24,7 @@ from daemon.intake import Intake
 from daemon.ledger import Lead
 from daemon.metrics import serve_metrics
 from daemon.notify import notify, status
+from daemon.policy_file import adopt
 from daemon.scorer import ChampionSummariser
 from daemon.seed_counts import SeedCounts
 from daemon.shelf import bundle_path, whole_champion
@@ -235,6 +236,7 @@ def run(parts: Parts, *, until_idle: bool = False, clock: Callable[[], datetime]
     stop = threading.Event()
     started = clock()
     with _stopping_on_signals(stop), parts.ledger.lead(owner(), started) as lead:
+        adopt(parts.ledger, parts.rules, started)
         source = _source(settings)
         with _reader(settings) as reader:
             loop = Loop(parts, lead, source, reader, started)

@@ -13,6 +13,9 @@ from daemon.deploy import DeployTarget
 from daemon.errors import DeployError
 from daemon.ledger import Ledger
 from daemon.lifecycle import Candidate, Phase, World, fold, fold_daemon, open_faults
+from daemon.lifecycle.board_facts import RollbackRehearsed
+from daemon.lifecycle.candidate import WATCHED
+from daemon.lifecycle.observed import Observed
 from daemon.people import People
 from drift.conditions import BeamMode, BeamModeFeed, ConditionsTable
 from drift.errors import ConditionsError
@@ -22,8 +25,25 @@ from retrain.errors import BundleAlteredError
 from retrain.recipe import LumisectionRange, Recipe
 
 RESTS_ON_BITS = frozenset(
-    {Phase.VERIFYING, Phase.READY, Phase.STALE, Phase.PENDING_APPROVAL, Phase.APPROVED, Phase.ARMED, Phase.DEPLOYING}
+    {
+        Phase.VERIFYING,
+        Phase.NEEDS_EXPERT,
+        Phase.READY,
+        Phase.STALE,
+        Phase.PENDING_APPROVAL,
+        Phase.APPROVED,
+        Phase.ARMED,
+        Phase.DEPLOYING,
+        Phase.SHADOW,
+    }
 )
+
+
+class Observer(Protocol):
+    """Sees what a board does since a candidate's present phase began; a site whose board shows nothing has none."""
+
+    def observed(self, candidate: Candidate, now: datetime) -> Observed | None:
+        """Return what was seen since ``candidate.phase_since``; None if nobody could look."""
 
 
 class Certifier(Protocol):
@@ -72,6 +92,7 @@ class Sight:
         certifier: Certifier,
         beam: BeamModeFeed,
         stream: str,
+        observer: Observer | None = None,
     ) -> None:
         self._ledger = ledger
         self._people = people
@@ -79,6 +100,7 @@ class Sight:
         self._certifier = certifier
         self._beam = beam
         self._stream = stream
+        self._observer = observer
 
     def candidates(self) -> list[Candidate]:
         """Return every candidate of the ledger, oldest first."""
@@ -104,6 +126,10 @@ class Sight:
             certification=self.certification(spans) if spans else None,
             clock=self._ledger.clock() or now,
             people=self._people.roles(),
+            keys=self._people.keys(),
+            fill=beam.fill if beam is not None else None,
+            observed=self._observed(candidate, now),
+            rehearsed_at=self._rehearsed_at(candidate.slot),
             open_faults=tuple(fault.alarm_id for fault in faults),
             paused=daemon.paused != "",
             frozen=daemon.frozen,
@@ -111,6 +137,22 @@ class Sight:
             next_lumisection=_after(self._ledger.latest(self._stream)),
             **bits,
         )
+
+    def _observed(self, candidate: Candidate, now: datetime) -> Observed | None:
+        watched = self._observer is not None and candidate.phase in WATCHED
+        return self._observer.observed(candidate, now) if watched and self._observer is not None else None
+
+    def _rehearsed_at(self, slot: str) -> datetime | None:
+        """When the way back to what runs now was last walked on this target."""
+        running = self.running()
+        rehearsals = [
+            one.fact.at
+            for one in self._ledger.facts(subject=slot, kind=RollbackRehearsed.kind)
+            if isinstance(one.fact, RollbackRehearsed)
+            and one.fact.target == self._target.name
+            and running in {one.fact.to_digest, one.fact.from_digest}
+        ]
+        return max(rehearsals, default=None)
 
     def certification(self, spans: Iterable[LumisectionRange]) -> str | None:
         """Return the digest of how these lumisections are certified now; None when conditions cannot be read."""

@@ -17,6 +17,7 @@ from typing import Any
 from daemon.ledger import Figures, Ledger, StoredFact
 from daemon.lifecycle import Candidate, Phase, champions, fold, fold_daemon, open_faults
 from daemon.lifecycle import facts as f
+from daemon.lifecycle.candidate import ON_BOARD
 from daemon.lifecycle.quorum import quorum
 
 WATCHED = ("watched", "quiet", "warn", "alarm")
@@ -235,7 +236,7 @@ def _slot(
     asked = next((one for one in reversed(candidates) if one.request and one.phase is Phase.PENDING_APPROVAL), None)
     request = asked.request if asked else None
     built = [candidate for candidate in candidates if candidate.build is not None]
-    differs = any(one.board_seen for one in candidates if one.phase in {Phase.LIVE, Phase.DEPLOYING})
+    differs = any(one.board_seen for one in candidates if one.phase in ON_BOARD | {Phase.DEPLOYING})
     return SlotFigures(
         candidates={str(phase): counts[str(phase)] for phase in Phase},
         phase=str(candidates[-1].phase) if candidates else "",

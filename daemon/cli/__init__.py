@@ -7,6 +7,7 @@ from daemon.cli import (
     explain,
     menu,
     offline,
+    policies,
     preflighting,
     ranking,
     rates,
@@ -16,6 +17,7 @@ from daemon.cli import (
     status,
     summarise,
     sweeping,
+    voting,
 )
 from daemon.cli.app import app, main
 
@@ -28,6 +30,7 @@ __all__ = [
     "main",
     "menu",
     "offline",
+    "policies",
     "preflighting",
     "ranking",
     "rates",
@@ -37,4 +40,5 @@ __all__ = [
     "status",
     "summarise",
     "sweeping",
+    "voting",
 ]

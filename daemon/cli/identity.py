@@ -2,18 +2,37 @@
 
 import getpass
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from daemon.assemble import Parts, utc_now
+from daemon.decisions import Signer
 from daemon.errors import LoginRefusedError
+from daemon.key_file import read_key
+from daemon.lifecycle.signing import sign
 from daemon.people import Person
 
 Me = Annotated[
     str, typer.Option("--person", help="Your account; left out: your login name.", envvar="RETRIGGER_PERSON")
 ]
 PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
+KeyFile = Annotated[
+    Path | None, typer.Option("--key", help="Sign with this private key, as `retrigger people keygen` made it.")
+]
+
+
+def signer(key: Path | None) -> Signer | None:
+    """Return what signs with the key in this file; None without one.
+
+    Raises:
+        PeopleError: The file holds no key, or others may read it.
+    """
+    if key is None:
+        return None
+    private = read_key(key)
+    return lambda message: sign(private, message)
 
 
 def authenticate(ready: Parts, person: str, *, password_stdin: bool) -> Person:

@@ -81,8 +81,13 @@ def people_list(*, config_file: ConfigFile = Path("retrigger.toml"), json: Json 
     """List accounts and their roles."""
     with parts(config.load(config_file)) as ready:
         everybody = ready.people.everybody()
+        keys = ready.people.keys()
+    ids = {one.name: [each for each, key in keys.items() if key.person == one.name] for one in everybody}
     if json:
         for one in everybody:
-            say.machine({"type": "person", "name": one.name, "roles": sorted(one.roles)})
+            say.machine({"type": "person", "name": one.name, "roles": sorted(one.roles), "keys": ids[one.name]})
         return
-    say.table("people", ["name", "roles"], ((one.name, ", ".join(sorted(one.roles))) for one in everybody))
+    rows = (
+        (one.name, ", ".join(sorted(one.roles)), ", ".join(each[:16] for each in ids[one.name])) for one in everybody
+    )
+    say.table("people", ["name", "roles", "keys"], rows)

@@ -13,12 +13,13 @@ from daemon import config, decisions
 from daemon.assemble import Parts, log_to_stderr, parts, utc_now
 from daemon.cli import say
 from daemon.cli.app import app
-from daemon.cli.identity import Me, PasswordStdin, authenticate
+from daemon.cli.identity import KeyFile, Me, PasswordStdin, authenticate, signer
 from daemon.cli.offline import ConfigFile, Json
 from daemon.cli.words import candidate_rows, candidate_story
 from daemon.errors import ConfigurationError, RefusedError, UnfinishedError
 from daemon.lifecycle import Candidate, Phase, open_faults
 from daemon.lifecycle import facts as f
+from daemon.lifecycle.candidate import IN_FLIGHT, ON_BOARD
 
 Reason = Annotated[str, typer.Option("--reason", help="One sentence; it goes into the record.")]
 CandidateId = Annotated[str, typer.Argument(metavar="ID", help="A candidate, such as c-0042.")]
@@ -166,6 +167,7 @@ def approve(
     reason: Reason,
     config_file: ConfigFile = Path("retrigger.toml"),
     role: Annotated[str, typer.Option(help="The role to approve in; left out: the first one still missing.")] = "",
+    key: KeyFile = None,
     person: Me = "",
     password_stdin: PasswordStdin = False,
     json: Json = False,
@@ -185,8 +187,9 @@ def approve(
             code=code,
             reason=reason,
             now=utc_now(),
+            sign=signer(key),
         )
-        _report(ready, after, json=json)
+        report(ready, after, json=json)
 
 
 @app.command()
@@ -216,10 +219,11 @@ def reject(
             reason=reason,
             now=utc_now(),
         )
-        _report(ready, after, json=json)
+        report(ready, after, json=json)
 
 
-def _report(ready: Parts, after: Candidate, *, json: bool) -> None:
+def report(ready: Parts, after: Candidate, *, json: bool) -> None:
+    """Say how the candidate stands after a decision."""
     story = candidate_story(ready, after)
     if json:
         say.machine(story)
@@ -231,7 +235,7 @@ def _report(ready: Parts, after: Candidate, *, json: bool) -> None:
 def deploy(*, config_file: ConfigFile = Path("retrigger.toml"), json: Json = False) -> None:
     """Say what waits for deployment, and for what; the running daemon writes the board by itself."""
     with parts(config.load(config_file)) as ready:
-        due = [one for one in ready.sight.candidates() if one.phase in {Phase.APPROVED, Phase.ARMED, Phase.DEPLOYING}]
+        due = [one for one in ready.sight.candidates() if one.phase in IN_FLIGHT | {Phase.APPROVED}]
         stories = [candidate_story(ready, one) for one in due]
     if json:
         say.machine({"type": "deployments", "candidates": stories})
@@ -254,7 +258,7 @@ def rollback(
     """Ask for the digest that ran before; always allowed, the daemon does it in its next turn."""
     with parts(config.load(config_file)) as ready:
         me = authenticate(ready, person, password_stdin=password_stdin)
-        on_board = [one for one in ready.sight.candidates() if one.phase in {Phase.LIVE, Phase.DEPLOYING}]
+        on_board = [one for one in ready.sight.candidates() if one.phase in ON_BOARD | {Phase.DEPLOYING}]
         if not on_board:
             raise RefusedError("no candidate is on the board, so there is nothing to roll back")
         after = decisions.roll_back(
@@ -266,7 +270,7 @@ def rollback(
             reason=reason,
             now=utc_now(),
         )
-        _report(ready, after, json=json)
+        report(ready, after, json=json)
 
 
 @app.command("import-champion")
@@ -351,7 +355,7 @@ def pause(
     json: Json = False,
 ) -> None:
     """Stop every forward step; watching goes on."""
-    _switch(config_file, person, password_stdin, json, lambda name: f.Paused(at=utc_now(), actor=name, reason=reason))
+    switch(config_file, person, password_stdin, json, lambda name: f.Paused(at=utc_now(), actor=name, reason=reason))
 
 
 @app.command()
@@ -364,10 +368,11 @@ def resume(
     json: Json = False,
 ) -> None:
     """Let the daemon go on."""
-    _switch(config_file, person, password_stdin, json, lambda name: f.Resumed(at=utc_now(), actor=name, reason=reason))
+    switch(config_file, person, password_stdin, json, lambda name: f.Resumed(at=utc_now(), actor=name, reason=reason))
 
 
-def _switch(config_file: Path, person: str, password_stdin: bool, json: bool, fact: Callable[[str], f.Fact]) -> None:
+def switch(config_file: Path, person: str, password_stdin: bool, json: bool, fact: Callable[[str], f.Fact]) -> None:
+    """Record what a person switches on or off for the whole daemon."""
     with parts(config.load(config_file)) as ready:
         me = authenticate(ready, person, password_stdin=password_stdin)
         if not me.roles & set(ready.policy.reject_roles):

@@ -4,11 +4,13 @@ Pure: no clock, no disk, no network, no database, no randomness.  `fold` says wh
 to do next given the world, `voices` what a person may say.  What to do is decided here and done elsewhere.
 """
 
+from daemon.lifecycle import key_facts as key_facts  # a record is read only if every kind is known
 from daemon.lifecycle.decide import decide
 from daemon.lifecycle.decision import Act, Decision, Done, Wait
 from daemon.lifecycle.facts import Fact, GateOutcome
 from daemon.lifecycle.fold import Candidate, Phase, evolve, fold
 from daemon.lifecycle.policy import Policy, Tier, parse_policy
+from daemon.lifecycle.rarer_voices import break_glass, confirm, review, waive
 from daemon.lifecycle.record_facts import BundleAttested, HeadSigned
 from daemon.lifecycle.request import candidate_id, request_candidate
 from daemon.lifecycle.states import Champion, champion_at, champions, fold_daemon, open_faults
@@ -32,9 +34,11 @@ __all__ = [
     "World",
     "approve",
     "ask_rollback",
+    "break_glass",
     "candidate_id",
     "champion_at",
     "champions",
+    "confirm",
     "decide",
     "evolve",
     "fold",
@@ -43,5 +47,7 @@ __all__ = [
     "parse_policy",
     "reject",
     "request_candidate",
+    "review",
     "revoke",
+    "waive",
 ]

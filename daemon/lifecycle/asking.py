@@ -1,12 +1,12 @@
 """The next step of a candidate with an open request: void it, wait for people, wait for the window, arm, deploy."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from daemon.lifecycle import facts as f
 from daemon.lifecycle.binding import changes
+from daemon.lifecycle.candidate import IN_FLIGHT, Candidate
 from daemon.lifecycle.decision import ACTOR, Act, Decision, Wait, act, expire, halted, stale
-from daemon.lifecycle.fold import IN_FLIGHT, Candidate
 from daemon.lifecycle.policy import Policy
 from daemon.lifecycle.preparing import replaced
 from daemon.lifecycle.quorum import quorum
@@ -26,9 +26,11 @@ def approved(c: Candidate, world: World, policy: Policy, now: datetime) -> Decis
     """Arm as soon as everything still holds and the board may be written."""
     if ended := replaced(c, world, now) or _voided(c, world, policy, now):
         return ended
+    assert c.request is not None
+    if c.drill:
+        return expire(c, now, "it was a drill: it was approved, and nothing was deployed")
     if waiting := until_writable(c, world, policy, now):
         return waiting
-    assert c.request is not None
     fact = f.Armed(at=now, actor=ACTOR, request_id=c.request.request_id)
     return act(c, "arm", c.request.request_id, f"approved, unchanged, and beam mode is {world.beam_mode}", fact)
 
@@ -71,10 +73,11 @@ def _obstacles(c: Candidate, world: World, policy: Policy, now: datetime) -> Ite
     seen = changes(c, world, policy, also_running=c.request.bundle_digest)
     if seen.unseen:
         yield f"{' and '.join(seen.unseen)} to be readable"
-    held = quorum(c.request.required_roles, c.approvals, c.initiator, world.people)
-    if not held.complete:
-        yield f"approval by {' and '.join(held.missing)}"
-    if halting := halted(world):
+    if not c.glass_broken:
+        held = quorum(c.request.required_roles, c.approvals, c.initiator, world.people)
+        if not held.complete:
+            yield f"approval by {' and '.join(held.missing)}"
+    if halting := halted(c, world):
         yield halting
     if world.frozen:
         yield f"the freeze to end ({world.frozen})"
@@ -82,5 +85,12 @@ def _obstacles(c: Candidate, world: World, policy: Policy, now: datetime) -> Ite
         yield f"the freeze to end at {window.end:%Y-%m-%d %H:%M} UTC ({window.reason})"
     if busy := [o.id for o in world.others if o.slot == c.slot and o.phase in IN_FLIGHT]:
         yield f"the deployment of {', '.join(busy)}"
-    if world.beam_mode not in policy.deploy_beam_modes:
+    if policy.rehearsal_days and not _rehearsed(world, policy, now):
+        yield f"the way back to be rehearsed within {policy.rehearsal_days:g} days; run: retrigger drill rollback"
+    if world.beam_mode not in policy.deploy_beam_modes and not c.glass_broken:
         yield f"a window between fills; beam mode is {world.beam_mode or 'unknown'}"
+
+
+def _rehearsed(world: World, policy: Policy, now: datetime) -> bool:
+    at = world.rehearsed_at
+    return at is not None and now - at <= timedelta(days=policy.rehearsal_days)

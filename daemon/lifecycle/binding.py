@@ -7,10 +7,12 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from daemon.lifecycle.candidate import Candidate
 from daemon.lifecycle.codec import digest
 from daemon.lifecycle.facts import Proposed
-from daemon.lifecycle.fold import Candidate
+from daemon.lifecycle.gating import waivers_digest
 from daemon.lifecycle.policy import Policy
+from daemon.lifecycle.voided import void_waivers, void_words
 from daemon.lifecycle.world import World
 
 
@@ -37,6 +39,7 @@ def request_id(candidate: str, request: Proposed) -> str:
         "proposed_at": request.at,
         "expires_at": request.expires_at,
         "ordinal": request.ordinal,
+        "waivers": request.waivers,
     }
     return digest(bound)
 
@@ -60,8 +63,9 @@ def new_request(candidate: Candidate, world: World, policy: Policy, now: datetim
         "target": world.target,
         "running_digest": gates.running_digest,
         "certification_digest": gates.certification_digest,
-        "expires_at": now + timedelta(hours=tier.ttl_hours),
+        "expires_at": min([now + timedelta(hours=tier.ttl_hours), *(one.expires_at for one in candidate.waivers)]),
         "ordinal": candidate.requests + 1,
+        "waivers": waivers_digest(candidate),
     }
     blank = Proposed(**draft, request_id="")  # type: ignore[arg-type]  # a dict of many types
     return replace(blank, request_id=request_id(candidate.id, blank))
@@ -102,11 +106,9 @@ def changes(candidate: Candidate, world: World, policy: Policy, *, also_running:
         if request.request_id != request_id(candidate.id, request):
             changed.append("the request itself: its fields do not give its digest")
         changed += _bent(request, policy)
-        changed += [
-            f"the approvers: {approval.person} no longer holds the role {approval.role}"
-            for approval in candidate.approvals
-            if approval.role not in world.people.get(approval.person, frozenset())
-        ]
+        _compare("the waivers", request.waivers, waivers_digest(candidate), changed, unseen)
+        changed += void_words(candidate, world, policy)
+    changed += void_waivers(candidate, world, policy)
     return Comparison(tuple(changed), tuple(unseen))
 
 

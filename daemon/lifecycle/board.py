@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from daemon.lifecycle import board_facts as b
 from daemon.lifecycle import facts as f
 from daemon.lifecycle.asking import until_writable
 from daemon.lifecycle.binding import changes
+from daemon.lifecycle.candidate import ON_BOARD, WATCHED, Candidate, Phase
 from daemon.lifecycle.decision import ACTOR, Act, Decision, Done, Wait, act
-from daemon.lifecycle.fold import Candidate, Phase
 from daemon.lifecycle.policy import Policy
 from daemon.lifecycle.world import World
 
@@ -20,7 +21,7 @@ def deploying(c: Candidate, world: World, policy: Policy, now: datetime) -> Deci
     if world.running is None:
         return _unreadable(c, policy, now, c.phase_since, ours)
     if world.running == ours:
-        return _confirm(c, world, now, ours)
+        return _read_back(c, world, policy, now)
     if world.running != c.request.running_digest and (alarm := _alarm_once(c, world, now, ours)):
         return alarm
     if why := next(_reasons_to_abort(c, world, policy, now), ""):
@@ -36,45 +37,78 @@ def live(c: Candidate, world: World, policy: Policy, now: datetime) -> Decision:
     if newer:
         by = max(newer, key=lambda other: other.number).id
         return act(c, "supersede", by, f"{by} runs now", f.Superseded(at=now, actor=ACTOR, by=by))
+    return off_board(c, world, policy, now) or Wait(for_what="a newer candidate", until=now + policy.recheck)
+
+
+def off_board(c: Candidate, world: World, policy: Policy, now: datetime) -> Decision | None:
+    """Return what a candidate that is on the board does before all else: go back if it must, see that it runs."""
     if world.running is None:
         return _unreadable(c, policy, now, c.phase_since, c.bundle_digest)
     if c.rollback is not None:
         return _rolling_back(c, world, policy, now, c.rollback)
-    being_replaced = any(o.slot == c.slot and o.phase is Phase.DEPLOYING for o in world.others)
+    replacing = WATCHED | {Phase.DEPLOYING}
+    being_replaced = c.phase is Phase.LIVE and any(o.slot == c.slot and o.phase in replacing for o in world.others)
     if world.running != c.bundle_digest and not being_replaced:
         standing = Wait(for_what="the board to run what the record says; an alarm stands", until=now + policy.recheck)
         return _alarm_once(c, world, now, c.bundle_digest) or standing
     if world.running == c.bundle_digest and c.board_seen is not None:
         fact = f.BoardAgrees(at=now, actor=ACTOR, slot=c.slot, digest=world.running)
         return act(c, "all_clear", c.board_seen.at.isoformat(), "the board runs what the record says again", fact)
-    return Wait(for_what="a newer candidate", until=now + policy.recheck)
+    return None
 
 
 def superseded(c: Candidate, world: World, policy: Policy, now: datetime) -> Decision:  # noqa: ARG001  # one shape for all
     """Take the champion's place back, when the successor was rolled back and this one runs again."""
     mine = [o for o in world.others if o.slot == c.slot]
     fell = any(o.number > c.number and o.phase is Phase.ROLLED_BACK for o in mine)
-    taken = any(o.phase in {Phase.LIVE, Phase.DEPLOYING} for o in mine)
+    taken = any(o.phase in ON_BOARD | {Phase.DEPLOYING} for o in mine)
     if c.deployed is not None and fell and not taken and world.running == c.bundle_digest:
         fact = f.Restored(at=now, actor=ACTOR, slot=c.slot, digest=c.bundle_digest, read_back=world.running)
         return act(c, "restore", c.latest_at.isoformat(), "its successor was rolled back and it runs again", fact)
     return Done(why=c.closing)
 
 
-def _confirm(c: Candidate, world: World, now: datetime, ours: str) -> Act:
+def _read_back(c: Candidate, world: World, policy: Policy, now: datetime) -> Act:
+    """What was written is there: into shadow if the policy or the tier asks for it, else it triggers from now on."""
+    assert c.request is not None
+    tier = policy.tiers.get(c.request.tier)
+    seconded = tier is not None and tier.confirm_roles
+    if c.glass_broken or not (policy.shadow_lumisections or seconded):
+        return goes_live(c, world, policy, now, "the digest read back is the approved one")
+    run, lumisection = world.next_lumisection
+    fact = b.ShadowStarted(
+        at=now,
+        actor=ACTOR,
+        slot=c.slot,
+        request_id=c.request.request_id,
+        digest=c.request.bundle_digest,
+        read_back=world.running or "",
+        effective_run=run,
+        effective_lumisection=lumisection,
+        lumisections=policy.shadow_lumisections,
+    )
+    return act(c, "shadow", c.request.request_id, "the digest read back is the approved one", fact)
+
+
+def goes_live(c: Candidate, world: World, policy: Policy, now: datetime, why: str) -> Act:
+    """Return that the bits trigger from the next lumisection on: watched first, if the policy asks for it."""
     assert c.request is not None
     run, lumisection = world.next_lumisection
+    between_fills = world.beam_mode in policy.deploy_beam_modes
+    last_fill = world.fill + between_fills if c.glass_broken and world.fill is not None else None
     fact = f.Deployed(
         at=now,
         actor=ACTOR,
         slot=c.slot,
         request_id=c.request.request_id,
-        digest=ours,
+        digest=c.request.bundle_digest,
         read_back=world.running or "",
         effective_run=run,
         effective_lumisection=lumisection,
+        probation_lumisections=policy.probation_lumisections,
+        last_fill=last_fill,
     )
-    return act(c, "confirm", c.request.request_id, "the digest read back is the approved one", fact)
+    return act(c, "confirm", c.request.request_id, why, fact)
 
 
 def _reasons_to_abort(c: Candidate, world: World, policy: Policy, now: datetime) -> Iterator[str]:
@@ -83,7 +117,7 @@ def _reasons_to_abort(c: Candidate, world: World, policy: Policy, now: datetime)
     if world.running != c.request.running_digest:
         yield "something else was put on the board meanwhile"
     if c.rollback is not None:
-        yield f"{c.rollback.person} asked: {c.rollback.reason}"
+        yield f"{c.rollback.actor} asked: {c.rollback.reason}"
     if changed := changes(c, world, policy, also_running=c.request.bundle_digest).changed:
         yield f"changed before the write: {'; '.join(changed)}"
     if now >= c.request.expires_at:
@@ -92,9 +126,11 @@ def _reasons_to_abort(c: Candidate, world: World, policy: Policy, now: datetime)
         yield f"the write failed {c.deployment_failures} times, last: {c.last_failure}"
 
 
-def _rolling_back(c: Candidate, world: World, policy: Policy, now: datetime, asked: f.RollbackRequested) -> Decision:
+def _rolling_back(
+    c: Candidate, world: World, policy: Policy, now: datetime, asked: f.RollbackRequested | b.GuardTripped
+) -> Decision:
     assert c.request is not None
-    before, why = c.request.running_digest, f"{asked.person} asked: {asked.reason}"
+    before, why = c.request.running_digest, f"{asked.actor} asked: {asked.reason}"
     if world.running == c.bundle_digest:
         if c.deployment_failures >= policy.attempts and (alarm := _alarm_once(c, world, now, before)):
             return alarm
@@ -102,7 +138,7 @@ def _rolling_back(c: Candidate, world: World, policy: Policy, now: datetime, ask
         return _backing_off(c, policy, now) or act(c, "roll_back", f"{asked.at.isoformat()}:{attempt}", why)
     if world.running != before and (alarm := _alarm_once(c, world, now, before)):
         return alarm
-    fact = _rolled_back(c, world, now, asked.person, asked.reason)
+    fact = _rolled_back(c, world, now, asked.actor, asked.reason)
     return act(c, "confirm_rollback", asked.at.isoformat(), "another digest than this one was read back", fact)
 
 

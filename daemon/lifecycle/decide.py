@@ -8,9 +8,9 @@ or its standing runs out.  The daemon can propose here; it can never approve, wa
 from collections.abc import Callable
 from datetime import datetime
 
-from daemon.lifecycle import asking, board, preparing
+from daemon.lifecycle import asking, board, preparing, watching
+from daemon.lifecycle.candidate import Candidate, Phase
 from daemon.lifecycle.decision import Decision, Done
-from daemon.lifecycle.fold import Candidate, Phase
 from daemon.lifecycle.policy import Policy
 from daemon.lifecycle.world import World
 
@@ -24,7 +24,9 @@ def decide(candidate: Candidate, world: World, policy: Policy, now: datetime) ->
         policy: In force now.
         now: UTC; a clock that jumped back is held at the latest time in the ledger.
     """
-    return _BY_PHASE[candidate.phase](candidate, world, policy, ratchet(candidate, world, now))
+    at = ratchet(candidate, world, now)
+    decision = _BY_PHASE[candidate.phase](candidate, world, policy, at)
+    return watching.with_review(candidate, policy, at, decision)
 
 
 def ratchet(candidate: Candidate, world: World, now: datetime) -> datetime:
@@ -46,6 +48,8 @@ _BY_PHASE: dict[Phase, Callable[[Candidate, World, Policy, datetime], Decision]]
     Phase.APPROVED: asking.approved,
     Phase.ARMED: asking.armed,
     Phase.DEPLOYING: board.deploying,
+    Phase.SHADOW: watching.shadow,
+    Phase.LIVE_PROBATION: watching.probation,
     Phase.LIVE: board.live,
     Phase.SUPERSEDED: board.superseded,
     Phase.FAILED: _ended,

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from daemon.lifecycle import facts as f
-from daemon.lifecycle.fold import Candidate
+from daemon.lifecycle.candidate import Candidate
 from daemon.lifecycle.world import World
 
 ACTOR = "daemon"
@@ -20,7 +20,11 @@ Step = Literal[
     "supersede",
     "arm",
     "deploy",  # effect: target.deploy(digest, path, token=…); on failure append DeploymentFailed
+    "shadow",
     "confirm",
+    "pass_probation",
+    "trip",
+    "review_overdue",
     "abort",
     "roll_back",  # effect: target.roll_back(digest, token=…); on failure append DeploymentFailed
     "confirm_rollback",
@@ -76,10 +80,12 @@ def stale(c: Candidate, now: datetime, changed: tuple[str, ...]) -> Act:
     return act(c, "stale", request or f"{c.bundle_digest}:{c.stales}", f"changed: {what}", fact)
 
 
-def halted(world: World) -> str:
-    """Return what halts every forward step, empty if nothing does."""
+def halted(c: Candidate, world: World) -> str:
+    """Return what halts every forward step of a candidate, empty if nothing does."""
     if world.paused:
         return "a person to resume the daemon"
     if world.open_faults:
         return f"the detector fault {', '.join(world.open_faults)} to be closed"
+    if unreviewed := [o.id for o in world.others if o.slot == c.slot and o.review_overdue and o.review_owed]:
+        return f"the review of why the glass was broken for {', '.join(unreviewed)}"
     return ""

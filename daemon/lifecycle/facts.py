@@ -4,55 +4,19 @@ A fact is never edited.  Its subject (a candidate id such as ``c-0042``, a slot,
 ledger files it; the fact itself says what happened, when, and who did it.  Nothing here knows what follows from it.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
-from daemon.errors import FactError
-from daemon.lifecycle.codec import build, plain, time_text
+from daemon.lifecycle.fact import KINDS as KINDS  # noqa: PLC0414  # who speaks of facts finds all of it here
+from daemon.lifecycle.fact import Fact as Fact  # noqa: PLC0414  # likewise
+from daemon.lifecycle.fact import Signature as Signature  # noqa: PLC0414  # likewise
+from daemon.lifecycle.fact import from_json as from_json  # noqa: PLC0414  # likewise
+from daemon.lifecycle.fact import to_json as to_json  # noqa: PLC0414  # likewise
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 Trigger = Literal["drift", "cron", "manual", "fill", "online"]
-
-KINDS: dict[str, type["Fact"]] = {}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fact:
-    """Something that happened.  `at` is UTC-aware; `actor` is a person's name or ``daemon``."""
-
-    kind: ClassVar[str]
-
-    at: datetime
-    actor: str
-
-    def __init_subclass__(cls) -> None:
-        """Register the kind under its name in snake case."""
-        cls.kind = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
-        KINDS[cls.kind] = cls
-
-    def __post_init__(self) -> None:
-        time_text(self.at)
-
-
-def to_json(fact: Fact) -> dict[str, Any]:
-    """Return the fact as JSON-ready values, with its kind."""
-    return {"kind": fact.kind, **plain(fact)}
-
-
-def from_json(body: Mapping[str, Any]) -> Fact:
-    """Return the fact that `to_json` took apart.
-
-    Raises:
-        FactError: The kind is unknown, or a field does not fit it.
-    """
-    kind = KINDS.get(str(body.get("kind")))
-    if kind is None:
-        raise FactError(f"unknown kind of fact {body.get('kind')!r}; a newer retrigger wrote this ledger, use that one")
-    return build(kind, {key: value for key, value in body.items() if key != "kind"})
-
 
 # --- a candidate's way; subject: the candidate id -----------------------------------------------------------------
 
@@ -69,6 +33,7 @@ class CandidateRequested(Fact):
     recipe_digest: str
     recipe: Mapping[str, Any]
     reason: str
+    drill: bool = False  # made to be caught: it can be approved, and is never armed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,16 +98,18 @@ class Proposed(Fact):
     certification_digest: str
     expires_at: datetime
     ordinal: int = 1  # of this candidate's requests: a request made again is another one
+    waivers: str = ""  # digest of the waivers it rests on; empty if every gate passed
 
 
 @dataclass(frozen=True, kw_only=True)
 class Approved(Fact):
-    """A person said yes to one request, in one role."""
+    """A person said yes to one request, in one role; unsigned, it rests on the person's session alone."""
 
     request_id: str
     person: str
     role: str
     reason: str
+    signature: Signature | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,7 +183,11 @@ class DeploymentFailed(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class Deployed(Fact):
-    """The target was read back and runs the approved digest, from this lumisection on."""
+    """The target was read back and runs the approved digest, from this lumisection on.
+
+    `probation_lumisections` is how many are watched before it counts as proven in place; 0: none, it is live at once.
+    `last_fill` is the last fill that break-glass may run in; None for what a whole quorum approved, or if unknown.
+    """
 
     slot: str
     request_id: str
@@ -224,6 +195,8 @@ class Deployed(Fact):
     read_back: str
     effective_run: int
     effective_lumisection: int
+    probation_lumisections: int = 0
+    last_fill: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

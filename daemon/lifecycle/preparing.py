@@ -6,8 +6,9 @@ from typing import Literal
 
 from daemon.lifecycle import facts as f
 from daemon.lifecycle.binding import Comparison, changes, new_request
+from daemon.lifecycle.candidate import OPEN_REQUEST, TERMINAL, Candidate, Phase
 from daemon.lifecycle.decision import ACTOR, Act, Decision, Wait, act, expire, halted, stale
-from daemon.lifecycle.fold import OPEN_REQUEST, TERMINAL, Candidate, Phase
+from daemon.lifecycle.gating import passing
 from daemon.lifecycle.policy import Policy
 from daemon.lifecycle.world import World
 
@@ -27,7 +28,13 @@ def verifying(c: Candidate, world: World, policy: Policy, now: datetime) -> Deci
 
 def needs_expert(c: Candidate, world: World, policy: Policy, now: datetime) -> Decision:
     """Stand, while a gate is inconclusive; new gates may come, a newer candidate may replace it."""
-    return replaced(c, world, now) or _stand(c, policy, now, "an expert: a gate was inconclusive")
+    return replaced(c, world, now) or _stand(c, policy, now, f"an expert: {_doubts(c)}")
+
+
+def _doubts(c: Candidate) -> str:
+    let_pass = passing(c)
+    open_gates = [gate.name for gate in (c.gates.gates if c.gates else ()) if gate.name not in let_pass]
+    return f"inconclusive and not waived by two people: {', '.join(open_gates)}" if open_gates else "there are no gates"
 
 
 def ready(c: Candidate, world: World, policy: Policy, now: datetime) -> Decision:
@@ -39,6 +46,8 @@ def ready(c: Candidate, world: World, policy: Policy, now: datetime) -> Decision
     seen = changes(c, world, policy)
     if seen.changed:
         return stale(c, now, seen.changed)
+    if lapsed := sorted({one.gate for one in c.waivers if one.expires_at <= now}):
+        return stale(c, now, (f"the waiver of {', '.join(lapsed)} expired",))
     if obstacle := next(_obstacles(c, world, policy, seen), ""):
         return _stand(c, policy, now, obstacle)
     request = new_request(c, world, policy, now, ACTOR)
@@ -63,13 +72,23 @@ def after_stale(c: Candidate, world: World, policy: Policy, now: datetime) -> De
 
 
 def replaced(c: Candidate, world: World, now: datetime) -> Act | None:
-    """Return that a newer candidate got as far as ready and takes this one's place; its approvals are void."""
-    newer = [o for o in world.others if o.slot == c.slot and o.number > c.number and o.phase not in _BEHIND]
+    """Return that another candidate is ready and takes this one's place; its approvals are void."""
+    newer = [o for o in world.others if o.slot == c.slot and o.phase not in _BEHIND and _outranks(o, c)]
     if not newer:
         return None
     by = max(newer, key=lambda other: other.number).id
     fact = f.Superseded(at=now, actor=ACTOR, by=by)
-    return act(c, "supersede", by, f"{by} is newer and at least as far", fact)
+    return act(c, "supersede", by, f"{by} goes before it and is at least as far", fact)
+
+
+def _outranks(other: Candidate, c: Candidate) -> bool:
+    """Whether another candidate that is ready takes this one's place: a newer one; a drill never that of a real one.
+
+    A drill makes way for any real candidate that wants to go forward, newer or not.
+    """
+    if other.drill != c.drill:
+        return c.drill and (other.number > c.number or other.phase is not Phase.LIVE)
+    return other.number > c.number
 
 
 def _machinery(
@@ -99,7 +118,7 @@ def _stand(c: Candidate, policy: Policy, now: datetime, for_what: str) -> Decisi
 def _obstacles(c: Candidate, world: World, policy: Policy, seen: Comparison) -> Iterator[str]:
     """Yield what stands in the way of proposing a ready candidate."""
     assert c.gates is not None
-    passed = {gate.name for gate in c.gates.gates if gate.verdict == "pass"}
+    passed = passing(c)
     if lacking := [name for name in policy.required_gates if name not in passed]:
         yield f"the gates that the policy requires and nobody ran: {', '.join(lacking)}"
     if c.gates.tier not in policy.tiers:
@@ -108,7 +127,7 @@ def _obstacles(c: Candidate, world: World, policy: Policy, seen: Comparison) -> 
         yield f"{' and '.join(seen.unseen)} to be readable"
     if not world.running:
         yield "a champion to fall back to; import the model that runs now"
-    if halting := halted(world):
+    if halting := halted(c, world):
         yield halting
     if asking := [o.id for o in world.others if o.slot == c.slot and o.phase in OPEN_REQUEST]:
         yield f"the open request of {', '.join(asking)}"

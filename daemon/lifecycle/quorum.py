@@ -6,8 +6,19 @@ initiator fills none.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
-from daemon.lifecycle.facts import Approved
+
+class Voice(Protocol):
+    """One person's word in one role: an approval, a second confirmation, a waiver or a breaking of the glass."""
+
+    @property
+    def person(self) -> str:
+        """Who said it."""
+
+    @property
+    def role(self) -> str:
+        """In which role."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +36,7 @@ class Quorum:
 
 def quorum(
     required: Iterable[str],
-    approvals: Iterable[Approved],
+    approvals: Iterable[Voice],
     initiator: str,
     people: Mapping[str, frozenset[str]] | None = None,
 ) -> Quorum:

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from daemon.lifecycle.fold import Candidate
+from daemon.lifecycle.candidate import Candidate
+from daemon.lifecycle.observed import Observed
+from daemon.lifecycle.signing import PersonKey
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,10 +26,14 @@ class World:
         evidence_root: Digest of the candidate's evidence, recomputed now.
         certification: Digest of how the training lumisections are certified now.
         people: Roles held now, by person; closed accounts are absent.
+        keys: Signing keys that speak for somebody now, by their id; revoked ones are absent.
         open_faults: Ids of the alarms whose fault is open on the slot's stream.
         paused: Whether a person paused the daemon.
         frozen: Why deployments are frozen by hand; empty if they are not.
         others: Every other candidate of this slot.
+        fill: LHC fill number now; None if unknown or stale.
+        observed: What was seen of this candidate on the board since its present phase began; None if nobody looks.
+        rehearsed_at: When the way back to what runs now was last rehearsed on this target; None if it never was.
         next_lumisection: (run, lumisection) after the last one processed: where a change takes effect.
         clock: Latest time in the ledger; decisions never go back before it.
     """
@@ -41,8 +47,12 @@ class World:
     clock: datetime
     bundle_problem: str = ""
     people: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    keys: Mapping[str, PersonKey] = field(default_factory=dict)
     open_faults: tuple[str, ...] = ()
     paused: bool = False
     frozen: str = ""
     others: tuple[Candidate, ...] = ()
+    fill: int | None = None
+    observed: Observed | None = None
+    rehearsed_at: datetime | None = None
     next_lumisection: tuple[int, int] = (0, 0)

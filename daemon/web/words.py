@@ -17,6 +17,8 @@ PHASES: dict[str, str] = {
     Phase.APPROVED: "is approved and waits for a gap between fills",
     Phase.ARMED: "is armed: checked again, window open",
     Phase.DEPLOYING: "is being written to the board",
+    Phase.SHADOW: "is on the board and does not trigger yet: it is compared with its emulator",
+    Phase.LIVE_PROBATION: "runs on probation: its rate and its bits are watched",
     Phase.LIVE: "runs",
     Phase.SUPERSEDED: "was replaced by a newer one",
     Phase.REJECTED: "was rejected by a person",

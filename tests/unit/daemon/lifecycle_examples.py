@@ -1,16 +1,13 @@
-"""A candidate's course and a whole little experiment around it, for the tests of the lifecycle.
-
-`Experiment` does what the daemon's loop does (decide, append, effect), on lists instead of databases and boards, and
-checks at every write of the board, by its own reading of the facts, that this write was allowed.
-"""
+"""A candidate's course, led step by step, with the world as it should be, for the tests of the lifecycle."""
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from daemon.lifecycle import Act, Candidate, Decision, Phase, Policy, World, decide, fold
 from daemon.lifecycle import facts as f
+from daemon.lifecycle.observed import Comparison, LatencyWatch, Observed, RateWatch
 from daemon.policy_file import load_policy
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -21,7 +18,9 @@ PEOPLE = {
     "timo": frozenset({"trigger_oncall"}),
     "both": frozenset({"ml_expert", "trigger_oncall", "coordinator"}),
     "carla": frozenset({"ml_expert", "trigger_oncall"}),
+    "fiona": frozenset({"firmware_expert"}),
 }
+WATCHED_POLICY = replace(POLICY, shadow_lumisections=50, probation_lumisections=100)
 
 
 def sha(text: str) -> str:
@@ -35,7 +34,9 @@ def gate(verdict: f.Verdict = "pass", number: int = 1, name: str = "bit_exact") 
     return f.GateOutcome(number=number, name=name, verdict=verdict, summary=f"{name}: {verdict}")
 
 
-def requested(number: int = 1, at: datetime = NOON, initiator: str = "carla") -> f.CandidateRequested:
+def requested(
+    number: int = 1, at: datetime = NOON, initiator: str = "carla", *, drill: bool = False
+) -> f.CandidateRequested:
     return f.CandidateRequested(
         at=at,
         actor=initiator,
@@ -47,6 +48,7 @@ def requested(number: int = 1, at: datetime = NOON, initiator: str = "carla") ->
         recipe_digest=sha(f"recipe {number}"),
         recipe={"seed": number},
         reason="MET drifted",
+        drill=drill,
     )
 
 
@@ -81,6 +83,46 @@ def evaluated(
     )
 
 
+def healthy(lumisections: int = 100) -> Observed:
+    """What is seen of good bits after so many lumisections."""
+    return seen(lumisections=lumisections)
+
+
+def seen(  # one name for each thing that can go wrong
+    *,
+    lumisections: int = 100,
+    mismatches: int = 0,
+    rate: float = 1.0,
+    ticks: int = 9,
+    alarm: str = "",
+    unreadable: int = 0,
+) -> Observed:
+    events = 1000 * lumisections
+    mismatches = min(mismatches, events)
+    low = mismatches / (2 * events) if mismatches else 0.0
+    high = min(1.0, (2 * mismatches + 3.7) / events) if events else 1.0
+    spread = 0.01 if lumisections > 2 else 1.0
+    return Observed(
+        comparison=Comparison(
+            lumisections=lumisections,
+            events=events,
+            mismatches=mismatches,
+            mismatch_rate_low=low,
+            mismatch_rate_high=high,
+            unreadable=unreadable,
+        ),
+        rate=RateWatch(
+            lumisections=lumisections,
+            expected_hz=1000.0,
+            observed_hz=1000.0 * rate,
+            low=1000.0 * rate * (1 - spread),
+            high=1000.0 * rate * (1 + spread),
+        ),
+        latency=LatencyWatch(worst_ticks=ticks, allowed_ticks=10),
+        alarm=alarm,
+    )
+
+
 def world_of(candidate: Candidate, **seen: Any) -> World:
     """The world in which nothing has changed since the candidate's gates, between fills."""
     gates = candidate.gates
@@ -109,13 +151,14 @@ class Course:
     """One candidate led step by step to a phase, with the world as it should be."""
 
     facts: list[f.Fact] = field(default_factory=lambda: [requested()])
+    policy: Policy = POLICY
 
     @property
     def candidate(self) -> Candidate:
         return fold(self.facts)
 
-    def decide(self, now: datetime = NOON, policy: Policy = POLICY, **seen: Any) -> Decision:
-        return decide(self.candidate, world_of(self.candidate, **seen), policy, now)
+    def decide(self, now: datetime = NOON, policy: Policy | None = None, **seen: Any) -> Decision:
+        return decide(self.candidate, world_of(self.candidate, **seen), policy or self.policy, now)
 
     def act(self, step: str, now: datetime = NOON, **seen: Any) -> Act:
         decision = self.decide(now, **seen)
@@ -143,189 +186,10 @@ class Course:
         yield Phase.APPROVED, lambda: self.facts.append(approval(self.candidate, "timo", "trigger_oncall"))
         yield Phase.ARMED, lambda: self.act("arm")
         yield Phase.DEPLOYING, lambda: self.act("deploy")
-        yield Phase.LIVE, lambda: self.act("confirm", running=build.bundle_digest)
-
-
-class CrashError(Exception):
-    """The daemon was killed here."""
-
-
-@dataclass
-class Experiment:
-    """Ledger, board, people, clock and daemon in one object."""
-
-    now: datetime = NOON
-    clock: datetime = NOON
-    facts: dict[str, list[f.Fact]] = field(default_factory=dict)
-    running: str = OLD
-    replaced: dict[str, str] = field(default_factory=dict)
-    readable: bool = True
-    writable: bool = True
-    beam_mode: str | None = "STABLE BEAMS"
-    frozen: str = ""
-    paused: bool = False
-    faults: tuple[str, ...] = ()
-    policy: Policy = POLICY
-    people: dict[str, frozenset[str]] = field(default_factory=lambda: dict(PEOPLE))
-    altered: set[str] = field(default_factory=set)
-    certification: str = CERTIFIED
-    verdicts: list[f.Verdict] = field(default_factory=list)
-    failing: int = 0
-    writes: list[str] = field(default_factory=list)
-
-    def copy(self) -> "Experiment":
-        fresh = replace(self)
-        fresh.facts = {subject: list(facts) for subject, facts in self.facts.items()}
-        for name in ("replaced", "people", "altered"):
-            setattr(fresh, name, type(getattr(self, name))(getattr(self, name)))
-        fresh.verdicts, fresh.writes = list(self.verdicts), list(self.writes)
-        return fresh
-
-    def candidates(self) -> list[Candidate]:
-        return [fold(facts) for facts in self.facts.values()]
-
-    def append(self, subject: str, *facts: f.Fact) -> None:
-        for fact in facts:
-            self.facts.setdefault(subject, []).append(fact)
-            self.clock = max(self.clock, fact.at)
-
-    def request(self) -> None:
-        number = len(self.facts) + 1
-        self.append(f"c-{number:04d}", requested(number, self.now))
-
-    def world(self, candidate: Candidate) -> World:
-        altered = candidate.id in self.altered
-        gates = candidate.gates
-        return World(
-            target=TARGET,
-            running=self.running if self.readable else None,
-            beam_mode=self.beam_mode,
-            bundle=None if altered else candidate.bundle_digest or None,
-            bundle_problem="weights.safetensors: one bit differs" if altered else "",
-            evidence_root=gates.evidence_root if gates else None,
-            certification=self.certification,
-            clock=self.clock,
-            people=self.people,
-            open_faults=self.faults,
-            paused=self.paused,
-            frozen=self.frozen,
-            others=tuple(other for other in self.candidates() if other.id != candidate.id),
-            next_lumisection=(400_100, 1 + len(self.writes)),
-        )
-
-    def decisions(self) -> dict[str, Decision]:
-        return {one.id: decide(one, self.world(one), self.policy, self.now) for one in self.candidates()}
-
-    def turn(self, crash_at: str = "") -> list[str]:
-        """One cycle of the loop over every candidate; `crash_at` kills it at the first act, between its parts."""
-        steps = []
-        try:
-            for subject in list(self.facts):
-                candidate = fold(self.facts[subject])
-                decision = decide(candidate, self.world(candidate), self.policy, self.now)
-                if isinstance(decision, Act):
-                    self._crash("before facts", crash_at)
-                    self.append(subject, *decision.facts)
-                    self._crash("before effect", crash_at)
-                    result = self._effect(subject, decision)
-                    self._crash("after effect", crash_at)
-                    self.append(subject, *result)
-                    steps.append(f"{subject}:{decision.step}")
-        except CrashError:
-            steps.append("crash")
-        return steps
-
-    def run(self, turns: int = 30) -> None:
-        for _ in range(turns):
-            if not self.turn():
-                return
-
-    @staticmethod
-    def _crash(here: str, crash_at: str) -> None:
-        if here == crash_at:
-            raise CrashError
-
-    def _effect(self, subject: str, decision: Act) -> list[f.Fact]:
-        candidate = fold(self.facts[subject])
-        match decision.step:
-            case "train" | "verify" if self.failing:
-                self.failing -= 1
-                failed = f.TrainingFailed(at=self.now, actor="daemon", reason="killed", attempt=candidate.failures + 1)
-                return [failed]
-            case "train":
-                return [replace(trained(candidate.number, self.now), certification_digest=self.certification)]
-            case "verify":
-                assert candidate.build is not None
-                verdict = self.verdicts.pop(0) if self.verdicts else "pass"
-                gates = evaluated(
-                    candidate.build,
-                    gate(verdict),
-                    at=self.now,
-                    running=self.running,
-                    certification=self.certification,
-                )
-                return [gates]
-            case "deploy":
-                return self._write(candidate)
-            case "roll_back" if not self.writable:
-                return [self._failure(candidate)]
-            case "roll_back" if self.running == candidate.bundle_digest:
-                self.running = self.replaced[self.running]
-                self.writes.append(f"back to {self.running}")
-        return []
-
-    def _failure(self, candidate: Candidate) -> f.Fact:
-        assert candidate.request is not None
-        return f.DeploymentFailed(
-            at=self.now,
-            actor="daemon",
-            request_id=candidate.request.request_id,
-            digest=candidate.bundle_digest,
-            reason="the crate did not answer",
-            attempt=candidate.deployment_failures + 1,
-        )
-
-    def _write(self, candidate: Candidate) -> list[f.Fact]:
-        if not self.writable:
-            return [self._failure(candidate)]
-        if self.running == candidate.bundle_digest:
-            return []
-        self.check_allowed(candidate)
-        self.replaced[candidate.bundle_digest] = self.running
-        self.running = candidate.bundle_digest
-        self.writes.append(candidate.id)
-        return []
-
-    def check_allowed(self, candidate: Candidate) -> None:
-        """The invariants at the instant of a write, read from the bare facts and the bare world."""
-        facts = self.facts[candidate.id]
-        time = max(self.now, self.clock)
-        request = [fact for fact in facts if isinstance(fact, f.Proposed)][-1]
-        after = facts[max(n for n, fact in enumerate(facts) if fact is request) :]
-        assert any(isinstance(fact, f.DeploymentStarted) and fact.request_id == request.request_id for fact in after)
-        voiding = (f.Rejected, f.Revoked, f.Expired, f.Staled, f.Superseded, f.RolledBack, f.TrainingFinished)
-        assert not any(isinstance(fact, voiding) for fact in after)
-
-        said = [fact for fact in after if isinstance(fact, f.Approved) and fact.request_id == request.request_id]
-        holding = {one.role: set() for one in said}
-        for one in said:
-            if one.role in self.people.get(one.person, frozenset()) and one.person != candidate.initiator:
-                holding[one.role].add(one.person)
-        experts, oncalls = holding.get("ml_expert", set()), holding.get("trigger_oncall", set())
-        assert any(expert != oncall for expert in experts for oncall in oncalls)
-
-        gates = [fact for fact in facts if isinstance(fact, f.GatesEvaluated)][-1]
-        build = [fact for fact in facts if isinstance(fact, f.TrainingFinished)][-1]
-        assert facts.index(build) < facts.index(gates)
-        assert gates.gates
-        assert all(one.verdict == "pass" for one in gates.gates)
-        assert gates.bundle_digest == build.bundle_digest == request.bundle_digest
-        assert candidate.id not in self.altered
-        assert request.policy_id == self.policy.id
-        assert request.certification_digest == self.certification
-        assert request.running_digest == self.running
-        assert time < request.expires_at <= request.at + timedelta(hours=12)
-        assert self.beam_mode in self.policy.deploy_beam_modes
-        assert not self.frozen
-        assert not self.paused
-        assert not self.faults
+        ours = {"running": build.bundle_digest, "observed": healthy()}
+        if self.policy.shadow_lumisections:
+            yield Phase.SHADOW, lambda: self.act("shadow", **ours)
+        probation = self.policy.probation_lumisections
+        yield Phase.LIVE_PROBATION if probation else Phase.LIVE, lambda: self.act("confirm", **ours)
+        if probation:
+            yield Phase.LIVE, lambda: self.act("pass_probation", **ours)

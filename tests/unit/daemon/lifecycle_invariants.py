@@ -1,10 +1,12 @@
 """What must hold between any two events of an `Experiment`."""
 
 from daemon.lifecycle import Act, Done, Phase, Wait
+from daemon.lifecycle import board_facts as b
 from daemon.lifecycle import facts as f
+from daemon.lifecycle.candidate import IN_FLIGHT, OPEN_REQUEST
 from daemon.lifecycle.decide import ratchet
-from daemon.lifecycle.fold import IN_FLIGHT, OPEN_REQUEST
 
+PEOPLES = f.Approved | f.Rejected | f.Revoked | b.Waived | b.Confirmed | b.GlassBroken | b.GlassReviewed
 FOR_GOOD = {Phase.REJECTED, Phase.REVOKED, Phase.EXPIRED, Phase.FAILED, Phase.AUTO_REJECTED, Phase.ROLLED_BACK}
 
 
@@ -16,9 +18,13 @@ def candidates_hold(experiment, phases_before):
     for one in candidates:
         if phases_before.get(one.id) in FOR_GOOD:
             assert one.phase is phases_before[one.id]
-        if one.phase in {Phase.APPROVED, Phase.ARMED, Phase.DEPLOYING, Phase.LIVE}:
-            assert one.initiator not in {approval.person for approval in one.approvals}
-        decision = experiment.decisions()[one.id]
+        if one.phase in {Phase.APPROVED, *IN_FLIGHT, Phase.LIVE}:
+            assert one.initiator not in one.speakers
+        if one.drill:
+            assert one.phase not in {*IN_FLIGHT, Phase.LIVE}
+        if one.glass_broken:
+            assert one.phase is not Phase.LIVE
+        decision = experiment.decision(one)
         if isinstance(decision, Wait):
             assert decision.until > ratchet(one, experiment.world(one), experiment.now)
             assert decision.for_what
@@ -26,7 +32,7 @@ def candidates_hold(experiment, phases_before):
             assert decision.key.startswith(f"{one.id}:")
             assert decision.why
             assert all(fact.actor == "daemon" for fact in decision.facts)
-            assert not any(isinstance(fact, f.Approved | f.Rejected | f.Revoked) for fact in decision.facts)
+            assert not any(isinstance(fact, PEOPLES) for fact in decision.facts)
         else:
             assert isinstance(decision, Done)
     return {one.id: one.phase for one in candidates}

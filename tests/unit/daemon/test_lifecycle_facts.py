@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import get_type_hints
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from daemon.errors import FactError
@@ -35,6 +35,12 @@ BY_NAME = {
     "gates": st.lists(gates, max_size=3).map(tuple),
     "required_roles": st.lists(text, max_size=3).map(tuple),
     "roles": st.lists(text, max_size=3).map(tuple),
+    "signature": st.none() | st.builds(f.Signature, kind=text, key_id=text, value=text),
+    "due": times,
+    "signers": st.lists(text, max_size=3).map(tuple),
+    "drill": st.booleans(),
+    "seconds": st.floats(0, 1e6, allow_nan=False),
+    "last_fill": st.none() | numbers,
     "trigger": st.sampled_from(["drift", "cron", "manual", "fill", "online"]),
 }
 
@@ -61,7 +67,7 @@ def test_every_fact_comes_back_from_its_json_as_it_was(fact):
 
 
 def test_there_is_a_strategy_for_every_kind_that_the_lifecycle_knows():
-    assert len(KINDS) >= 34
+    assert len(KINDS) >= 46
     assert all(kind == made.kind for kind, made in KINDS.items())
 
 
@@ -73,8 +79,8 @@ def test_every_finite_number_comes_back_with_the_same_bytes(number):
     assert parse(written)["log_evidence"] == number
 
 
-@settings(max_examples=100)
-@given(st.lists(any_fact, max_size=12))
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(any_fact, max_size=8))
 def test_folding_is_total_and_forged_facts_carry_nobody_forward(facts):
     candidate = fold([requested(), *facts])
 

@@ -1,0 +1,122 @@
+"""What `Sight` gathers for the watched phases: keys, fill, what an observer saw, and the last rehearsal."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from argon2 import PasswordHasher
+
+from daemon.candidates import Candidates
+from daemon.deploy import InMemoryTarget
+from daemon.errors import DeployError
+from daemon.ledger import Ledger
+from daemon.lifecycle import Act, Phase
+from daemon.lifecycle.board_facts import RollbackRehearsed
+from daemon.people import People
+from daemon.sight import Sight
+from drift.conditions import BeamModeFeed
+from tests.unit.daemon.lifecycle_examples import NOON, OLD, SLOT, WATCHED_POLICY, Course, healthy, requested, sha
+
+STREAM, NEWER = "ZeroBias", sha("newer")
+
+
+class NoCertifier:
+    def digest(self, spans):
+        return sha("certified")
+
+
+class Witness:
+    """An observer that notes for whom it looked."""
+
+    def __init__(self):
+        self.asked = []
+
+    def observed(self, candidate, now):
+        self.asked.append((candidate.phase, now))
+        return healthy()
+
+
+class Board(InMemoryTarget):
+    """A board that runs the imported champion."""
+
+    def read_back(self):
+        return OLD
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite") as opened:
+        yield opened
+
+
+@pytest.fixture
+def people(ledger):
+    accounts = People(ledger, PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    accounts.add_person("mila", "correct horse battery", ["ml_expert"], by="root", now=NOON)
+    return accounts
+
+
+def sight(ledger, people, folder, observer=None):
+    beam = BeamModeFeed(folder / "beam_mode.jsonl", 900.0)
+    return Sight(ledger, people, Board("crate-7"), NoCertifier(), beam, STREAM, observer)
+
+
+def rehearsed(at, from_digest=NEWER, to_digest=OLD, target="crate-7"):
+    return RollbackRehearsed(
+        at=at, actor="timo", slot=SLOT, from_digest=from_digest, to_digest=to_digest, seconds=3.5, target=target
+    )
+
+
+def test_the_world_has_the_keys_that_speak_and_the_fill(ledger, people, tmp_path):
+    key = people.add_key("mila", "11" * 32, by="root", now=NOON)
+    (tmp_path / "beam_mode.jsonl").write_text(
+        '{"time": "2026-07-01T11:59:00Z", "fill": 9001, "beam_mode": "stable beams"}\n'
+    )
+    world = sight(ledger, people, tmp_path).world(Course().candidate, [], NOON)
+
+    assert world.keys == {key.key_id: key}
+    assert (world.fill, world.beam_mode) == (9001, "STABLE BEAMS")
+
+
+def test_an_observer_is_asked_for_what_is_watched_alone(ledger, people, tmp_path):
+    witness = Witness()
+    eyes = sight(ledger, people, tmp_path, witness)
+    watched = Course(policy=WATCHED_POLICY).to(Phase.LIVE_PROBATION).candidate
+
+    assert eyes.world(Course().to(Phase.LIVE).candidate, [], NOON).observed is None
+    assert eyes.world(watched, [], NOON).observed == healthy()
+    assert witness.asked == [(Phase.LIVE_PROBATION, NOON)]
+    assert sight(ledger, people, tmp_path).world(watched, [], NOON).observed is None
+
+
+def test_the_last_rehearsal_of_what_runs_on_this_target_counts(ledger, people, tmp_path):
+    eyes, candidate = sight(ledger, people, tmp_path), Course().candidate
+    before = eyes.world(candidate, [], NOON).rehearsed_at
+    later = NOON + timedelta(hours=1)
+    ledger.append(SLOT, [rehearsed(NOON), rehearsed(later, OLD, sha("older"))])
+    ledger.append(SLOT, [rehearsed(NOON + timedelta(hours=2), target="crate-8")])
+    ledger.append(SLOT, [rehearsed(NOON + timedelta(hours=3), to_digest=sha("another"))])
+
+    assert before is None
+    assert eyes.world(candidate, [], NOON).rehearsed_at == later
+
+
+def test_a_drill_is_refused_at_the_board_itself(ledger, people, tmp_path):
+    """Even if every rule before failed: the hand that writes does not write a drill."""
+    target = Board("crate-7")
+    with ledger.lead("test", NOON) as lead:
+        hands = Candidates(
+            ledger,
+            sight(ledger, people, tmp_path),
+            WATCHED_POLICY,
+            target,
+            runner=None,
+            jobs=Path("/nowhere"),
+            job_of=lambda candidate, folder: {},
+            lead=lead,
+        )
+        drill = Course([requested(drill=True)]).candidate
+
+        with pytest.raises(DeployError, match="never reaches a board"):
+            hands._write_board(drill, Act(step="deploy", key="k", why="w"), NOON)
+    assert target.writes == []
