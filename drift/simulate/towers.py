@@ -12,8 +12,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from drift.simulate.grid import EDGES
 from drift.simulate.pools import Pool
+from drift.towers import EDGES
 
 BARREL_RADIUS_M = 1.29
 ENDCAP_DISTANCE_M = 3.2
