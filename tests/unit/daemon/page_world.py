@@ -12,7 +12,6 @@ from typing import Any
 
 from argon2 import PasswordHasher
 
-from daemon.deploy import FilesystemTarget
 from daemon.ledger import FileTaken, Ledger, Outcome
 from daemon.lifecycle import Act, decide, fold
 from daemon.lifecycle import facts as f
@@ -20,6 +19,7 @@ from daemon.people import People
 from daemon.policy_file import load_policy
 from daemon.sight import Sight, evidence_root
 from daemon.snapshot import LoopView
+from daemon.targets.filesystem import FilesystemTarget
 from drift.conditions import BeamModeFeed
 from retrain import bundle as bundles
 from retrain.contract import axol1tl_contract
@@ -259,8 +259,17 @@ class PageWorld:
         return fold(one.fact for one in self.ledger.facts(subject=name))
 
 
-def example_bundle(out: Path, *, seed: int, champion: bundles.Bundle | None, mismatches: int = 0) -> bundles.Bundle:
-    """Seal a bundle in the form that `retrain` gives it."""
+def example_bundle(
+    out: Path,
+    *,
+    seed: int,
+    champion: bundles.Bundle | None,
+    mismatches: int = 0,
+    library: Path | None = None,
+    threshold: int | None = None,
+    strata: Any = None,
+) -> bundles.Bundle:
+    """Seal a bundle in the form that `retrain` gives it; with a real library where a board has to run it."""
     staging = out / f".staging-{seed}"
     (staging / "emulator").mkdir(parents=True)
     recipe = Recipe(
@@ -273,12 +282,15 @@ def example_bundle(out: Path, *, seed: int, champion: bundles.Bundle | None, mis
     bundles.write_json(staging / "recipe.json", recipe.to_json())
     bundles.write_json(staging / "contract.json", contract.to_json())
     (staging / bundles.WEIGHTS).write_bytes(f"weights of seed {seed}".encode())
-    (staging / bundles.EMULATOR).write_bytes(f"library of seed {seed}".encode())
+    content = f"library of seed {seed}".encode() if library is None else library.read_bytes()
+    (staging / bundles.EMULATOR).write_bytes(content)
     (staging / bundles.PLAIN).write_bytes(f"graph of seed {seed}".encode())
     (staging / "emulator" / "emulator.cpp").write_text(f"// emulator of seed {seed}\n")
     files = bundles.file_digests(staging)
-    threshold = 3_541 + seed
+    threshold = 3_541 + seed if threshold is None else threshold
     point = _working_point(threshold, recipe, champion)
+    if strata is not None:
+        point["strata"] = strata
     evidence: dict[str, dict[str, Any]] = {
         "dataset": {
             "lumisections": 149,
