@@ -7,7 +7,7 @@ are good.  Nothing here knows what the score should have been.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,9 @@ from drift.events import BoardOutput
 from drift.schema import FeatureSchema
 from drift.source.gather import Candidates, Gathered
 from drift.source.refusal import RefusedFileError
-from drift.source.storage import Table
+
+if TYPE_CHECKING:
+    from drift.source.storage import Table
 
 FARTHEST = 5  # bunch crossings; the trigger reads out two on each side
 ARRAYS = ("lumisection", "bx", "event", "score", "passed")
@@ -32,7 +34,7 @@ class Board:
     unreadable: list[NDArray[np.int64]] = field(default_factory=list)
     events: int = 0
 
-    def take(self, table: Table, start: int, stop: int, candidates: Mapping[str, Candidates]) -> None:
+    def take(self, table: "Table", start: int, stop: int, candidates: Mapping[str, Candidates]) -> None:
         """Add a range of events.
 
         Raises:
@@ -59,7 +61,7 @@ class Board:
         self._spoiled(owner[~known])
         self.events += len(counts)
 
-    def _columns(self, table: Table, start: int, stop: int) -> tuple[NDArray[np.int64], list[NDArray[Any]]]:
+    def _columns(self, table: "Table", start: int, stop: int) -> tuple[NDArray[np.int64], list[NDArray[Any]]]:
         counts: NDArray[np.int64] | None = None
         columns = []
         for part in ("bx", "hwScore", "pass"):
@@ -116,7 +118,7 @@ class Board:
         return {**out, "features": features[:, sorting]}
 
 
-def present(table: Table, name: str) -> bool:
+def present(table: "Table", name: str) -> bool:
     """Return whether a file holds the board's collection."""
     return bool(name) and {f"{name}_{part}" for part in ("bx", "hwScore", "pass")} <= table.names
 
