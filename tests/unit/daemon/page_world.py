@@ -260,16 +260,9 @@ class PageWorld:
 
 
 def example_bundle(
-    out: Path,
-    *,
-    seed: int,
-    champion: bundles.Bundle | None,
-    mismatches: int = 0,
-    library: Path | None = None,
-    threshold: int | None = None,
-    strata: Any = None,
+    out: Path, *, seed: int, champion: bundles.Bundle | None, mismatches: int = 0, **real: Any
 ) -> bundles.Bundle:
-    """Seal a bundle in the form that `retrain` gives it; with a real library where a board has to run it."""
+    """Seal a bundle in the form that `retrain` gives it; `library`, `threshold` and `strata` where a board runs it."""
     staging = out / f".staging-{seed}"
     (staging / "emulator").mkdir(parents=True)
     recipe = Recipe(
@@ -282,15 +275,14 @@ def example_bundle(
     bundles.write_json(staging / "recipe.json", recipe.to_json())
     bundles.write_json(staging / "contract.json", contract.to_json())
     (staging / bundles.WEIGHTS).write_bytes(f"weights of seed {seed}".encode())
-    content = f"library of seed {seed}".encode() if library is None else library.read_bytes()
-    (staging / bundles.EMULATOR).write_bytes(content)
+    library = real["library"].read_bytes() if "library" in real else f"library of seed {seed}".encode()
+    (staging / bundles.EMULATOR).write_bytes(library)
     (staging / bundles.PLAIN).write_bytes(f"graph of seed {seed}".encode())
     (staging / "emulator" / "emulator.cpp").write_text(f"// emulator of seed {seed}\n")
     files = bundles.file_digests(staging)
-    threshold = 3_541 + seed if threshold is None else threshold
+    threshold = real.get("threshold", 3_541 + seed)
     point = _working_point(threshold, recipe, champion)
-    if strata is not None:
-        point["strata"] = strata
+    point |= {"strata": real["strata"]} if "strata" in real else {}
     evidence: dict[str, dict[str, Any]] = {
         "dataset": {
             "lumisections": 149,
