@@ -87,10 +87,8 @@ class Loop:
             schema, reference.scorer, parts.sight.running, lambda digest: whole_champion(parts.ledger, digest)
         )
         counters = None if rates is None else SeedCounts(rates, [settings.conditions.counters])
-        self._intake = Intake(settings, parts.ledger, source, read, summarise, restore, counters)
         self._runner = runner_of(settings)
         self._intake = Intake(settings, parts.ledger, source, read, summarise, restore, counters, parts.observing)
-        self._runner = SubprocessRunner(stalled_s=settings.retrain.stalled_s)
         self.triggers = Triggers(settings, parts.ledger, parts.sight, parts.policy, owner=owner())
         self._candidates = Candidates(
             parts.ledger,
