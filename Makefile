@@ -9,14 +9,14 @@ export OMP_NUM_THREADS ?= 1
 export PYTHONDONTWRITEBYTECODE ?=
 READY := $(VENV)/.ready
 DEBIAN_DEMO := g++
-DEBIAN_TEST := g++ prometheus prometheus-alertmanager chromium xrootd-server postgresql
+DEBIAN_TEST := g++ prometheus prometheus-alertmanager chromium xrootd-server postgresql docker-registry
 SERVE ?= 0
 KILLS ?= 200
 SEED ?= 9000
 PEERS ?= frouros nannyml alibi-detect evidently
 PEER_PYTHON ?= $(PYTHON)
 
-.PHONY: help setup demo test lint proof-faults budget-search sweep prove-models laws mutants bench bench-drift bench-peers bench-month bench-attribution bench-continual kills edits damaged week pools pictures dashboards lock debian-demo debian-test clean
+.PHONY: help setup demo test lint proof-faults budget-search sweep prove-models laws mutants bench bench-drift bench-peers bench-month bench-attribution bench-continual bench-board kills edits damaged week pools pictures dashboards lock debian-demo debian-test clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -97,6 +97,9 @@ bench-attribution: setup ## right object and kind of cause for every fault, also
 bench-continual: setup ## every way of learning on degrading detectors, five seeds (20 CPU minutes; goes on where it was stopped)
 	@$(PY) -m benchmarks.continual
 	@$(PY) -m benchmarks.continual_page
+
+bench-board: setup ## how often the guards of shadow and probation send healthy bits back, and how soon sick ones (a minute)
+	@$(PY) -m benchmarks.board_watch
 
 prove-models: setup ## a million vectors through every engine for each shipped model (an hour on a free core; goes on where it was stopped)
 	@$(PY) -m benchmarks.prove_models

@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from daemon.config import Settings
-from daemon.deploy import FilesystemTarget
+from daemon.deploy import DeployTarget
 from daemon.ledger import Ledger
 from daemon.lifecycle import Policy
+from daemon.observing import Observing
 from daemon.people import People
 from daemon.policy_file import InForce, policy_in_force
 from daemon.record import Cadence, CommandPlace, FolderPlace, HeadSigner, Place, Provenance, Shipping, own_key
+from daemon.shelf import whole_champion
 from daemon.sight import Sight, TableCertifier
+from daemon.targets.catalogue import rehearsal_of, target_of
 from drift.conditions import BeamModeFeed
 
 
@@ -27,9 +30,10 @@ class Parts:
     ledger: Ledger
     people: People
     rules: InForce
-    target: FilesystemTarget
+    target: DeployTarget
     beam: BeamModeFeed
     sight: Sight
+    observing: Observing
 
     @property
     def policy(self) -> Policy:
@@ -43,12 +47,22 @@ def parts(settings: Settings) -> Iterator[Parts]:
     with Ledger.open(settings.ledger.url) as ledger:
         people = People(ledger)
         settings.deploy.folder.mkdir(parents=True, exist_ok=True)
-        target = FilesystemTarget(settings.deploy.folder)
+        target = target_of(settings, utc_now)
         folder = settings.conditions.folder
         beam = BeamModeFeed(folder / "beam_mode.jsonl", settings.conditions.beam_mode_stale_s)
-        sight = Sight(ledger, people, target, TableCertifier(folder), beam, settings.stream.name)
+        observing = Observing(
+            ledger,
+            settings.stream.slot,
+            settings.stream.name,
+            lambda digest: whole_champion(ledger, digest),
+            settings.state / "board",
+            enabled=bool(settings.stream.board),
+        )
+        crate = rehearsal_of(settings, utc_now)
+        eyes = (TableCertifier(folder), beam, settings.stream.name, observing, crate.name if crate else "")
+        sight = Sight(ledger, people, target, *eyes)
         rules = policy_in_force(ledger, settings.policy, settings.policy_keys, unsigned=settings.policy_unsigned)
-        yield Parts(settings, ledger, people, rules, target, beam, sight)
+        yield Parts(settings, ledger, people, rules, target, beam, sight, observing)
 
 
 def places_of(settings: Settings) -> list[Place]:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from daemon import shelf
-from daemon.deploy import DeployTarget
-from daemon.errors import DeployError, LeadershipTakenError, RetriggerError, StaleSequenceError
+from daemon.deploy import DeployTarget, renew
+from daemon.errors import DeployError, FencedError, LeadershipTakenError, RetriggerError, StaleSequenceError
 from daemon.ledger import Lead, Ledger
 from daemon.lifecycle import Act, Candidate, Policy, World, decide, fold
 from daemon.lifecycle import facts as f
@@ -61,10 +61,22 @@ class Candidates:
 
     def step(self, now: datetime) -> None:
         """Take every step that is due; return when each candidate waits or is done."""
+        self._renew()
         for _ in range(STEPS_PER_CYCLE):
             moved = [self._try(subject, now) for subject in self._ledger.subjects("candidate_requested")]
             if not any(moved):
                 return
+
+    def _renew(self) -> None:
+        """Keep the target's signatures young; what goes wrong with it holds up no candidate."""
+        try:
+            if renew(self._target, token=self._lead.token):
+                log.info("renewed the signatures of %s", self._target.name)
+            self.troubles.pop("target", None)
+        except FencedError:
+            raise
+        except DeployError as error:
+            self.troubles["target"] = str(error)
 
     def _try(self, subject: str, now: datetime) -> bool:
         """Advance one candidate; what goes wrong with it holds up no other and is told by `troubles`."""

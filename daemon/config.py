@@ -6,12 +6,13 @@ database, a data file or a socket; paths are resolved against the folder of the 
 
 import difflib
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
+from daemon import target_options
 from daemon.errors import ConfigurationError
 from daemon.training_settings import (
     ExecutorSettings,
@@ -31,6 +32,7 @@ class StreamSettings(Section):
     name: str = "ZeroBias"
     slot: str = "L1_AXO"
     schema_name: str = Field(default="axol1tl_57", alias="schema")
+    board: str = Field(default="", pattern=r"^[A-Za-z0-9_]*$")
 
 
 class SourceSettings(Section):
@@ -74,10 +76,33 @@ class DriftSettings(Section):
         return self.lumisection_s / (self.days_between_false_alarms * 86_400.0)
 
 
-class DeploySettings(Section):
-    """Where an approved bundle goes."""
+class TargetSettings(Section):
+    """One place where bundles go: a kind of target and its options."""
 
+    name: str = Field(default="rehearsal", pattern=r"^[A-Za-z0-9._-]+$")
+    target: str = "filesystem"
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class RegisterSettings(Section):
+    """A board that shows the digest of its bundle in registers, read over IPbus."""
+
+    name: str
+    uri: str = Field(pattern=r"^(ipbusudp-2\.0|ipbustcp-2\.0|chtcp-2\.0|ipbuspcie-2\.0)://\S+$")
+    address_table: Path
+    node: str = "bundle_digest"
+    timeout_s: Positive = 5.0
+
+
+class DeploySettings(Section):
+    """Where an approved bundle goes, the boards that take it, and the crate where the way back is rehearsed."""
+
+    target: str = "filesystem"
     folder: Path = Path("board")
+    options: dict[str, Any] = Field(default_factory=dict)
+    boards: tuple[TargetSettings, ...] = ()
+    registers: tuple[RegisterSettings, ...] = ()
+    rehearsal: TargetSettings | None = None
 
 
 class WebSettings(Section):
@@ -213,10 +238,43 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         yield f"retrain.cron: expected five fields (minute hour day month weekday), found {retrain.cron!r}"
     yield from misplaced(settings.executor)
     yield from priceless(settings.worth)
+    yield from _target_problems(settings.deploy)
     for name, listen in (("web.listen", settings.web.listen), ("metrics.listen", settings.metrics.listen)):
         host, _, port = listen.rpartition(":")
         if listen and not (host and port.isdigit() and int(port) < 65536):
             yield f"{name}: expected host:port such as 127.0.0.1:8080, found {listen!r}"
+
+
+def _target_problems(deploy: DeploySettings) -> Iterator[str]:
+    if deploy.target != "filesystem" and not deploy.boards:
+        yield from target_options.problems(deploy.target, deploy.options, "deploy")
+    elif deploy.options:
+        yield "deploy.options: with target 'filesystem' it is deploy.folder that says where; remove the options"
+    named = [(f"deploy.boards.{board.name}", board) for board in deploy.boards]
+    for where, one in [*named, *([("deploy.rehearsal", deploy.rehearsal)] if deploy.rehearsal else [])]:
+        yield from target_options.problems(one.target, one.options, where)
+    for kind, several in (("boards", deploy.boards), ("registers", deploy.registers)):
+        names = [one.name for one in several]
+        yield from (f"deploy.{kind}: {one!r} is named twice" for one in sorted(set(names)) if names.count(one) > 1)
+
+
+def _absolute_deploy(deploy: DeploySettings, resolve: Callable[[Path], Path]) -> DeploySettings:
+    def one(target: TargetSettings) -> TargetSettings:
+        options = target_options.resolved(target.target, target.options, resolve)
+        return target.model_copy(update={"options": options})
+
+    bare = deploy.target == "filesystem" or bool(deploy.boards)
+    return deploy.model_copy(
+        update={
+            "folder": resolve(deploy.folder),
+            "options": {} if bare else target_options.resolved(deploy.target, deploy.options, resolve),
+            "boards": tuple(one(board) for board in deploy.boards),
+            "registers": tuple(
+                each.model_copy(update={"address_table": resolve(each.address_table)}) for each in deploy.registers
+            ),
+            "rehearsal": one(deploy.rehearsal) if deploy.rehearsal else None,
+        }
+    )
 
 
 def _absolute(settings: Settings, home: Path) -> Settings:
@@ -239,7 +297,7 @@ def _absolute(settings: Settings, home: Path) -> Settings:
             "conditions": conditions.model_copy(update=heard),
             "drift": drift.model_copy(update={"reference": resolve(drift.reference), "rate_reference": rates}),
             "retrain": settings.retrain.model_copy(update={"signals": signals}),
-            "deploy": settings.deploy.model_copy(update={"folder": resolve(settings.deploy.folder)}),
+            "deploy": _absolute_deploy(settings.deploy, resolve),
             "ledger": settings.ledger.model_copy(update={"url": url}),
             "record": settings.record.model_copy(
                 update={

@@ -4,6 +4,8 @@ Every message says what was found, what was expected, which thing is meant and w
 `RetriggerError` at the border (command line, page, loop) and show its text as it is.
 """
 
+from collections.abc import Mapping
+
 
 class RetriggerError(Exception):
     """Base of every error the daemon raises on purpose."""
@@ -63,6 +65,22 @@ class DeployError(RetriggerError):
 
 class FencedError(DeployError):
     """A newer daemon has written to this target; this one has lost its lead and must stop."""
+
+
+class UntrustedError(DeployError):
+    """What a target shows must not be believed; `alarm` is one word for what was seen, the text is for people."""
+
+    def __init__(self, alarm: str, text: str) -> None:
+        super().__init__(f"{text} [{alarm}]")
+        self.alarm = alarm
+
+
+class MixedBoardsError(DeployError):
+    """The boards of one slot do not run one digest; `boards` says what each runs, empty where it cannot be read."""
+
+    def __init__(self, boards: Mapping[str, str], text: str) -> None:
+        super().__init__(text)
+        self.boards = dict(boards)
 
 
 class ConfigurationError(RetriggerError):

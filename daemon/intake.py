@@ -21,6 +21,7 @@ from daemon.input_faults import InputFaults
 from daemon.ledger import FileTaken, Ledger, Outcome
 from daemon.lifecycle import Fact
 from daemon.lifecycle import facts as f
+from daemon.observing import Observing
 from daemon.scorer import ChampionSummariser, Counts
 from daemon.seed_counts import SeedCounts
 from drift.conditions import Conditions, ConditionsTable
@@ -62,6 +63,7 @@ class Intake:
         summarise: ChampionSummariser,
         restore: Callable[[bytes | None], Watch],
         counters: SeedCounts | None = None,
+        observing: Observing | None = None,
     ) -> None:
         self._settings = settings
         self._ledger = ledger
@@ -70,6 +72,7 @@ class Intake:
         self._summarise = summarise
         self._restore = restore
         self._counters = counters
+        self._observing = observing
         self._stream = settings.stream.name
         self._watch = restore(ledger.watch_state(self._stream))
         self._first_seen = FirstSeen(ledger, self._stream)
@@ -248,6 +251,9 @@ class Intake:
             outcomes.append(self._outcome(events, at, contents, decision.state, decision.reason))
             if decision.alarm is not None:
                 facts += self._alarm_facts(decision.alarm, now)
+            differs = None if self._observing is None else self._observing.take(events, at, now)
+            if differs is not None:
+                facts.append((differs.slot, differs))
         self.view.silent_scores = self._summarise.silent  # what scores events may have failed meanwhile
         file = FileTaken(
             path=delivered.origin,

@@ -87,8 +87,8 @@ class Loop:
             schema, reference.scorer, parts.sight.running, lambda digest: whole_champion(parts.ledger, digest)
         )
         counters = None if rates is None else SeedCounts(rates, [settings.conditions.counters])
-        self._intake = Intake(settings, parts.ledger, source, read, summarise, restore, counters)
         self._runner = runner_of(settings)
+        self._intake = Intake(settings, parts.ledger, source, read, summarise, restore, counters, parts.observing)
         self.triggers = Triggers(settings, parts.ledger, parts.sight, parts.policy, owner=owner())
         self._candidates = Candidates(
             parts.ledger,
@@ -192,6 +192,8 @@ class Loop:
     def _sentence(self) -> str:
         for part, error in {**self._troubles, **self._candidates.troubles}.items():
             return f"{TROUBLE}{part}: {error}"
+        if self._parts.sight.unread:
+            return f"{TROUBLE}board: {self._parts.sight.unread}"
         waiting = list(self._intake.view.waiting.items())
         if waiting:
             name, reason = waiting[0]
@@ -325,7 +327,8 @@ def _certifications(table: ConditionsTable) -> Iterator[tuple[int, int, bool]]:
 def _reader(settings: Settings) -> Reader:
     source = settings.source
     limits = Limits(source.memory_mib, source.cpu_s, source.wall_s)
-    return Reader(schema_named(settings.stream.schema_name), limits, require_sidecar=source.require_sidecar)
+    schema = schema_named(settings.stream.schema_name)
+    return Reader(schema, limits, require_sidecar=source.require_sidecar, board=settings.stream.board)
 
 
 def _source(settings: Settings) -> LocalFolder | XRootDFolder:

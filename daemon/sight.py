@@ -4,6 +4,7 @@ The loop, the page and the command line all decide on a `World` made here, so th
 """
 
 import hashlib
+import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ from retrain.digest import digest_of
 from retrain.errors import BundleAlteredError
 from retrain.recipe import LumisectionRange, Recipe
 
+log = logging.getLogger("retrigger.sight")
 RESTS_ON_BITS = frozenset(
     {
         Phase.VERIFYING,
@@ -82,7 +84,11 @@ def evidence_root(bundle: bundles.Bundle) -> str:
 
 
 class Sight:
-    """Looks at the world from one candidate's place.  Nothing is remembered between two looks."""
+    """Looks at the world from one candidate's place.  Nothing is remembered between two looks.
+
+    Attributes:
+        unread: Why the board could not be read when it was last looked at; empty when it could.
+    """
 
     def __init__(
         self,
@@ -93,7 +99,9 @@ class Sight:
         beam: BeamModeFeed,
         stream: str,
         observer: Observer | None = None,
+        crate: str = "",
     ) -> None:
+        """Gather where to look; `crate` is the target, beside the board, on which rehearsals of the way back count."""
         self._ledger = ledger
         self._people = people
         self._target = target
@@ -101,6 +109,8 @@ class Sight:
         self._beam = beam
         self._stream = stream
         self._observer = observer
+        self._rehearsed_on = {target.name, crate}
+        self.unread = ""
 
     def candidates(self) -> list[Candidate]:
         """Return every candidate of the ledger, oldest first."""
@@ -143,13 +153,13 @@ class Sight:
         return self._observer.observed(candidate, now) if watched and self._observer is not None else None
 
     def _rehearsed_at(self, slot: str) -> datetime | None:
-        """When the way back to what runs now was last walked on this target."""
+        """When the way back to what runs now was last walked on this target, or on its crate."""
         running = self.running()
         rehearsals = [
             one.fact.at
             for one in self._ledger.facts(subject=slot, kind=RollbackRehearsed.kind)
             if isinstance(one.fact, RollbackRehearsed)
-            and one.fact.target == self._target.name
+            and one.fact.target in self._rehearsed_on
             and running in {one.fact.to_digest, one.fact.from_digest}
         ]
         return max(rehearsals, default=None)
@@ -168,9 +178,14 @@ class Sight:
     def running(self) -> str | None:
         """Return the digest read back from the board; None when it cannot be read, empty text when it runs nothing."""
         try:
-            return self._target.read_back() or ""
-        except (DeployError, BundleAlteredError, OSError):
+            found = self._target.read_back()
+        except (DeployError, BundleAlteredError, OSError) as error:
+            if str(error) != self.unread:
+                log.warning("the board cannot be read: %s", error)
+            self.unread = str(error)
             return None
+        self.unread = ""
+        return found
 
     @staticmethod
     def _bits(candidate: Candidate) -> dict[str, Any]:

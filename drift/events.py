@@ -1,7 +1,7 @@
 """The events of one lumisection as they cross from reading to counting: integers in hardware units, nothing else."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,23 @@ class ObjectColumns:
 
 
 @dataclass(frozen=True)
+class BoardOutput:
+    """What the trigger's board sent for one bunch crossing of some events of a lumisection, beside its inputs there.
+
+    Attributes:
+        event: Which event of the lumisection, from 0, ascending; shape ``(n_rows,)``.
+        score: The board's integer score, shape ``(n_rows,)``.
+        passed: Whether the board's seed fired, shape ``(n_rows,)``.
+        features: Network inputs at this crossing, shape ``(n_features, n_rows)``.
+    """
+
+    event: NDArray[np.int64]
+    score: NDArray[np.int64]
+    passed: NDArray[np.bool_]
+    features: NDArray[np.int16]
+
+
+@dataclass(frozen=True)
 class LumisectionEvents:
     """The events of one lumisection.
 
@@ -31,12 +48,17 @@ class LumisectionEvents:
         lumisection: Lumisection number, from 1.
         features: Network inputs, shape ``(n_features, n_events)``, C order: one contiguous row a feature.
         objects: Every object at BX 0 by type (``"EG"``, ``"MU"``, ``"JET"``), for eta-phi occupancy.
+        board: What the board sent, by bunch crossing relative to the event's (0 is its own); empty when nothing was
+            read out.
+        unreadable: Rows of the board that cannot be compared: a second one of an event, or a crossing without inputs.
     """
 
     run: int
     lumisection: int
     features: NDArray[np.int16]
     objects: Mapping[str, ObjectColumns]
+    board: Mapping[int, BoardOutput] = field(default_factory=dict)
+    unreadable: int = 0
 
     @property
     def events(self) -> int:

@@ -33,9 +33,24 @@ def ask(bridge: Path, library: Path, features: Features, *, start_seconds: float
     Raises:
         EmulatorFailedError: It crashed, took too long, could not be loaded, or refused an event.
     """
+    return ask_by([str(bridge), str(library.resolve()).removesuffix(".so")], library, features, start_seconds)
+
+
+def ask_by(command: list[str], library: Path, features: Features, start_seconds: float = START_SECONDS) -> Integers:
+    """Return the raw integer score of every event from a program that runs the library; see `ask`.
+
+    Args:
+        command: The program and its words; the seconds it may take are added as its last.
+        library: Whose scores they are, for messages.
+        features: Hardware integers, shape ``(n_inputs, n_events)``.
+        start_seconds: Time allowed beside that for the events themselves.
+
+    Raises:
+        EmulatorFailedError: As `ask`.
+    """
     events = features.shape[1]
     seconds = start_seconds + events / SLOWEST_PER_SECOND
-    command = [str(bridge), str(library.resolve()).removesuffix(".so"), str(max(int(seconds), 1))]
+    command = [*command, str(max(int(seconds), 1))]
     given = np.ascontiguousarray(features.T, dtype=np.int16).tobytes()
     with TemporaryFile() as said:
         done = _run(command, given, said, seconds, f"emulator {library}: {events} events")

@@ -80,7 +80,8 @@ def _ntuple(file, name, flat, jagged, nested):
         lists = {prefix: ak.zip(parts) for prefix, parts in jagged.items()}
     else:
         lists = {f"{prefix}_{part}": values for prefix, parts in jagged.items() for part, values in parts.items()}
-        lists |= {f"n{prefix}": ak.to_numpy(ak.num(parts["hwPt"])).astype(np.int32) for prefix, parts in jagged.items()}
+        counts = {prefix: ak.num(next(iter(parts.values()))) for prefix, parts in jagged.items()}
+        lists |= {f"n{prefix}": ak.to_numpy(count).astype(np.int32) for prefix, count in counts.items()}
     file.mkrntuple(name, ak.zip(flat | lists, depth_limit=1))
 
 

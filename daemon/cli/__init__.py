@@ -4,6 +4,7 @@ from daemon.cli import (
     asking,
     audit,
     doctor,
+    drilling,
     explain,
     menu,
     offline,
@@ -17,6 +18,7 @@ from daemon.cli import (
     status,
     summarise,
     sweeping,
+    tuf,
     voting,
 )
 from daemon.cli.app import app, main
@@ -26,6 +28,7 @@ __all__ = [
     "asking",
     "audit",
     "doctor",
+    "drilling",
     "explain",
     "main",
     "menu",
@@ -40,5 +43,6 @@ __all__ = [
     "status",
     "summarise",
     "sweeping",
+    "tuf",
     "voting",
 ]

@@ -125,3 +125,15 @@ class RollbackRehearsed(Fact):
     to_digest: str
     seconds: float
     target: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoardOutputDiffers(Fact):
+    """A board did not give what the emulator of its digest gives; told once a run.  Subject: the slot."""
+
+    slot: str
+    digest: str
+    run: int
+    lumisection: int
+    events: int  # compared in that lumisection
+    mismatches: int

@@ -128,7 +128,8 @@ def _limit(request: dict[str, Any], path: Path) -> None:
 def _answer(request: dict[str, Any], path: Path, folder: Path) -> dict[str, Any]:
     schema = schema_named(request["schema"])
     try:
-        content = parse(path, schema, most_events=request["events"], require_sidecar=request["require_sidecar"])
+        asked = {"most_events": request["events"], "require_sidecar": request["require_sidecar"]}
+        content = parse(path, schema, **asked, board=request.get("board", ""))
     except BaseException as error:  # noqa: BLE001 a damaged file raises any class at all; this is the sandbox's border
         return _refused(error, path, request)
     try:

@@ -12,6 +12,7 @@ import uproot
 from numpy.typing import NDArray
 
 from drift.schema import FeatureSchema
+from drift.source.board import Board, present
 from drift.source.checksum import check_sidecar, digests_of, sidecar_of
 from drift.source.gather import SIMULATION_RUN, Candidates, Gathered, check_identity
 from drift.source.naming import Block, block_of
@@ -38,6 +39,7 @@ class Content:
         objects: Per type: candidates per lumisection, then pt, eta and phi of every candidate.
         bits: Events in which each ``L1_*`` bit is set.
         notes: What an expert would want to know.
+        board: Rows of the board's own output, see `drift.source.board.Board.arrays`; None when none was read out.
     """
 
     sha256: str
@@ -49,9 +51,10 @@ class Content:
     objects: dict[str, tuple[NDArray[np.int64], NDArray[np.int16], NDArray[np.int16], NDArray[np.int16]]]
     bits: dict[str, int]
     notes: tuple[str, ...]
+    board: dict[str, NDArray[Any]] | None = None
 
 
-def parse(path: Path, schema: FeatureSchema, *, most_events: int, require_sidecar: bool) -> Content:
+def parse(path: Path, schema: FeatureSchema, *, most_events: int, require_sidecar: bool, board: str = "") -> Content:
     """Return everything the schema asks of a file.
 
     Raises:
@@ -79,14 +82,14 @@ def parse(path: Path, schema: FeatureSchema, *, most_events: int, require_sideca
             "not_root", f"{path.name} begins with {head[:12]!r}, expected b'root': it is no ROOT file; fetch it again"
         )
     with uproot.open(path, handler=uproot.MemmapSource, object_cache=None, array_cache=None) as file:
-        content = _read_file(path.name, file, schema, most_events)
+        content = _read_file(path.name, file, schema, most_events, board)
     after = path.stat()
     if (after.st_size, after.st_mtime_ns, after.st_ino) != (before.st_size, before.st_mtime_ns, before.st_ino):
         raise NotReadyError(f"{path.name} changed while it was read")
     return Content(found.sha256, found.bytes, *content)
 
 
-def _read_file(name: str, file: Any, schema: FeatureSchema, most_events: int) -> tuple[Any, ...]:
+def _read_file(name: str, file: Any, schema: FeatureSchema, most_events: int, output: str) -> tuple[Any, ...]:
     kinds = _newest(file)
     if not kinds:
         raise NotReadyError(f"{name} lists no objects: its writer has not closed it")
@@ -102,7 +105,8 @@ def _read_file(name: str, file: Any, schema: FeatureSchema, most_events: int) ->
             "too_many_events", f"{name} claims {table.entries} events, at most {most_events} are read at once"
         )
     _check_branches(name, table, schema)
-    gathered, bits, bunch = _read_events(table, schema)
+    board = Board(schema, output) if present(table, output) else None
+    gathered, bits, bunch = _read_events(table, schema, board)
     run, lumisection = _joined(gathered.run, np.int64), _joined(gathered.lumisection, np.int64)
     event = _joined(gathered.event, np.uint64) if gathered.event or not table.entries else None
     claim = block_of(name)
@@ -125,7 +129,9 @@ def _read_file(name: str, file: Any, schema: FeatureSchema, most_events: int) ->
     ordered = features if np.array_equal(order, np.arange(len(order))) else features[:, order]
     objects = {kind: _by_lumisection(gathered.objects.get(kind, []), place, len(keys)) for kind in schema.objects}
     notes = _notes(keys, bunch, listed, claim)
-    return table.storage, keys, events, ordered, objects, bits, notes
+    edges = np.concatenate([[0], np.cumsum(events)])
+    rows = None if board is None else board.arrays(place, order, edges)
+    return table.storage, keys, events, ordered, objects, bits, notes, rows
 
 
 def _newest(file: Any) -> dict[str, tuple[str, str]]:
@@ -172,7 +178,9 @@ def _check_branches(name: str, table: Table, schema: FeatureSchema) -> None:
     )
 
 
-def _read_events(table: Table, schema: FeatureSchema) -> tuple[Gathered, dict[str, int], NDArray[np.int64]]:
+def _read_events(
+    table: Table, schema: FeatureSchema, board: Board | None
+) -> tuple[Gathered, dict[str, int], NDArray[np.int64]]:
     gathered = Gathered(schema)
     names = sorted(name for name in table.names if name.startswith("L1_"))
     bits = dict.fromkeys(names, 0)
@@ -190,6 +198,8 @@ def _read_events(table: Table, schema: FeatureSchema) -> tuple[Gathered, dict[st
             candidates["MET"] = _sums(table, schema.sum_type, start, stop)
         event = flat("event") if "event" in table.names else None
         gathered.take(flat("run"), flat("luminosityBlock"), event, candidates)
+        if board is not None:
+            board.take(table, start, stop, candidates)
         if "bunchCrossing" in table.names:
             bunch.append(np.unique(flat("bunchCrossing")))
         for name in names:

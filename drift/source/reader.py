@@ -24,12 +24,20 @@ ADVICE = "fetch it again from its source, and look at the writer when that does 
 class Reader:
     """Reads files under one schema.  Safe to use from several threads; one file is read at a time."""
 
-    def __init__(self, schema: FeatureSchema, limits: Limits | None = None, *, require_sidecar: bool = False) -> None:
+    def __init__(
+        self,
+        schema: FeatureSchema,
+        limits: Limits | None = None,
+        *,
+        require_sidecar: bool = False,
+        board: str = "",
+    ) -> None:
+        """Start nothing yet; `board` is the collection with the board's own output, empty when it is not read."""
         if schema_named(schema.name).digest != schema.digest:
             raise SandboxError(f"schema {schema.name} differs from the declared one; declare it in drift.schema")
         self._schema = schema
         self._limits = limits if limits is not None else Limits()
-        self._require_sidecar = require_sidecar
+        self._require_sidecar, self._board = require_sidecar, board
         self._folder = Path(tempfile.mkdtemp(prefix="retrigger-read-"))
         self._child = LineChild("drift.source.child", [str(self._folder)], self._folder / "child.log")
         self._lock = threading.Lock()
@@ -68,6 +76,7 @@ class Reader:
             "wall_s": limits.wall_s,
             "events": limits.events,
             "require_sidecar": self._require_sidecar,
+            "board": self._board,
         }
         try:
             self._child.start()

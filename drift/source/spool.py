@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drift.events import LumisectionEvents, ObjectColumns
+from drift.source.board import output_of
 from drift.source.outcome import FileContents
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ def write(content: "Content", folder: Path) -> dict[str, Any]:
     for kind, (counts, *columns) in content.objects.items():
         arrays[f"{kind}_counts"] = counts
         arrays.update({f"{kind}_{name}": values for name, values in zip(QUANTITIES, columns, strict=True)})
+    if content.board is not None:
+        arrays.update({f"board_{name}": values for name, values in content.board.items()})
     np.savez(folder / ARRAYS, allow_pickle=False, **arrays)
     return {
         "sha256": content.sha256,
@@ -44,6 +47,7 @@ def read(answer: dict[str, Any], folder: Path, path: Path) -> FileContents:
     keys = [(int(run), int(lumisection)) for run, lumisection in arrays["keys"]]
     edges = _edges(arrays["events"])
     splits = {kind: _edges(arrays[f"{kind}_counts"]) for kind in answer["objects"]}
+    board = {name.removeprefix("board_"): arrays[name] for name in arrays if name.startswith("board_")}
     lumisections = []
     for place, (run, lumisection) in enumerate(keys):
         objects = {
@@ -51,7 +55,9 @@ def read(answer: dict[str, Any], folder: Path, path: Path) -> FileContents:
             for kind, split in splits.items()
         }
         features = np.ascontiguousarray(arrays["features"][:, edges[place] : edges[place + 1]])
-        lumisections.append(LumisectionEvents(run, lumisection, features, objects))
+        output = output_of(board, place) if board else {}
+        spoiled = int(board["unreadable"][place]) if board else 0
+        lumisections.append(LumisectionEvents(run, lumisection, features, objects, output, spoiled))
     return FileContents(
         path=path,
         sha256=answer["sha256"],

@@ -1,6 +1,5 @@
 """One suite for every deployment target, and a kill at every step of the filesystem one."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -10,29 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from daemon.deploy import FilesystemTarget, InMemoryTarget
 from daemon.errors import DeployError, FencedError
+from daemon.targets.filesystem import FilesystemTarget
+from tests.contract.registry import running_registry
+from tests.contract.target_examples import make_bundle, make_target, verify
 
 ROOT = Path(__file__).parents[2]
-
-
-def verify(folder):
-    """A bundle's digest in miniature: over names and bytes, checked against the manifest."""
-    listed = json.loads((folder / "manifest.json").read_text())
-    for name, expected in listed.items():
-        if hashlib.sha256((folder / name).read_bytes()).hexdigest() != expected:
-            raise ValueError(f"{name} was altered")
-    return hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
-
-
-def make_bundle(folder, words):
-    (folder / "hls").mkdir(parents=True)
-    contents = {"weights": words.encode() * 1000, "hls/model.cpp": b"int main() {}", "threshold.json": b"17"}
-    for name, body in contents.items():
-        (folder / name).write_bytes(body)
-    listed = {name: hashlib.sha256(body).hexdigest() for name, body in contents.items()}
-    (folder / "manifest.json").write_text(json.dumps(listed, sort_keys=True))
-    return verify(folder)
 
 
 @pytest.fixture
@@ -41,11 +23,16 @@ def bundles(tmp_path):
     return {name: (make_bundle(folder, name), folder) for name, folder in folders.items()}
 
 
-@pytest.fixture(params=["memory", "filesystem"])
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory):
+    with running_registry(tmp_path_factory.mktemp("registry")) as address:
+        yield address
+
+
+@pytest.fixture(params=["memory", "filesystem", "command", "oci", "tuf", "boards"])
 def target(request, tmp_path):
-    if request.param == "memory":
-        return InMemoryTarget("crate-7", verify)
-    return FilesystemTarget(tmp_path / "crate-7", name="crate-7", verify=verify)
+    registry = request.getfixturevalue("registry") if request.param == "oci" else ""
+    return make_target(request.param, tmp_path, registry)
 
 
 def test_an_empty_target_runs_nothing_and_has_no_way_back(target):
@@ -142,6 +129,24 @@ def test_a_bundle_that_is_not_there_is_refused(target, bundles, tmp_path):
         target.deploy(bundles["new"][0], tmp_path / "nowhere", token=1)
 
 
+def test_a_link_inside_a_bundle_is_refused(target, bundles, tmp_path):
+    digest, folder = bundles["new"]
+    (folder / "weights").rename(tmp_path / "weights")
+    (folder / "weights").symlink_to(tmp_path / "weights")
+
+    with pytest.raises(DeployError, match="is a link"):
+        target.deploy(digest, folder, token=1)
+    assert target.read_back() == ""
+
+
+def test_no_word_but_a_digest_ever_becomes_a_path_or_a_tag(target, bundles):
+    for word in ("../../etc", "current", "A" * 64):
+        with pytest.raises(DeployError, match="no SHA-256"):
+            target.deploy(word, bundles["new"][1], token=1)
+        with pytest.raises(DeployError, match="no SHA-256"):
+            target.roll_back(word, token=1)
+
+
 # --- the filesystem alone -----------------------------------------------------------------------------------------
 
 
@@ -193,14 +198,6 @@ def test_a_way_back_whose_bits_changed_is_no_way_back(on_disk, bundles):
     with pytest.raises(DeployError, match="altered"):
         on_disk.roll_back(bundles["new"][0], token=1)
     assert on_disk.read_back() == bundles["new"][0]
-
-
-def test_a_link_inside_a_bundle_is_refused(on_disk, bundles):
-    digest, folder = bundles["new"]
-    (folder / "extra").symlink_to("/etc/passwd")
-
-    with pytest.raises(DeployError, match="is a link"):
-        on_disk.deploy(digest, folder, token=1)
 
 
 def test_a_digest_that_is_none_never_becomes_a_path(on_disk, bundles):

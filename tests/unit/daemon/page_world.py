@@ -12,7 +12,6 @@ from typing import Any
 
 from argon2 import PasswordHasher
 
-from daemon.deploy import FilesystemTarget
 from daemon.ledger import FileTaken, Ledger, Outcome
 from daemon.lifecycle import Act, decide, fold
 from daemon.lifecycle import facts as f
@@ -20,6 +19,7 @@ from daemon.people import People
 from daemon.policy_file import load_policy
 from daemon.sight import Sight, evidence_root
 from daemon.snapshot import LoopView
+from daemon.targets.filesystem import FilesystemTarget
 from drift.conditions import BeamModeFeed
 from retrain import bundle as bundles
 from retrain.contract import axol1tl_contract
@@ -259,8 +259,10 @@ class PageWorld:
         return fold(one.fact for one in self.ledger.facts(subject=name))
 
 
-def example_bundle(out: Path, *, seed: int, champion: bundles.Bundle | None, mismatches: int = 0) -> bundles.Bundle:
-    """Seal a bundle in the form that `retrain` gives it."""
+def example_bundle(
+    out: Path, *, seed: int, champion: bundles.Bundle | None, mismatches: int = 0, **real: Any
+) -> bundles.Bundle:
+    """Seal a bundle in the form that `retrain` gives it; `library`, `threshold` and `strata` where a board runs it."""
     staging = out / f".staging-{seed}"
     (staging / "emulator").mkdir(parents=True)
     recipe = Recipe(
@@ -273,12 +275,14 @@ def example_bundle(out: Path, *, seed: int, champion: bundles.Bundle | None, mis
     bundles.write_json(staging / "recipe.json", recipe.to_json())
     bundles.write_json(staging / "contract.json", contract.to_json())
     (staging / bundles.WEIGHTS).write_bytes(f"weights of seed {seed}".encode())
-    (staging / bundles.EMULATOR).write_bytes(f"library of seed {seed}".encode())
+    library = real["library"].read_bytes() if "library" in real else f"library of seed {seed}".encode()
+    (staging / bundles.EMULATOR).write_bytes(library)
     (staging / bundles.PLAIN).write_bytes(f"graph of seed {seed}".encode())
     (staging / "emulator" / "emulator.cpp").write_text(f"// emulator of seed {seed}\n")
     files = bundles.file_digests(staging)
-    threshold = 3_541 + seed
+    threshold = real.get("threshold", 3_541 + seed)
     point = _working_point(threshold, recipe, champion)
+    point |= {"strata": real["strata"]} if "strata" in real else {}
     evidence: dict[str, dict[str, Any]] = {
         "dataset": {
             "lumisections": 149,

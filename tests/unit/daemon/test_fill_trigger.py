@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from daemon.config import Settings
-from daemon.deploy import FilesystemTarget
 from daemon.ledger import Ledger
 from daemon.lifecycle import facts as f
 from daemon.people import People
 from daemon.policy_file import load_policy
 from daemon.sight import Sight, TableCertifier
+from daemon.targets.filesystem import FilesystemTarget
 from daemon.triggers import Triggers
 from drift.conditions import BeamModeFeed
 from tests.unit.daemon.test_triggers import NOON, NOWHERE, STREAM, asked, fill

@@ -12,13 +12,14 @@ from apscheduler.triggers.cron import CronTrigger
 
 from daemon.candidates import Candidates
 from daemon.config import Settings
-from daemon.deploy import FilesystemTarget, InMemoryTarget
+from daemon.deploy import InMemoryTarget
 from daemon.ledger import FileTaken, Ledger, Outcome
 from daemon.lessons import FOREVER, quarantined
 from daemon.lifecycle import facts as f
 from daemon.people import People
 from daemon.policy_file import load_policy
 from daemon.sight import Sight, TableCertifier
+from daemon.targets.filesystem import FilesystemTarget
 from daemon.triggers import Triggers
 from drift.conditions import BeamModeFeed
 from retrain import bundle as bundles

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from daemon.config import Settings
-from daemon.deploy import DeployTarget, FilesystemTarget, InMemoryTarget
+from daemon.deploy import DeployTarget, InMemoryTarget
 from daemon.ledger import Ledger
 from daemon.lifecycle import facts as f
 from daemon.people import People
 from daemon.policy_file import load_policy
 from daemon.sight import Sight, TableCertifier
+from daemon.targets.filesystem import FilesystemTarget
 from daemon.triggers import Triggers
 from drift.conditions import BeamModeFeed
 from retrain import bundle as bundles

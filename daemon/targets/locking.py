@@ -1,0 +1,59 @@
+"""A folder that one writer holds at a time, and that remembers the newest lead which wrote to it.
+
+Nothing here knows what is in the folder.
+"""
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from daemon.deploy import fence, speaking
+
+
+@contextmanager
+def locked(folder: Path, name: str, token: int) -> Iterator[None]:
+    """Hold a folder, refuse an old token, and remember a newer one before anything is written.
+
+    Raises:
+        FencedError: A newer lead has written here.
+        DeployError: The lock or the token cannot be read or written.
+    """
+    with speaking(name, "lock"):
+        handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        with speaking(name, "read its fencing token"):
+            kept = folder / "token"
+            newest = int(kept.read_text()) if kept.exists() else 0
+        fence(name, token, newest)
+        if token > newest:
+            write_text(kept, str(token))
+        yield
+    finally:
+        os.close(handle)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file by one rename, and push it to the disk first."""
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("w") as out:
+        out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
+    partial.replace(path)
+    sync(path.parent)
+
+
+def sync(folder: Path) -> None:
+    """Push the names in a folder to the disk."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network filesystems cannot sync a folder
+            raise
+    finally:
+        os.close(handle)
