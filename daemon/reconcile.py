@@ -25,6 +25,7 @@ from daemon.ledger import Lead
 from daemon.metrics import serve_metrics
 from daemon.notify import notify, status
 from daemon.policy_file import adopt
+from daemon.room import room_of
 from daemon.scorer import ChampionSummariser
 from daemon.seed_counts import SeedCounts
 from daemon.shelf import bundle_path, whole_champion
@@ -178,6 +179,9 @@ class Loop:
             running={settings.stream.slot: self._parts.sight.running() or ""},
             exported=min((one.delivered for one in exports), default=None),
             export_failures=sum(one.failures for one in exports),
+            glances={} if seen.glance is None else {stream: seen.glance},
+            missing_seeds={} if seen.rates is None else {stream: len(seen.missing_seeds)},
+            disk=room_of(settings),
         )
         self._parts.ledger.put_status("loop", self._view.to_json(), now)
         notify("WATCHDOG=1", status(self._view.doing))

@@ -1,8 +1,8 @@
 """What a coordinator wants to see of the newest lumisection, in a few hundred numbers.
 
-Residuals by feature, coarse eta-phi pulls, score quantiles, and each seed's rate beside its prediction: figures to draw,
-never to judge by; `drift.watch` judges.  Figures that one lumisection cannot carry are summed over the last few, and
-what has too little behind it is left out rather than shown as noise.  Nothing here remembers anything.
+Residuals by feature, coarse eta-phi pulls, score quantiles, and each seed's rate beside its prediction: figures to
+draw, never to judge by; `drift.watch` judges.  Figures that one lumisection cannot carry are summed over the last few,
+and what has too little behind it is left out rather than shown as noise.  Nothing here remembers anything.
 """
 
 from collections.abc import Mapping, Sequence

@@ -48,7 +48,7 @@ class Waiting:
 
 
 def route(connection: Connection, channels: Iterable[str], now: datetime) -> int:
-    """Owe what was not routed yet to these channels; with no channel it is routed to nobody, and stays in the record."""
+    """Owe what was not routed yet to these channels; with no channel it goes to nobody, and stays in the record."""
     names = sorted(set(channels))
     query = select(t.outbox.c.sequence).where(t.outbox.c.routed_at.is_(None)).order_by(t.outbox.c.sequence)
     due = list(connection.scalars(query.with_for_update(skip_locked=True)))

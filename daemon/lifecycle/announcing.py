@@ -170,9 +170,7 @@ def _alarm(fact: f.AlarmRaised, common: Mapping[str, Any], url: str) -> Announce
     )
 
 
-def _silence(
-    fact: AlarmAcknowledged | AlarmSilenced, common: Mapping[str, Any], url: str, stamp: str
-) -> Announcement:
+def _silence(fact: AlarmAcknowledged | AlarmSilenced, common: Mapping[str, Any], url: str, stamp: str) -> Announcement:
     until = fact.until if isinstance(fact, AlarmSilenced) else fact.at + ACKNOWLEDGED_FOR
     did = "silenced" if isinstance(fact, AlarmSilenced) else "acknowledged"
     return Announcement(
