@@ -12,6 +12,7 @@ from daemon.lifecycle import Phase
 from daemon.lifecycle import facts as f
 from daemon.record_figures import RecordFigures
 from daemon.snapshot import (
+    FAULTS,
     FILE_OUTCOMES,
     OUTCOMES,
     VERDICTS,
@@ -105,6 +106,7 @@ def _stream() -> StreamFigures:
         files=dict.fromkeys(FILE_OUTCOMES, 0) | {"accepted": 400},
         alarms=dict.fromkeys(VERDICTS, 0),
         fault_open=False,
+        faults=dict.fromkeys(FAULTS, 0),
         lag_s=60.0,
         lag_lumisections=0,
         quarantined=dict.fromkeys(CODES, 0),

@@ -170,6 +170,7 @@ def _of_the_streams(snapshot: Snapshot) -> Iterator[Metric]:
     told = {labels: Exemplar(_place(fact.alarm), 1.0) for labels, fact in newest.items()}
     yield _family("alarms_total", each_of(lambda figures: figures.alarms.items()), told)
     yield _family("alarm_timestamp_seconds", [(labels, fact.at.timestamp()) for labels, fact in newest.items()])
+    yield _family("faults_open", each_of(lambda figures: figures.faults.items()))
     yield _family("fault_open", each(lambda figures: figures.fault_open))
 
 

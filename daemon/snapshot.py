@@ -26,6 +26,7 @@ WATCHED = ("watched", "quiet", "warn", "alarm")
 OUTCOMES = ("watched", "excluded", "out_of_support", "data_gap", "late")
 FILE_OUTCOMES = ("accepted", "quarantined", "duplicate")
 VERDICTS = ("broken_detector", "real_shift", "transient", "out_of_support", "data_gap", "contract", "expected_change")
+FAULTS = ("broken_detector", "contract")
 RESULTS = ("built", "failed")
 VERDICTS_OF_GATES = ("pass", "fail", "inconclusive")
 
@@ -128,6 +129,7 @@ class StreamFigures:
         fault_open: Whether the detector is held to be broken, so that nothing is retrained.
         lag_s: Age of the newest data that were taken in, in seconds; None before the first.
         lag_lumisections: Lumisections delivered whose outcome is still owed.
+        faults: Faults that nobody closed, by verdict.
         quarantined: Quarantined files, by why.
         newest_alarm: The newest alarm of each verdict.
     """
@@ -140,6 +142,7 @@ class StreamFigures:
     fault_open: bool
     lag_s: float | None
     lag_lumisections: int
+    faults: Mapping[str, int] = field(default_factory=dict)
     quarantined: Mapping[str, int] = field(default_factory=dict)
     newest_alarm: Mapping[str, f.AlarmRaised] = field(default_factory=dict)
 
@@ -239,13 +242,15 @@ def _stream(ledger: Ledger, figures: Figures, loop: LoopView, stream: str, now: 
         accepted = [file.at for file in ledger.files("accepted", limit=1) if file.stream == stream]
         newest = accepted[0] if accepted else None
     stored = [one.fact for one in ledger.facts(subject=stream)]
+    standing = Counter(str(one.alarm.get("verdict")) for one in open_faults(stored))
     return StreamFigures(
         lumisections=lumisections,
         delivered=sum(lumisections.values()),
         watched=sum(lumisections.get(word, 0) for word in WATCHED),
         files=_of(figures.files, stream, FILE_OUTCOMES),
         alarms=_of(figures.alarms, stream, VERDICTS),
-        fault_open=bool(open_faults(stored)),
+        fault_open=bool(standing),
+        faults={verdict: standing[verdict] for verdict in FAULTS},
         lag_s=None if newest is None else max(0.0, (now - newest).total_seconds()),
         lag_lumisections=loop.owed.get(stream, 0),
         quarantined={code: n for (where, code), n in figures.quarantined.items() if where == stream},

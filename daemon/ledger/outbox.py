@@ -5,7 +5,7 @@ claim takes one under a lease.  A claim whose lease ran out was interrupted betw
 whether the message arrived, so it comes back marked `unsure`, and the channel says so or makes the repetition harmless.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -122,7 +122,7 @@ def waiting(connection: Connection) -> Waiting:
     return Waiting(counts=counts, oldest=None if oldest is None else datetime.fromisoformat(oldest))
 
 
-def _settle(connection: Connection, taken: Delivery, values: dict[str, object]) -> None:
+def _settle(connection: Connection, taken: Delivery, values: Mapping[str, object]) -> None:
     d = t.deliveries.c
     mine = (
         (d.sequence == taken.stored.sequence)
