@@ -88,7 +88,9 @@ DECLARED: tuple[Declared, ...] = (
     Declared("rates_deviation_farthest_sigma", GAUGE, ("stream",), "Deviation of the farthest seed rate, now."),
     Declared("alarms_total", COUNTER, ("stream", "verdict"), "Alarms raised, by verdict."),
     Declared("alarm_timestamp_seconds", GAUGE, ("stream", "verdict"), "When the newest alarm was told, in Unix time."),
-    Declared("faults_open", GAUGE, ("stream", "verdict"), "Faults that nobody closed, by the verdict that opened them."),
+    Declared(
+        "faults_open", GAUGE, ("stream", "verdict"), "Faults that nobody closed, by the verdict that opened them."
+    ),
     Declared("fault_open", GAUGE, ("stream",), "1 while the detector counts as broken and nothing is retrained."),
     Declared("retrain_duration_seconds", HISTOGRAM, ("slot", "result"), "Ended trainings, by result."),
     Declared("candidates", GAUGE, ("slot", "phase"), "Candidates, by the phase they stand in."),
