@@ -148,7 +148,7 @@ def _contributors() -> list[Panel]:
 
 
 def _maps() -> list[Panel]:
-    asked = "Pull of each coarse cell: eta rises upwards, phi to the right, from 0 in 12 steps. Blue lacks objects, red has "
+    asked = "Pull of each coarse cell: eta rises upwards, phi to the right, from 0 on. Blue lacks objects, red has "
     return [
         eta_phi(
             Words(f"{kind}: eta-phi", f"{asked}too many. A cell beyond 5 is a region for the {whom} on-call.", "none"),
