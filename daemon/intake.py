@@ -307,7 +307,9 @@ class Intake:
         if decision.state in {"quiet", "warn", "alarm"} and at.pileup is not None:
             self._recent.append(summary)
             heard = None if self._watch.rates is None else self._watch.rates.reference
-            self.view.glance = glance(self._watch.reference, self._recent, at, heard, counts)
+            self.view.glance = glance(
+                self._watch.reference, self._recent, at, heard, counts, self._settings.stream.slot
+            )
         self.view.pileup, self.view.fill = at.pileup, at.fill
         self.view.lumisection, self.view.log_evidence = (events.run, events.lumisection), decision.log_evidence
         return decision

@@ -77,11 +77,15 @@ DECLARED: tuple[Declared, ...] = (
     Declared("score_threshold", GAUGE, ("stream", "threshold"), "Score at which the trigger fires."),
     Declared("score_passing_ratio", GAUGE, ("stream", "threshold"), "Share of recent events that pass a threshold."),
     Declared("score_saturated_ratio", GAUGE, ("stream",), "Share of recent events with the largest score there is."),
-    Declared("seed_rate_hertz", GAUGE, ("stream", "seed"), "Rate of a seed, corrected for dead time and prescale."),
-    Declared("seed_rate_predicted_hertz", GAUGE, ("stream", "seed"), "Rate that its pileup makes expected."),
-    Declared("seed_rate_low_hertz", GAUGE, ("stream", "seed"), "Lower end of its 95 % band, one measurement."),
-    Declared("seed_rate_high_hertz", GAUGE, ("stream", "seed"), "Upper end of its 95 % band, one measurement."),
-    Declared("seed_deviation_sigma", GAUGE, ("stream", "seed"), "Observed less predicted, in standard deviations."),
+    Declared(
+        "seed_rate_hertz", GAUGE, ("stream", "seed", "own"), "Rate of a seed, corrected for dead time and prescale."
+    ),
+    Declared("seed_rate_predicted_hertz", GAUGE, ("stream", "seed", "own"), "Rate that its pileup makes expected."),
+    Declared("seed_rate_low_hertz", GAUGE, ("stream", "seed", "own"), "Lower end of its 95 % band, one measurement."),
+    Declared("seed_rate_high_hertz", GAUGE, ("stream", "seed", "own"), "Upper end of its 95 % band, one measurement."),
+    Declared(
+        "seed_deviation_sigma", GAUGE, ("stream", "seed", "own"), "Observed less predicted, in standard deviations."
+    ),
     Declared("seeds_missing", GAUGE, ("stream",), "Watched seeds that nobody counts: renamed or off the menu."),
     Declared("rates_log_evidence", GAUGE, ("stream",), "Natural log of the part that seed rates have in it."),
     Declared("rates_deviation_median_sigma", GAUGE, ("stream",), "Median deviation of seed rates, now."),

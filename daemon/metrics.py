@@ -22,7 +22,7 @@ from daemon.errors import ConfigurationError
 from daemon.metric_names import COUNTER, DECLARED, DURATION_BUCKETS_S, GAUGE, HISTOGRAM, PREFIX, Declared
 from daemon.record_figures import RecordFigures
 from daemon.snapshot import SlotFigures, Snapshot, StreamFigures
-from drift.glance import Glance
+from drift.glance import Glance, SeedRate
 
 __all__ = ["COUNTER", "DECLARED", "GAUGE", "HISTOGRAM", "PREFIX", "Declared", "collector_registry", "serve_metrics"]
 
@@ -188,6 +188,13 @@ def _of_the_data(snapshot: Snapshot) -> Iterator[Metric]:
     def each_of(figure: Callable[[Glance], Mapping[str, float]]) -> list[Sample]:
         return [((stream, word), value) for stream, one in seen.items() for word, value in figure(one).items()]
 
+    def each_seed(figure: Callable[[SeedRate], float]) -> list[Sample]:
+        return [
+            ((stream, seed.seed, "yes" if seed.seed.startswith(tuple(snapshot.slots)) else "no"), figure(seed))
+            for stream, one in seen.items()
+            for seed in one.seeds
+        ]
+
     yield _family("run_number", each(lambda one: one.run))
     yield _family("lumisection_number", each(lambda one: one.lumisection))
     yield _family("bunches", each(lambda one: one.bunches))
@@ -209,11 +216,11 @@ def _of_the_data(snapshot: Snapshot) -> Iterator[Metric]:
     yield _family("score_threshold", each_of(lambda one: one.thresholds))
     yield _family("score_passing_ratio", each_of(lambda one: one.passing))
     yield _family("score_saturated_ratio", each(lambda one: one.saturated))
-    yield _family("seed_rate_hertz", each_of(lambda one: {s.seed: s.observed_hz for s in one.seeds}))
-    yield _family("seed_rate_predicted_hertz", each_of(lambda one: {s.seed: s.predicted_hz for s in one.seeds}))
-    yield _family("seed_rate_low_hertz", each_of(lambda one: {s.seed: s.low_hz for s in one.seeds}))
-    yield _family("seed_rate_high_hertz", each_of(lambda one: {s.seed: s.high_hz for s in one.seeds}))
-    yield _family("seed_deviation_sigma", each_of(lambda one: {s.seed: s.sigma for s in one.seeds}))
+    yield _family("seed_rate_hertz", each_seed(lambda seed: seed.observed_hz))
+    yield _family("seed_rate_predicted_hertz", each_seed(lambda seed: seed.predicted_hz))
+    yield _family("seed_rate_low_hertz", each_seed(lambda seed: seed.low_hz))
+    yield _family("seed_rate_high_hertz", each_seed(lambda seed: seed.high_hz))
+    yield _family("seed_deviation_sigma", each_seed(lambda seed: seed.sigma))
     yield _family("seeds_missing", [((stream,), n) for stream, n in snapshot.loop.missing_seeds.items()])
 
 

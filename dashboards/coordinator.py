@@ -10,8 +10,8 @@ from dashboards.panels import (
     RED,
     Panel,
     Words,
-    band,
     dashed_red,
+    dotted,
     lines,
     mapping,
     number,
@@ -21,7 +21,7 @@ from dashboards.panels import (
 )
 
 YES_NO = mapping(("0", "total rate", BLUE), ("1", "pure", GREEN))
-SEED = 'seed=~"$slot.*"'
+SEED = 'own="yes"'
 
 
 def coordinator() -> dashboard.Dashboard:
@@ -38,8 +38,8 @@ def _rates() -> list[Panel]:
     own = lines(
         Words(
             "Seeds of the slot: observed, predicted, pileup",
-            "Rate of the seeds of this slot, corrected for dead time and prescale, over the 95 % band that the pileup "
-            "makes expected. Outside the band on one side for minutes: look at deviations of the other seeds first.",
+            "Rate of the seeds of this slot, corrected for dead time and prescale, between the dotted ends of the 95 % band that "
+            "the pileup makes expected. Outside it on one side for minutes: look at deviations of the other seeds first.",
             "hertz",
         ),
         over_time(f"retrigger_seed_rate_hertz{{{STREAM},{SEED}}}", "{{seed}}"),
@@ -94,7 +94,7 @@ def _rates() -> list[Panel]:
         absent="no counters",
     ).height(8)
     return [
-        on_the_right(band(own.height(10), "/.* low/", "/.* high/"), "/pileup .*/"),
+        on_the_right(dotted(own.height(10), "/.* (low|high)/"), "/pileup .*/"),
         deviations,
         ratio,
         spread,
@@ -177,7 +177,7 @@ def _pure() -> list[Panel]:
         absent="no candidate",
     )
     return [
-        band(rates, "/.* low/", "/.* high/"),
+        dotted(rates, "/.* (low|high)/"),
         pure.mappings(YES_NO).height(8),
         from_now.decimals(0).height(8),
     ]

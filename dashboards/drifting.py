@@ -19,6 +19,7 @@ from dashboards.panels import (
     number,
     over_time,
     ranked,
+    unnamed,
 )
 
 VERDICTS = {
@@ -136,13 +137,15 @@ def _contributors() -> list[Panel]:
         )
         .decimals(1)
         .min(0),
-        lines(
-            Words(
-                "Residual of every feature",
-                "All features over time; a band of a few sigma around 0 is health, one line leaving it is not.",
-                "none",
-            ),
-            over_time(features, "{{feature}}"),
+        unnamed(
+            lines(
+                Words(
+                    "Residual of every feature",
+                    "All features over time; a band of a few sigma around 0 is health, one line leaving it is not.",
+                    "none",
+                ),
+                over_time(features, "{{feature}}"),
+            )
         ),
     ]
 

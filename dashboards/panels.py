@@ -259,16 +259,22 @@ def listing(words: Words, expr: str, *, width: int = 12, hide: Sequence[str] = H
     )
 
 
-def band(panel: timeseries.Panel, low: str, high: str) -> timeseries.Panel:
-    """Fill between two series, and draw neither as a line: what is expected, with its uncertainty."""
-    unseen = DynamicConfigValue(id_val="custom.lineWidth", value=0)
-    grey = DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": "blue"})
-    quiet = DynamicConfigValue(id_val="custom.hideFrom", value={"legend": True, "tooltip": False, "viz": False})
-    fill = [
-        DynamicConfigValue(id_val="custom.fillBelowTo", value=low),
-        DynamicConfigValue(id_val="custom.fillOpacity", value=18),
-    ]
-    return panel.override_by_regexp(high, [unseen, grey, quiet, *fill]).override_by_regexp(low, [unseen, grey, quiet])
+def dotted(panel: timeseries.Panel, legend: str) -> timeseries.Panel:
+    """Draw the series of this legend as thin grey dots: the ends of an interval, not a measurement."""
+    return panel.override_by_regexp(
+        legend,
+        [
+            DynamicConfigValue(id_val="custom.lineWidth", value=1),
+            DynamicConfigValue(id_val="custom.lineStyle", value={"fill": "dash", "dash": [2, 5]}),
+            DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": GREY}),
+            DynamicConfigValue(id_val="custom.hideFrom", value={"legend": True, "tooltip": False, "viz": False}),
+        ],
+    )
+
+
+def unnamed(panel: timeseries.Panel) -> timeseries.Panel:
+    """Leave the legend away, where there are too many series to read one."""
+    return panel.legend(common.VizLegendOptions().show_legend(show_legend=False).placement(LegendPlacement.BOTTOM))
 
 
 def on_the_right(panel: timeseries.Panel, legend: str, unit: str = "none") -> timeseries.Panel:

@@ -97,6 +97,7 @@ def glance(
     conditions: Conditions,
     rates: RateReference | None = None,
     counts: Mapping[str, SeedCount] | None = None,
+    own: str = "",
 ) -> Glance:
     """Return what to show of the newest lumisection.
 
@@ -106,6 +107,7 @@ def glance(
         conditions: Of that one; its pileup must be known.
         rates: What rate each seed is expected to have, when counters are watched.
         counts: What hardware counted of each seed in it.
+        own: What the names of the model's own seeds begin with; they come first.
 
     Raises:
         ValueError: There is no lumisection, or its pileup is unknown.
@@ -138,7 +140,7 @@ def glance(
         parts=parts,
         empty=empty,
         occupancy={one.object: coarse_pulls(one, [each.maps[one.name] for each in recent], pileup) for one in plain},
-        seeds=() if rates is None or counts is None else _seeds(rates, counts, conditions),
+        seeds=() if rates is None or counts is None else _seeds(rates, counts, conditions, own),
         **_of_scores([each.scores for each in recent if each.scores is not None]),
     )
 
@@ -186,10 +188,12 @@ def _of_scores(scores: Sequence[ScoreCounts]) -> dict[str, Any]:
     }
 
 
-def _seeds(rates: RateReference, counts: Mapping[str, SeedCount], conditions: Conditions) -> tuple[SeedRate, ...]:
+def _seeds(
+    rates: RateReference, counts: Mapping[str, SeedCount], conditions: Conditions, own: str
+) -> tuple[SeedRate, ...]:
     assert conditions.pileup is not None
     found = []
-    for model in rates.models:
+    for model in sorted(rates.models, key=lambda one: not one.seed.startswith(own)):
         if model.seed not in counts or not model.speaks(conditions.pileup) or len(found) == MOST_SEEDS:
             continue
         bunch_s, _ = exposure(conditions, counts[model.seed])

@@ -52,9 +52,10 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(folder: Path, target: str, rules: Path) -> Iterator[Prometheus]:
-    """Run a Prometheus that scrapes `target` every second, until the context ends."""
-    (folder / "prometheus.yml").write_text(CONFIG.format(target=target, rules=json.dumps(str(rules))))
+def prometheus(folder: Path, target: str, *rules: Path, more: str = "") -> Iterator[Prometheus]:
+    """Run a Prometheus that scrapes `target` every second, until the context ends; `more` is added to its config."""
+    files = ", ".join(json.dumps(str(one)) for one in rules)
+    (folder / "prometheus.yml").write_text(CONFIG.format(target=target, rules=files) + more)
     port = free_port()
     with (folder / "prometheus.log").open("wb") as log:
         child = subprocess.Popen(

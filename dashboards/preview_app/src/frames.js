@@ -36,7 +36,7 @@ export const registry = new FieldConfigOptionsRegistry(() => [
 ]);
 
 standardTransformersRegistry.setInit(() =>
-  Object.values(standardTransformers).map((one) => ({
+  [...new Map(Object.values(standardTransformers).map((one) => [one.id, one])).values()].map((one) => ({
     id: one.id,
     name: one.name,
     transformation: () => Promise.resolve(one),

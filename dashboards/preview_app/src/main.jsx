@@ -36,7 +36,7 @@ function Panel({ panel }) {
   const Kind = KINDS[panel.type];
   return (
     <div style={box} className="panel">
-      <PanelChrome title={panel.title} description={panel.description} width={box.width} height={box.height} padding="md">
+      <PanelChrome title={panel.title} width={box.width} height={box.height} padding="md">
         {(width, height) =>
           frames && <Kind panel={panel} frames={frames} width={width} height={height} range={range} theme={theme} />
         }

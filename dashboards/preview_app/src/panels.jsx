@@ -101,7 +101,7 @@ function Curves({ panel, frames, width, height, range }) {
       };
     })
   );
-  const legend = { ...panel.options.legend, showLegend: true, calcs: some.length > 8 ? [] : ['lastNotNull'], displayMode: some.length > 4 ? 'list' : 'table' };
+  const legend = { ...panel.options.legend, calcs: some.length > 8 ? [] : ['lastNotNull'], displayMode: some.length > 4 ? 'list' : 'table' };
   return (
     <PanelContextProvider value={{ eventsScope: 'preview', eventBus: { publish() {}, subscribe() {}, getStream: () => ({ subscribe: () => ({ unsubscribe() {} }), pipe: () => ({ subscribe: () => ({ unsubscribe() {} }) }) }) } }}>
       <TimeSeries frames={some} width={width} height={height} timeRange={range} timeZone="utc" legend={legend} options={{}} />

@@ -25,7 +25,7 @@ from tests.unit.daemon.page_world import NOON, SLOT, STREAM, PageWorld
 
 KNOWN_LABELS = {
     *("stream", "slot", "outcome", "verdict", "phase", "result", "kind", "channel", "folder", "input", "reason"),
-    *("feature", "part", "object", "eta", "phi", "share", "threshold", "seed", "model", "decision", "signal"),
+    *("feature", "part", "object", "eta", "phi", "share", "threshold", "seed", "model", "decision", "signal", "own"),
 }
 DOCS = Path(__file__).parents[3] / "docs" / "metrics.md"
 
