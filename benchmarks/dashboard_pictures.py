@@ -1,7 +1,7 @@
 """Pictures of every dashboard over half a simulated day, in Chromium, from a real Prometheus: ``make preview``.
 
-A drift builds up and is told, people are asked, a seed goes off its rate, files go bad.  Where Grafana's components were
-built they draw; else our own plain drawing does.
+A drift builds up and is told, people are asked, a seed goes off its rate, files go bad.  Where Grafana's components
+were built they draw; else our own plain drawing does.
 """
 
 import argparse

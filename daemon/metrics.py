@@ -2,8 +2,8 @@
 
 What they mean stands in `daemon.metric_names`.  Labels are streams, slots, features, seeds and a few fixed words; runs,
 lumisections and digests are never labels, except in the metrics that exist to carry a digest, a version or a column's
-name: a scraper that asks for OpenMetrics gets run and lumisection as exemplars instead.  Nothing here reads a ledger: one
-frozen `Snapshot` goes in, so every figure of a scrape is of the same instant.
+name: a scraper that asks for OpenMetrics gets run and lumisection as exemplars.  Nothing here reads a ledger: one frozen
+`Snapshot` goes in, so every figure of a scrape is of the same instant.
 """
 
 import platform

@@ -12,6 +12,7 @@ from dashboards.drifting import drifting
 from dashboards.governance import governance
 from dashboards.integrity import integrity
 from dashboards.now import now
+from dashboards.provisioned import ALERTING, alerting
 from dashboards.rivals import rivals
 from dashboards.service import service
 
@@ -37,8 +38,10 @@ PUSHED: Mapping[str, Any] = {
 
 
 def built() -> dict[Path, str]:
-    """Return the text of every dashboard by the file it belongs in; equal code gives equal bytes."""
-    return {BOARDS / f"{name}.json": _text(make()) for name, make in ALL.items()}
+    """Return the text of every dashboard and of the alert rules, by file; equal code gives equal bytes."""
+    files = {BOARDS / f"{name}.json": _text(make()) for name, make in ALL.items()}
+    files[ALERTING] = json.dumps(alerting(), indent=2, sort_keys=True) + "\n"
+    return files
 
 
 def boards() -> list[dict[str, Any]]:

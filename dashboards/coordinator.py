@@ -38,8 +38,8 @@ def _rates() -> list[Panel]:
     own = lines(
         Words(
             "Seeds of the slot: observed, predicted, pileup",
-            "Rate of the seeds of this slot, corrected for dead time and prescale, between the dotted ends of the 95 % band that "
-            "the pileup makes expected. Outside it on one side for minutes: look at deviations of the other seeds first.",
+            "Rate of this model's seeds, corrected for dead time and prescale, between the dotted ends of the 95 % "
+            "band that the pileup makes expected. Outside on one side for minutes: look at the other seeds first.",
             "hertz",
         ),
         over_time(f"retrigger_seed_rate_hertz{{{STREAM},{SEED}}}", "{{seed}}"),

@@ -118,6 +118,10 @@ export async function framesOf(panel, queries, grid, theme) {
       transformDataFrame(panel.transformations, frames, { interpolate: (text) => text })
     );
   }
+  const steps = panel.fieldConfig.defaults.thresholds?.steps ?? [];
+  if (steps.length && steps[0].value === null) {
+    steps[0].value = -Infinity; // JSON has no such number; Grafana puts it in as it loads a dashboard
+  }
   return applyFieldOverrides({
     data: frames,
     fieldConfig: panel.fieldConfig,
