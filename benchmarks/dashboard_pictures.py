@@ -13,7 +13,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 from benchmarks.backfill import Script, backfill
-from dashboards.build import boards
+from dashboards.committed import boards
 from dashboards.numbers import Numbers, Span
 from dashboards.preview import preview
 from tests.e2e.real_prometheus import free_port, prometheus

@@ -2,7 +2,7 @@
 
 What they mean stands in `daemon.metric_names`.  Labels are streams, slots, features, seeds and a few fixed words; runs,
 lumisections and digests are never labels, except in the metrics that exist to carry a digest, a version or a column's
-name: a scraper that asks for OpenMetrics gets run and lumisection as exemplars.  Nothing here reads a ledger: one frozen
+name: a scraper that asks for OpenMetrics gets run and lumisection as exemplars.  Nothing here reads a ledger: a frozen
 `Snapshot` goes in, so every figure of a scrape is of the same instant.
 """
 
@@ -143,7 +143,7 @@ def _of_the_streams(snapshot: Snapshot) -> Iterator[Metric]:
     loop = snapshot.loop
     yield _family("lumisections_total", each_of(lambda figures: figures.lumisections.items()))
     yield _family("lumisections_delivered_total", each(lambda figures: figures.delivered))
-    places = {
+    places: dict[tuple[str, ...], Exemplar] = {
         (stream,): Exemplar({"run": str(seen.run), "lumisection": str(seen.lumisection)}, 1.0)
         for stream, seen in loop.glances.items()
     }
@@ -167,7 +167,9 @@ def _of_the_streams(snapshot: Snapshot) -> Iterator[Metric]:
         for stream, figures in snapshot.streams.items()
         for verdict, fact in figures.newest_alarm.items()
     }
-    told = {labels: Exemplar(_place(fact.alarm), 1.0) for labels, fact in newest.items()}
+    told: dict[tuple[str, ...], Exemplar] = {
+        labels: Exemplar(_place(fact.alarm), 1.0) for labels, fact in newest.items()
+    }
     yield _family("alarms_total", each_of(lambda figures: figures.alarms.items()), told)
     yield _family("alarm_timestamp_seconds", [(labels, fact.at.timestamp()) for labels, fact in newest.items()])
     yield _family("faults_open", each_of(lambda figures: figures.faults.items()))

@@ -61,10 +61,7 @@ class Relay:
         stored = taken.stored
         message = announcement(stored.sequence, stored.subject, stored.fact, self.url)
         try:
-            if way is None:
-                raise DeliveryError(f"no channel {taken.channel} is configured any more", unsure=False)
-            if self._wanted(message, way.name):
-                way.send(message, unsure=taken.unsure)
+            self._hand_over(message, taken, way)
             self.ledger.close_delivery(taken, now)
         except DeliveryError as error:
             self._later(taken, error, now)
@@ -73,6 +70,12 @@ class Relay:
             log.warning("%s", error)
             return False
         return True
+
+    def _hand_over(self, message: Announcement, taken: Delivery, way: Channel | None) -> None:
+        if way is None:
+            raise DeliveryError(f"no channel {taken.channel} is configured any more", unsure=False)
+        if self._wanted(message, way.name):
+            way.send(message, unsure=taken.unsure)
 
     def _wanted(self, message: Announcement, channel: str) -> bool:
         return channel not in CHOOSY or RANK[message.severity] >= RANK[self.least]

@@ -298,7 +298,7 @@ def _newest(candidates: Sequence[Candidate], now: datetime) -> dict[str, Any]:
         return {}
     last = candidates[-1]
     judged = next((one.gates for one in reversed(candidates) if one.gates is not None), None)
-    counts = Counter(gate.verdict for gate in judged.gates) if judged else Counter[str]()
+    counts = Counter(str(gate.verdict) for gate in judged.gates) if judged else Counter[str]()
     training = (now - last.phase_since).total_seconds() if last.phase is Phase.BUILDING else None
     return {
         "gates": {word: counts[word] for word in VERDICTS_OF_GATES} if judged else {},

@@ -7,6 +7,7 @@ from typing import Any
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
+from dashboards.committed import BOARDS
 from dashboards.coordinator import coordinator
 from dashboards.drifting import drifting
 from dashboards.governance import governance
@@ -16,8 +17,6 @@ from dashboards.provisioned import ALERTING, alerting
 from dashboards.rivals import rivals
 from dashboards.service import service
 
-HOME = Path(__file__).parent
-BOARDS = HOME / "boards"
 ALL = {
     "now": now,
     "coordinator": coordinator,
@@ -42,11 +41,6 @@ def built() -> dict[Path, str]:
     files = {BOARDS / f"{name}.json": _text(make()) for name, make in ALL.items()}
     files[ALERTING] = json.dumps(alerting(), indent=2, sort_keys=True) + "\n"
     return files
-
-
-def boards() -> list[dict[str, Any]]:
-    """Return every committed dashboard, in the order people open them."""
-    return [json.loads((BOARDS / f"{name}.json").read_text(encoding="utf-8")) for name in ALL]
 
 
 def _text(made: Any) -> str:

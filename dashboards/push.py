@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dashboards.build import boards
+from dashboards.committed import boards
 from dashboards.grafana import Grafana, GrafanaError, path_of, tagged
 from dashboards.names import FOLDER, GROUP, SOURCE
 from dashboards.provisioned import rule_group

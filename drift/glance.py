@@ -192,7 +192,7 @@ def _seeds(
     rates: RateReference, counts: Mapping[str, SeedCount], conditions: Conditions, own: str
 ) -> tuple[SeedRate, ...]:
     assert conditions.pileup is not None
-    found = []
+    found: list[SeedRate] = []
     for model in sorted(rates.models, key=lambda one: not one.seed.startswith(own)):
         if model.seed not in counts or not model.speaks(conditions.pileup) or len(found) == MOST_SEEDS:
             continue

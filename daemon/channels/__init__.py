@@ -1,7 +1,7 @@
 """The ways that messages to people go: Alertmanager, Mattermost, e-mail, a command, Grafana's annotations.
 
-Each channel is one port: `send` returns when the message was taken, and raises `DeliveryError` otherwise.  A message that
-may have arrived before is `unsure`; where the far side cannot drop a second one, the message says that it may be one.
+Each channel is one port: `send` returns when the message was taken, and raises `DeliveryError` otherwise.  A message
+that may have arrived before is `unsure`; where the far side cannot drop a second one, the message says that it may be.
 """
 
 from daemon.channels.alertmanager import Alertmanager

@@ -21,8 +21,8 @@ class Channel(Protocol):
     def send(self, message: Announcement, *, unsure: bool) -> None:
         """Hand one message over; return when it was taken.
 
-        Idempotent where the far side can be asked or drops what it knows: Alertmanager, Grafana, and mail readers by the
-        message id.  Elsewhere `unsure` adds a line that says so.
+        Idempotent where the far side can be asked or drops what it knows: Alertmanager, Grafana, and mail readers by
+        the message id.  Elsewhere `unsure` adds a line that says so.
 
         Raises:
             DeliveryError: It was not taken; `unsure` there says whether it may have arrived all the same.

@@ -1,10 +1,10 @@
-"""The client and the push against a stateful Grafana: whatever goes wrong, nothing is there twice and nothing is lost."""
+"""Client and push against a stateful Grafana: whatever goes wrong, nothing is there twice and nothing is lost."""
 
 import copy
 
 import pytest
 
-from dashboards.build import boards
+from dashboards.committed import boards
 from dashboards.grafana import GrafanaError, HttpGrafana
 from dashboards.push import PATIENCE, Note, dashboard, push, rule_group
 from tests.contract.fake_grafana import TOKEN, FakeGrafana, grafana_server
