@@ -100,6 +100,7 @@ class Experiment:
             audit_head=healthy.audit_head + int((self.now - self.start).total_seconds() / 60),
             record=replace(
                 healthy.record,
+                facts={**healthy.record.facts, "approved": 4 + int((self.now - self.start) / timedelta(hours=7))},
                 newest={"rolled_back": _stored(self.now - timedelta(days=9))},
                 exported_sequence=healthy.audit_head,
             ),
@@ -172,8 +173,9 @@ class Experiment:
 
     def _stream(self, stream: StreamFigures) -> StreamFigures:
         watched = int(self.watched)
-        delivered = int(self.delivered)
-        shares = {"watched": watched, "excluded": delivered - watched}
+        excluded = int(self.delivered - self.watched)
+        delivered = watched + excluded
+        shares = {"watched": watched, "excluded": excluded}
         return replace(
             stream,
             delivered=delivered,
@@ -187,7 +189,8 @@ class Experiment:
 
     def _slot(self, slot: SlotFigures) -> SlotFigures:
         ended = {"built": [4_000.0, 5_200.0], "failed": [900.0] * self.failed}
-        return replace(slot, retrain_seconds=ended)
+        stand = dict.fromkeys(slot.candidates, 0) | {"live": 1, "superseded": 3, "rejected": 1, "failed": self.failed}
+        return replace(slot, retrain_seconds=ended, candidates=stand)
 
 
 def _stored(at: datetime) -> StoredFact:

@@ -38,19 +38,19 @@ def _asked() -> list[Panel]:
             f"sum(retrigger_approvals_pending{{{SLOT}}})",
             (None, GREEN),
             (1, AMBER),
-        ),
+        ).height(6),
         number(
             Words("Signatures missing", "Distinct people, in the required roles, who have not yet said yes.", "none"),
             f"sum(retrigger_approval_signatures_missing{{{SLOT}}})",
             (None, GREY),
-        ),
+        ).height(6),
         number(
             Words("Asked for", "How long people have been asked. Silence means no: the model that runs stays.", "s"),
             f"max(retrigger_approval_age_seconds{{{SLOT}}})",
             (None, GREEN),
             (4 * HOUR, AMBER),
             absent="nothing is asked",
-        ),
+        ).height(6),
         number(
             Words("Expires in", "Time left to the open request.", "s"),
             f"min(retrigger_approval_expires_seconds{{{SLOT}}})",
@@ -58,14 +58,14 @@ def _asked() -> list[Panel]:
             (HOUR, AMBER),
             (4 * HOUR, GREEN),
             absent="nothing is asked",
-        ),
+        ).height(6),
         lines(
             Words("Request over time", "How long people have been asked, and how long they may still answer.", "s"),
             over_time(f"retrigger_approval_age_seconds{{{SLOT}}}", "{{slot}} asked for"),
             over_time(f"retrigger_approval_expires_seconds{{{SLOT}}}", "{{slot}} expires in"),
             width=8,
         )
-        .height(4)
+        .height(6)
         .min(0),
     ]
 
@@ -73,7 +73,7 @@ def _asked() -> list[Panel]:
 def _board() -> list[Panel]:
     window = number(
         Words(
-            "May the board be written?",
+            "Board may be written",
             "Only outside stable beams, and while nobody has paused or frozen it.",
             "none",
         ),

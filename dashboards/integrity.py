@@ -80,12 +80,12 @@ def _menu() -> list[Panel]:
             absent="no scores",
         ).mappings(mapping(("0", "silent", AMBER), ("1", "watched", GREEN))),
         number(
-            Words("Threshold of the watch", "Score at which the model on the board fires.", "none"),
+            Words("Threshold now", "Score at which the model on the board fires.", "none"),
             f"max(retrigger_score_threshold{{{STREAM}}})",
             absent="no scores",
         ),
         number(
-            Words("Threshold of the candidate", "Score at which the newest candidate would fire.", "none"),
+            Words("Candidate's threshold", "Score at which the newest candidate would fire.", "none"),
             f"max(retrigger_candidate_threshold{{{SLOT}}})",
             absent="no candidate",
         ),
@@ -111,31 +111,33 @@ def _record() -> list[Panel]:
             (None, RED),
             (1, GREEN),
             absent="not yet checked",
-        ).mappings(mapping(("0", "broken", RED), ("1", "whole", GREEN))),
+        )
+        .mappings(mapping(("0", "broken", RED), ("1", "whole", GREEN)))
+        .height(6),
         number(
             Words("Checked", "How long ago the whole chain was checked.", "s"),
             "time() - retrigger_audit_checked_timestamp_seconds",
             (None, GREEN),
             (2 * DAY, AMBER),
             absent="not yet",
-        ),
+        ).height(6),
         number(
             Words("Exported", "How long ago the record was written somewhere else.", "s"),
             "time() - retrigger_audit_exported_timestamp_seconds",
             (None, GREEN),
             (8 * DAY, AMBER),
             absent="never",
-        ),
+        ).height(6),
         number(
             Words("Facts not exported", "Facts that stand in this database alone.", "none"),
             "retrigger_audit_head_sequence - (retrigger_audit_exported_sequence or retrigger_audit_head_sequence * 0)",
             (None, GREY),
-        ),
+        ).height(6),
         lines(
             Words("Facts recorded", "Facts appended to the hash chain per minute.", "none"),
             over_time("60 * deriv(retrigger_audit_head_sequence[$__rate_interval])", "facts per minute"),
             width=8,
         )
-        .height(4)
+        .height(6)
         .min(0),
     ]

@@ -70,7 +70,9 @@ def _beside() -> list[Panel]:
             over_time(f"retrigger_candidate_rate_hertz{{{SLOT}}}", "{{slot}} {{model}}"),
             over_time(f"retrigger_candidate_target_rate_hertz{{{SLOT}}}", "{{slot}} target"),
             width=10,
-        ).min(0),
+        )
+        .min(0)
+        .height(11),
         number(
             Words(
                 "Events that both take, or only one",
@@ -81,7 +83,7 @@ def _beside() -> list[Panel]:
             legend="{{decision}}",
             absent="no champion",
             width=5,
-        ).height(8),
+        ).height(11),
         ranked(
             Words(
                 "Efficiency for signals",
@@ -96,7 +98,7 @@ def _beside() -> list[Panel]:
         )
         .min(0)
         .decimals(0)
-        .height(8),
+        .height(11),
     ]
 
 

@@ -44,7 +44,7 @@ def _process() -> list[Panel]:
             Words("CPU", "Cores that the daemon's own process uses, without its children.", "percentunit"),
             "rate(retrigger_process_cpu_seconds_total[$__rate_interval])",
             width=5,
-        ),
+        ).decimals(1),
     ]
 
 

@@ -23,6 +23,9 @@ const range = {
 function Panel({ panel }) {
   const [frames, setFrames] = useState(null);
   useEffect(() => {
+    if (panel.type === 'row') {
+      return;
+    }
     framesOf(panel, answers[panel.id] ?? [], grid, theme).then(setFrames, (error) => {
       console.error(panel.title, error);
       setFrames([]);
