@@ -88,6 +88,38 @@ def _until_ready(server: Prometheus, child: subprocess.Popen, folder: Path) -> N
     raise AssertionError("Prometheus was not ready within 30 s: " + (folder / "prometheus.log").read_text())
 
 
+@contextmanager
+def alertmanager(folder: Path, config: str) -> Iterator[str]:
+    """Run an Alertmanager on this configuration until the context ends; gives its URL."""
+    (folder / "alertmanager.yml").write_text(config)
+    port = free_port()
+    with (folder / "alertmanager.log").open("wb") as log:
+        child = subprocess.Popen(
+            [
+                "prometheus-alertmanager",
+                f"--config.file={folder / 'alertmanager.yml'}",
+                f"--storage.path={folder / 'alertmanager'}",
+                f"--web.listen-address=127.0.0.1:{port}",
+                "--cluster.listen-address=",
+            ],
+            stdout=log,
+            stderr=log,
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(300):
+            assert child.poll() is None, (folder / "alertmanager.log").read_text()
+            try:
+                with urllib.request.urlopen(f"{url}/-/ready", timeout=1):
+                    break
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.1)
+        yield url
+    finally:
+        child.terminate()
+        child.wait(20)
+
+
 def filled_in(expr: str, interval_s: int, range_s: int) -> str:
     """Return a dashboard's expression with Grafana's variables as Grafana would fill them in."""
     values = {

@@ -1,7 +1,6 @@
 // Each panel type of ours with the component that Grafana publishes for it.
 import { FieldColorModeId, getFieldDisplayName, FieldType, VizOrientation } from '@grafana/data';
 import { BarGauge, BigValue, BigValueTextMode, PanelContextProvider, TimeSeries } from '@grafana/ui';
-import { TableNG } from '@grafana/ui/unstable';
 
 const values = (frames) =>
   frames.flatMap((frame) =>
@@ -138,11 +137,32 @@ function Bands({ panel, frames, width, height, range, theme }) {
   );
 }
 
-function Rows({ panel, frames, width, height }) {
+// Grafana's own table measures a live panel and stays empty in a file; its values and colours are Grafana's all the same.
+function Rows({ panel, frames, width, height, theme }) {
   if (!frames.length || !frames[0].length) {
     return <Empty panel={panel} width={width} height={height} />;
   }
-  return <TableNG data={frames[0]} width={width} height={height} enableVirtualization={false} cellHeight="sm" />;
+  const [frame] = frames;
+  const rows = [...Array(frame.length).keys()];
+  const painted = (field) => field.type === FieldType.number && field.config.custom?.cellOptions?.type === 'color-background';
+  const heads = frame.fields.map((field) => getFieldDisplayName(field, frame, frames));
+  const cell = (field, row) => {
+    const value = field.values[row];
+    if (value === null || value === undefined || value === '') {
+      return <td key={field.name} />;
+    }
+    const shown = field.display ? field.display(value) : { text: String(value) };
+    const look = painted(field) ? { background: shown.color, color: theme.colors.getContrastText(shown.color), textAlign: 'center' } : {};
+    return <td key={field.name} style={{ padding: '4px 6px', overflowWrap: 'anywhere', ...look }}>{shown.text}{shown.suffix}</td>;
+  };
+  return (
+    <table style={{ width, maxHeight: height, borderCollapse: 'collapse', fontSize: 12 }}>
+      <thead>
+        <tr>{heads.map((name) => <th key={name} style={{ textAlign: 'left', padding: '4px 6px', color: theme.colors.text.link, fontWeight: 500 }}>{name}</th>)}</tr>
+      </thead>
+      <tbody>{rows.map((row) => <tr key={row}>{frame.fields.map((field) => cell(field, row))}</tr>)}</tbody>
+    </table>
+  );
 }
 
 export const KINDS = {
