@@ -15,7 +15,7 @@ from typing import Any
 
 AVAILABLE = shutil.which("prometheus") is not None
 CONFIG = """
-global: {{scrape_interval: 1s, evaluation_interval: 1s}}
+global: {{scrape_interval: {every}, evaluation_interval: {every}, scrape_timeout: {every}}}
 rule_files: [{rules}]
 scrape_configs:
   - job_name: retrigger
@@ -52,10 +52,10 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(folder: Path, target: str, *rules: Path, more: str = "") -> Iterator[Prometheus]:
-    """Run a Prometheus that scrapes `target` every second, until the context ends; `more` is added to its config."""
+def prometheus(folder: Path, target: str, *rules: Path, more: str = "", every: str = "1s") -> Iterator[Prometheus]:
+    """Run a Prometheus that scrapes `target` so often, until the context ends; `more` is added to its config."""
     files = ", ".join(json.dumps(str(one)) for one in rules)
-    (folder / "prometheus.yml").write_text(CONFIG.format(target=target, rules=files) + more)
+    (folder / "prometheus.yml").write_text(CONFIG.format(target=target, rules=files, every=every) + more)
     port = free_port()
     with (folder / "prometheus.log").open("wb") as log:
         child = subprocess.Popen(
