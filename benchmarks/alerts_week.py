@@ -1,8 +1,8 @@
 """Causes against alerts, on a real Prometheus and a real Alertmanager: each alert for its cause and nothing else.
 
-A simulated week passes at `SPEED`: our rules and our Alertmanager configuration are loaded with every duration divided by
-it and `time()` read from the simulated clock, nothing else changed.  Each cause is set, held until its alert has been told
-to people and a while longer, and cleared; what was told meanwhile makes one row of the table.  ``make alerts-week``.
+A simulated week passes at `SPEED`: our rules and our Alertmanager configuration are loaded with every duration divided
+by it and `time()` read from the simulated clock, nothing else changed.  Each cause is set, held until its alert came to
+people and a while longer, and cleared; what was told meanwhile is one row.  ``make alerts-week``.
 """
 
 import argparse
@@ -16,11 +16,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from benchmarks.experiment import CAUSES, Experiment
 from daemon.metrics import collector_registry
@@ -76,6 +78,18 @@ def sped_up(text: str, speed: float) -> str:
     return DURATION.sub(shorter, text).replace("time()", "scalar(simulated_time_seconds)")
 
 
+class _Clock(Collector):
+    """Gives out the simulated time, which the rules read instead of the real one."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._experiment = experiment
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield one gauge."""
+        now = self._experiment.now.timestamp()
+        yield GaugeMetricFamily("simulated_time_seconds", "Simulated Unix time.", value=now)
+
+
 @dataclass
 class Stage:
     """The experiment with its clock, the door for the scraper, and what people were told.
@@ -95,11 +109,7 @@ class Stage:
         self._begun, self._from = time.monotonic(), self.experiment.now
         self._registry = collector_registry(self.experiment.snapshot)
         self._clock = CollectorRegistry()
-        self._clock.register(self)  # type: ignore[arg-type]  # it has `collect`, which is all that is asked
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Give out the simulated time, which the rules read instead of the real one."""
-        yield GaugeMetricFamily("simulated_time_seconds", "Simulated Unix time.", value=self.experiment.now.timestamp())
+        self._clock.register(_Clock(self.experiment))
 
     def now(self) -> datetime:
         """Return the simulated time."""
@@ -113,13 +123,13 @@ class Stage:
                 return generate_latest(self._clock)
             return generate_latest(self._registry) + generate_latest(self._clock)
 
-    def set(self, cause: str) -> None:
+    def begin(self, cause: str) -> None:
         """Let a cause begin now."""
         with self._lock:
             self.experiment.step(self.now())
             self.experiment.set(cause)
 
-    def clear(self, cause: str) -> None:
+    def end(self, cause: str) -> None:
         """Let it end now."""
         with self._lock:
             self.experiment.step(self.now())
@@ -130,7 +140,7 @@ class Stage:
         time.sleep(simulated.total_seconds() / self.speed)
 
     def since(self, moment: float) -> set[str]:
-        """Return the alerts that people were told to fire since a moment (monotonic), without the dead man's switch."""
+        """Return the alerts that people were told of since a moment (monotonic), without the dead man's switch."""
         names = {name for at, name, status in self.told if at >= moment and status == "firing"}
         return {name.removeprefix("Retrigger") for name in names} - {"Watchdog"}
 
@@ -172,7 +182,7 @@ def doors(stage: Stage) -> Iterator[int]:
 
 @contextmanager
 def stage(folder: Path, speed: float, *, always_beams: bool) -> Iterator[tuple[Stage, str]]:
-    """Run the experiment, Prometheus and Alertmanager with our own rules and configuration; gives Alertmanager's URL."""
+    """Run the experiment, Prometheus and Alertmanager on our rules and configuration; gives Alertmanager's URL too."""
     start = datetime.now(tz=UTC)
     made = Stage(Experiment(start=start - timedelta(hours=2), now=start, always_beams=always_beams), speed)
     with doors(made) as port:
@@ -192,11 +202,11 @@ def stage(folder: Path, speed: float, *, always_beams: bool) -> Iterator[tuple[S
 def one_cause(made: Stage, cause: str) -> dict[str, Any]:
     """Set a cause, wait until its alert was told, hold it, clear it, wait until all is quiet; return the row."""
     begun, wanted = time.monotonic(), EXPECTED[cause]
-    made.set(cause)
+    made.begin(cause)
     delay = _until(made, lambda: wanted in made.since(begun), PATIENCE)
     made.wait(HOLD)
     told = sorted(made.since(begun))
-    made.clear(cause)
+    made.end(cause)
     cleared = time.monotonic()
     resolved = _until(made, lambda: _resolved(made, begun), PATIENCE)
     made.wait(timedelta(minutes=20))
@@ -212,10 +222,8 @@ def one_cause(made: Stage, cause: str) -> dict[str, Any]:
 
 
 def _resolved(made: Stage, begun: float) -> bool:
-    last: dict[str, str] = {}
-    for at, name, status in list(made.told):
-        if at >= begun and name != "RetriggerWatchdog":
-            last[name] = status
+    told = [(name, status) for at, name, status in list(made.told) if at >= begun and name != "RetriggerWatchdog"]
+    last = dict(told)
     return all(status == "resolved" for status in last.values())
 
 
@@ -255,7 +263,7 @@ def main() -> None:
             "hours": round((time.monotonic() - quiet) * words.speed / 3600, 1),
         }
         switch = [at for at, alert, _ in made.told if alert == "RetriggerWatchdog"]
-        gaps = [(later - earlier) * words.speed / 60 for earlier, later in zip(switch, switch[1:], strict=False)]
+        gaps = [(later - earlier) * words.speed / 60 for earlier, later in pairwise(switch)]
         rows.append({**calm, "switch": len(switch), "longest_switch_gap_min": round(max(gaps, default=0.0), 1)})
         print(json.dumps(rows[-1]), flush=True)
     ROWS.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -273,22 +281,20 @@ def page(rows: list[dict[str, Any]], speed: float) -> str:
     (calm,) = [row for row in rows if row["cause"] == "none"]
     right = [row for row in causes if row["told"] == [row["expected"]] and not row["told_after_it_ended"]]
     resolved = [row for row in causes if row["resolved_after_min"] is not None]
-    lines = [
-        "# Causes against alerts",
+    quiet = ", ".join(calm["told"]) or "nothing"
+    said = [
+        f"A simulated week at {speed:g} times its speed, on a real Prometheus and a real Alertmanager with our rules",
+        "and our configuration, every duration divided by that. `make alerts-week`; rows in `rows/alerts_week.jsonl`.",
         "",
-        f"A simulated week at {speed:g} times its speed, on a real Prometheus and a real Alertmanager with our rules and our",
-        "configuration, every duration divided by that. Made by `make alerts-week`, rows in `rows/alerts_week.jsonl`.",
-        "",
-        f"Of {len(causes)} causes, {len(right)} raised their alert and nothing else; {len(resolved)} resolved after the cause "
-        f"ended. In {calm['hours']} quiet hours people were told: {', '.join(calm['told']) or 'nothing'}. The dead man's switch "
-        f"came {calm['switch']} times, the longest gap was {calm['longest_switch_gap_min']} simulated minutes.",
-        "",
-        "| cause | must tell | told | told after (min) | resolved after (min) | told after it ended |",
-        "| --- | --- | --- | --- | --- | --- |",
+        f"Of {len(causes)} causes, {len(right)} raised their alert and nothing else; {len(resolved)} resolved after",
+        f"they ended. In {calm['hours']} quiet hours people were told: {quiet}. The dead man's switch came",
+        f"{calm['switch']} times; the longest gap was {calm['longest_switch_gap_min']} simulated minutes.",
     ]
+    head = "| cause | must tell | told | told after (min) | resolved after (min) | told after it ended |"
+    lines = ["# Causes against alerts", "", *said, "", head, "| --- | --- | --- | --- | --- | --- |"]
     lines += [
-        f"| {row['cause']} | {row['expected']} | {', '.join(row['told']) or '–'} | {row['told_after_min']} | "
-        f"{row['resolved_after_min']} | {', '.join(row['told_after_it_ended']) or '–'} |"
+        f"| {row['cause']} | {row['expected']} | {', '.join(row['told']) or 'nothing'} | {row['told_after_min']} | "
+        f"{row['resolved_after_min']} | {', '.join(row['told_after_it_ended'])} |"
         for row in causes
     ]
     return "\n".join(lines) + "\n"
