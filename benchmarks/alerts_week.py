@@ -20,13 +20,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from benchmarks.experiment import CAUSES, Experiment
 from daemon.metrics import collector_registry
-from tests.e2e.real_prometheus import alertmanager, prometheus
+from tests.e2e.real_prometheus import Prometheus, alertmanager, prometheus
 
 ROOT = Path(__file__).parents[1]
 ROWS = ROOT / "docs" / "benchmarks" / "rows" / "alerts_week.jsonl"
@@ -109,19 +110,20 @@ class Stage:
         self._begun, self._from = time.monotonic(), self.experiment.now
         self._registry = collector_registry(self.experiment.snapshot)
         self._clock = CollectorRegistry()
-        self._clock.register(_Clock(self.experiment))
+        for registry in (self._registry, self._clock):
+            registry.register(_Clock(self.experiment))
 
     def now(self) -> datetime:
         """Return the simulated time."""
         return self._from + timedelta(seconds=(time.monotonic() - self._begun) * self.speed)
 
-    def scrape(self) -> bytes | None:
-        """Return everything that is scraped now; None when the daemon is gone."""
+    def scrape(self, accept: str) -> tuple[bytes, str]:
+        """Return everything that is scraped now, and its kind; of a daemon that is gone only the clock is left."""
+        render, kind = choose_encoder(accept)
         with self._lock:
             self.experiment.step(self.now())
-            if "daemon_gone" in self.experiment.causes:
-                return generate_latest(self._clock)
-            return generate_latest(self._registry) + generate_latest(self._clock)
+            gone = "daemon_gone" in self.experiment.causes
+            return render(self._clock if gone else self._registry), kind
 
     def begin(self, cause: str) -> None:
         """Let a cause begin now."""
@@ -155,9 +157,9 @@ def doors(stage: Stage) -> Iterator[int]:
 
         def do_GET(self) -> None:  # the server's name
             """Answer a scrape."""
-            text = stage.scrape() or b""
+            text, kind = stage.scrape(self.headers.get("Accept", ""))
             self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
+            self.send_header("Content-Type", kind)
             self.end_headers()
             self.wfile.write(text)
 
@@ -181,8 +183,8 @@ def doors(stage: Stage) -> Iterator[int]:
 
 
 @contextmanager
-def stage(folder: Path, speed: float, *, always_beams: bool) -> Iterator[tuple[Stage, str]]:
-    """Run the experiment, Prometheus and Alertmanager on our rules and configuration; gives Alertmanager's URL too."""
+def stage(folder: Path, speed: float, *, always_beams: bool) -> Iterator[tuple[Stage, str, Prometheus]]:
+    """Run the experiment, Prometheus and Alertmanager on our rules and configuration; gives all three."""
     start = datetime.now(tz=UTC)
     made = Stage(Experiment(start=start - timedelta(hours=2), now=start, always_beams=always_beams), speed)
     with doors(made) as port:
@@ -195,8 +197,8 @@ def stage(folder: Path, speed: float, *, always_beams: bool) -> Iterator[tuple[S
         with alertmanager(folder, config) as url:
             target = url.removeprefix("http://")
             more = f"alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{target}']}}]}}]}}\n"
-            with prometheus(folder, f"127.0.0.1:{port}", *rules, more=more, every=EVERY):
-                yield made, url
+            with prometheus(folder, f"127.0.0.1:{port}", *rules, more=more, every=EVERY) as found:
+                yield made, url, found
 
 
 def one_cause(made: Stage, cause: str) -> dict[str, Any]:
@@ -245,7 +247,7 @@ def main() -> None:
     asked.add_argument("--only", nargs="*", default=list(EXPECTED))
     words = asked.parse_args()
     rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as name, stage(Path(name), words.speed, always_beams=False) as (made, _):
+    with tempfile.TemporaryDirectory() as name, stage(Path(name), words.speed, always_beams=False) as (made, _, _):
         begun = time.monotonic()
         made.wait(timedelta(hours=2))
         for cause in words.only:

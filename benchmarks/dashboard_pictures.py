@@ -31,6 +31,7 @@ STORY: Script = (
     (10.0, "quarantine", True),
     (10.6, "blind", True),
     (11.2, "blind", False),
+    (11.7, "detector", True),
 )
 FLAGS = [
     "--no-sandbox",

@@ -47,7 +47,7 @@ class Experiment:
     failed: int = 0
     evidence: float = -1.0
     given_up: int = 0
-    runs: int = 0
+    decisions: int = 0
 
     def step(self, to: datetime) -> None:
         """Let time pass until `to`."""
@@ -100,7 +100,10 @@ class Experiment:
             audit_head=healthy.audit_head + int((self.now - self.start).total_seconds() / 60),
             record=replace(
                 healthy.record,
-                facts={**healthy.record.facts, "approved": 4 + int((self.now - self.start) / timedelta(hours=7))},
+                facts={
+                    **healthy.record.facts,
+                    "approved": 4 + self.decisions + int((self.now - self.start) / timedelta(hours=7)),
+                },
                 newest={"rolled_back": _stored(self.now - timedelta(days=9))},
                 exported_sequence=healthy.audit_head,
             ),
@@ -141,6 +144,8 @@ class Experiment:
             )
             for number, kind in enumerate(seen.occupancy)
         }
+        if "detector" in self.causes:
+            maps["JET"] = _with_hole(maps["JET"])
         fill = int((self.now - self.start) / FILL)
         quantiles = {
             word: int(value * (1 + pileup / 60))
@@ -191,6 +196,14 @@ class Experiment:
         ended = {"built": [4_000.0, 5_200.0], "failed": [900.0] * self.failed}
         stand = dict.fromkeys(slot.candidates, 0) | {"live": 1, "superseded": 3, "rejected": 1, "failed": self.failed}
         return replace(slot, retrain_seconds=ended, candidates=stand)
+
+
+def _with_hole(rows: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
+    """Take the jets out of two cells of one end, as two sectors without power do."""
+    return tuple(
+        tuple(round(pull - 9.4, 2) if row == 1 and column in {9, 10} else pull for column, pull in enumerate(line))
+        for row, line in enumerate(rows)
+    )
 
 
 def _stored(at: datetime) -> StoredFact:

@@ -196,10 +196,6 @@ def eta_phi(words: Words, expr: str, width: int = 8) -> table.Panel:
         .with_target(rows_of(expr))
         .transformations(
             [
-                DataTransformerConfig(
-                    id_val="convertFieldType",
-                    options={"conversions": [{"targetField": "phi", "destinationType": "string"}]},
-                ),
                 DataTransformerConfig(id_val="sortBy", options={"sort": [{"field": "phi"}]}),
                 DataTransformerConfig(id_val="groupingToMatrix", options=cells),
                 DataTransformerConfig(id_val="sortBy", options={"sort": [{"field": "eta\\phi", "desc": True}]}),
@@ -217,9 +213,16 @@ def eta_phi(words: Words, expr: str, width: int = 8) -> table.Panel:
             )
         )
         .decimals(1)
-        .width(44)
+        .width(34)
         .cell_options(TableColoredBackgroundCellOptions(mode=TableCellBackgroundDisplayMode.BASIC))
-        .override_by_name("eta\\phi", [DynamicConfigValue(id_val="custom.cellOptions", value={"type": "auto"})])
+        .override_by_name(
+            "eta\\phi",
+            [
+                DynamicConfigValue(id_val="custom.cellOptions", value={"type": "auto"}),
+                DynamicConfigValue(id_val="decimals", value=0),
+                DynamicConfigValue(id_val="custom.width", value=50),
+            ],
+        )
         .height(9)
         .span(width)
     )

@@ -152,11 +152,11 @@ function Rows({ panel, frames, width, height, theme }) {
       return <td key={field.name} />;
     }
     const shown = field.display ? field.display(value) : { text: String(value) };
-    const look = painted(field) ? { background: shown.color, color: theme.colors.getContrastText(shown.color), textAlign: 'center' } : {};
+    const look = painted(field) ? { background: shown.color, color: theme.colors.getContrastText(shown.color), textAlign: 'center', padding: '5px 0', fontSize: 11 } : {};
     return <td key={field.name} style={{ padding: '4px 6px', overflowWrap: 'anywhere', ...look }}>{shown.text}{shown.suffix}</td>;
   };
   return (
-    <table style={{ width, maxHeight: height, borderCollapse: 'collapse', fontSize: 12 }}>
+    <table style={{ width, maxHeight: height, borderCollapse: 'collapse', fontSize: 12, tableLayout: frame.fields.some(painted) ? 'fixed' : 'auto' }}>
       <thead>
         <tr>{heads.map((name) => <th key={name} style={{ textAlign: 'left', padding: '4px 6px', color: theme.colors.text.link, fontWeight: 500 }}>{name}</th>)}</tr>
       </thead>
