@@ -32,8 +32,9 @@ from tests.e2e.real_prometheus import Prometheus, alertmanager, prometheus
 ROOT = Path(__file__).parents[1]
 ROWS = ROOT / "docs" / "benchmarks" / "rows" / "alerts_week.jsonl"
 PAGE = ROOT / "docs" / "benchmarks" / "alerts.md"
-SPEED = 240.0
-EVERY = "250ms"
+SPEED = 120.0
+EVERY = "1s"
+"""Shorter, and a busy machine misses scrapes, which is a cause of its own."""
 HOLD = timedelta(minutes=25)
 PATIENCE = timedelta(hours=14)
 EXPECTED = {
@@ -183,7 +184,9 @@ def doors(stage: Stage) -> Iterator[int]:
 
 
 @contextmanager
-def stage(folder: Path, speed: float, *, always_beams: bool) -> Iterator[tuple[Stage, str, Prometheus]]:
+def stage(
+    folder: Path, speed: float, *, always_beams: bool, every: str = EVERY
+) -> Iterator[tuple[Stage, str, Prometheus]]:
     """Run the experiment, Prometheus and Alertmanager on our rules and configuration; gives all three."""
     start = datetime.now(tz=UTC)
     made = Stage(Experiment(start=start - timedelta(hours=2), now=start, always_beams=always_beams), speed)
@@ -197,7 +200,7 @@ def stage(folder: Path, speed: float, *, always_beams: bool) -> Iterator[tuple[S
         with alertmanager(folder, config) as url:
             target = url.removeprefix("http://")
             more = f"alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{target}']}}]}}]}}\n"
-            with prometheus(folder, f"127.0.0.1:{port}", *rules, more=more, every=EVERY) as found:
+            with prometheus(folder, f"127.0.0.1:{port}", *rules, more=more, every=every) as found:
                 yield made, url, found
 
 
@@ -244,20 +247,24 @@ def main() -> None:
     asked = argparse.ArgumentParser()
     asked.add_argument("--days", type=float, default=7.0)
     asked.add_argument("--speed", type=float, default=SPEED)
-    asked.add_argument("--only", nargs="*", default=list(EXPECTED))
+    asked.add_argument("--only", nargs="*", default=list(EXPECTED), help="only these; other rows stay as they were")
+    asked.add_argument("--always-beams", action="store_true", help="do not wait for the next fill")
     words = asked.parse_args()
     rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as name, stage(Path(name), words.speed, always_beams=False) as (made, _, _):
+    with (
+        tempfile.TemporaryDirectory() as name,
+        stage(Path(name), words.speed, always_beams=words.always_beams) as (made, _, _),
+    ):
         begun = time.monotonic()
         made.wait(timedelta(hours=2))
         for cause in words.only:
-            while made.experiment.now - made.experiment.start > timedelta(0) and not _early_in_fill(made):
+            while not words.always_beams and not _early_in_fill(made):
                 made.wait(timedelta(minutes=10))
-            rows.append(one_cause(made, cause))
+            rows.append({**one_cause(made, cause), "speed": words.speed})
             print(json.dumps(rows[-1]), flush=True)
         quiet = time.monotonic()
         left = words.days * 86_400 - (quiet - begun) * words.speed
-        made.wait(timedelta(seconds=max(left, 3_600)))
+        made.wait(timedelta(seconds=max(left, 7_200)))
         calm = {
             "cause": "none",
             "expected": "",
@@ -268,8 +275,12 @@ def main() -> None:
         gaps = [(later - earlier) * words.speed / 60 for earlier, later in pairwise(switch)]
         rows.append({**calm, "switch": len(switch), "longest_switch_gap_min": round(max(gaps, default=0.0), 1)})
         print(json.dumps(rows[-1]), flush=True)
+    if ROWS.exists():
+        before = [json.loads(line) for line in ROWS.read_text(encoding="utf-8").splitlines()]
+        fresh = {row["cause"] for row in rows}
+        rows = [*(row for row in before if row["cause"] not in fresh), *rows]
     ROWS.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    PAGE.write_text(page(rows, words.speed), encoding="utf-8")
+    PAGE.write_text(page(rows), encoding="utf-8")
 
 
 def _early_in_fill(made: Stage) -> bool:
@@ -277,16 +288,17 @@ def _early_in_fill(made: Stage) -> bool:
     return timedelta(hours=1) < into < timedelta(hours=7)
 
 
-def page(rows: list[dict[str, Any]], speed: float) -> str:
+def page(rows: list[dict[str, Any]]) -> str:
     """Return the confusion table as a page of the documentation."""
     causes = [row for row in rows if row["cause"] in CAUSES]
+    speeds = " and ".join(f"{speed:g}" for speed in sorted({row["speed"] for row in causes}))
     (calm,) = [row for row in rows if row["cause"] == "none"]
     right = [row for row in causes if row["told"] == [row["expected"]] and not row["told_after_it_ended"]]
     resolved = [row for row in causes if row["resolved_after_min"] is not None]
     quiet = ", ".join(calm["told"]) or "nothing"
     said = [
-        f"A simulated week at {speed:g} times its speed, on a real Prometheus and a real Alertmanager with our rules",
-        "and our configuration, every duration divided by that. `make alerts-week`; rows in `rows/alerts_week.jsonl`.",
+        f"Simulated time at {speeds} times its speed, on a real Prometheus and a real Alertmanager with our rules and",
+        "our configuration, every duration divided by that. `make alerts-week`; rows in `rows/alerts_week.jsonl`.",
         "",
         f"Of {len(causes)} causes, {len(right)} raised their alert and nothing else; {len(resolved)} resolved after",
         f"they ended. In {calm['hours']} quiet hours people were told: {quiet}. The dead man's switch came",

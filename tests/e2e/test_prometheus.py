@@ -45,7 +45,7 @@ def until(seen, what):
 @pytest.fixture(scope="module")
 def busy(tmp_path_factory):
     """An experiment in which a shift was told, a training goes on, people are asked, and seeds are watched."""
-    with stage(tmp_path_factory.mktemp("busy"), 60.0, always_beams=True) as (made, _, found):
+    with stage(tmp_path_factory.mktemp("busy"), 60.0, always_beams=True, every="1s") as (made, _, found):
         until(lambda: len(found.now("retrigger_audit_head_sequence[60s]")[0]["values"]) >= 8, "eight scrapes")
         for cause in ("shift", "retrain_late", "approval_waits", "quarantine"):
             made.begin(cause)
@@ -85,11 +85,11 @@ def test_a_run_and_a_lumisection_come_as_exemplars(busy):
 
 @pytest.mark.skipif(shutil.which("prometheus-alertmanager") is None, reason="Alertmanager is not installed")
 def test_three_causes_tell_their_own_alert_to_people_and_nothing_else_and_resolve(tmp_path):
-    with stage(tmp_path, 120.0, always_beams=True) as (made, _, found):
+    with stage(tmp_path, 60.0, always_beams=True, every="1s") as (made, _, found):
         until(lambda: found.now("retrigger_audit_head_sequence"), "the first scrape")
-        rows = [one_cause(made, cause) for cause in ("detector", "audit_broken", "evidence_rising")]
+        rows = [one_cause(made, cause) for cause in ("detector", "audit_broken", "menu_differs")]
 
-    assert [row["told"] for row in rows] == [["DetectorBroken"], ["AuditBroken"], ["EvidenceRising"]]
+    assert [row["told"] for row in rows] == [["DetectorBroken"], ["AuditBroken"], ["MenuDiffers"]]
     assert [row["told_after_it_ended"] for row in rows] == [[], [], []]
     assert all(row["resolved_after_min"] is not None for row in rows)
 
