@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from daemon.ledger import Figures, Ledger, StoredFact
+from daemon.ledger import Figures, Ledger, StatusRow, StoredFact
 
 AUDIT, EXPORT = "audit", "audit_export"
-"""Names under which the last check of the chain and its last export stand in the status."""
+"""Names under which the last check of the chain and its last export by hand stand in the status."""
+SHIPPED = "export:"
+"""What the names begin with under which `daemon.record.shipping` keeps its places."""
 DELIVERY_STATES = ("sent", "owed", "given_up")
 
 
@@ -54,7 +56,7 @@ def record_figures(ledger: Ledger, figures: Figures, now: datetime) -> RecordFig
         word = state if state in DELIVERY_STATES else "owed"
         messages[channel, word] += n
     audit: Mapping[str, Any] = status[AUDIT].body if AUDIT in status else {}
-    export: Mapping[str, Any] = status[EXPORT].body if EXPORT in status else {}
+    exports = _exports(status)
     return RecordFigures(
         facts=figures.facts,
         newest=ledger.newest_facts(),
@@ -64,6 +66,17 @@ def record_figures(ledger: Ledger, figures: Figures, now: datetime) -> RecordFig
         intact=None if not audit else not audit["problems"],
         checked_at=status[AUDIT].at.timestamp() if audit else None,
         checked_sequence=int(audit.get("sequence", 0)),
-        exported_at=status[EXPORT].at.timestamp() if export else None,
-        exported_sequence=int(export.get("sequence", 0)),
+        exported_at=max((at.timestamp() for at, _ in exports), default=None),
+        exported_sequence=max((sequence for _, sequence in exports), default=0),
     )
+
+
+def _exports(status: Mapping[str, StatusRow]) -> list[tuple[datetime, int]]:
+    """Return when and up to which fact the record last arrived somewhere, by hand or by itself."""
+    found = []
+    for name, row in status.items():
+        if name == EXPORT:
+            found.append((row.at, int(row.body["sequence"])))
+        elif name.startswith(SHIPPED) and row.body.get("delivered") and not row.body.get("error"):
+            found.append((row.at, int(row.body["delivered"])))
+    return found

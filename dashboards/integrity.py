@@ -129,14 +129,24 @@ def _record() -> list[Panel]:
             absent="never",
         ).height(6),
         number(
+            Words("Failed exports", "Exports of the record that failed, to any place, within the time shown.", "none"),
+            "increase(retrigger_record_export_failures_total[$__range])",
+            (None, GREEN),
+            (1, AMBER),
+            (20, RED),
+        )
+        .decimals(0)
+        .height(6),
+        number(
             Words("Facts not exported", "Facts that stand in this database alone.", "none"),
-            "retrigger_audit_head_sequence - (retrigger_audit_exported_sequence or retrigger_audit_head_sequence * 0)",
+            "retrigger_audit_head_sequence - (retrigger_record_exported_sequence or retrigger_audit_exported_sequence or "
+            "retrigger_audit_head_sequence * 0)",
             (None, GREY),
         ).height(6),
         lines(
             Words("Facts recorded", "Facts appended to the hash chain per minute.", "none"),
             over_time("60 * deriv(retrigger_audit_head_sequence[$__rate_interval])", "facts per minute"),
-            width=8,
+            width=4,
         )
         .height(6)
         .min(0),
