@@ -139,8 +139,8 @@ def _record() -> list[Panel]:
         .height(6),
         number(
             Words("Facts not exported", "Facts that stand in this database alone.", "none"),
-            "retrigger_audit_head_sequence - (retrigger_record_exported_sequence or retrigger_audit_exported_sequence or "
-            "retrigger_audit_head_sequence * 0)",
+            "retrigger_audit_head_sequence - (retrigger_record_exported_sequence or retrigger_audit_exported_sequence "
+            "or retrigger_audit_head_sequence * 0)",
             (None, GREY),
         ).height(6),
         lines(
