@@ -70,6 +70,7 @@ def _loop(now: datetime, models: Sequence[tuple[str, str]]) -> LoopView:
         silent_scores=dict.fromkeys(streams, ""),
         running={slot: "ab" * 32 for _, slot in models},
         glances={stream: full_glance(slot) for stream, slot in models},
+        exported=120_000,
         missing_seeds=dict.fromkeys(streams, 0),
         disk=dict.fromkeys(("state", "incoming", "quarantine", "board"), (800 * 2**30, 1_000 * 2**30)),
     )

@@ -1,6 +1,6 @@
 """The form by which people take an alarm on, or ask for quiet about it; Alertmanager hears of it by the outbox."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
@@ -26,7 +26,7 @@ def quiet(
 ) -> Response:
     """Take an alarm on for a shift (0 hours), or ask for quiet for some hours."""
     office = visitor.office
-    said = {"stream": office.stream, "alarm_id": alarm_id, "reason": reason, "now": visitor.now}
+    said: dict[str, Any] = {"stream": office.stream, "alarm_id": alarm_id, "reason": reason, "now": visitor.now}
     try:
         if hours:
             quieting.silence(office.ledger, office.policy, person=visitor.person, hours=hours, **said)
