@@ -158,7 +158,7 @@ function Rows({ panel, frames, width, height, theme }) {
   return (
     <table style={{ width, maxHeight: height, borderCollapse: 'collapse', fontSize: 12, tableLayout: frame.fields.some(painted) ? 'fixed' : 'auto' }}>
       <thead>
-        <tr>{heads.map((name) => <th key={name} style={{ textAlign: 'left', padding: '4px 6px', color: theme.colors.text.link, fontWeight: 500 }}>{name}</th>)}</tr>
+        <tr>{heads.map((name, place) => <th key={name} style={{ width: place === 0 && frame.fields.some(painted) ? 62 : undefined, textAlign: 'left', padding: '4px 6px', color: theme.colors.text.link, fontWeight: 500 }}>{name}</th>)}</tr>
       </thead>
       <tbody>{rows.map((row) => <tr key={row}>{frame.fields.map((field) => cell(field, row))}</tr>)}</tbody>
     </table>
