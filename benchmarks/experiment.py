@@ -286,9 +286,7 @@ CAUSES: Mapping[str, Bend] = {
         slots={SLOT: replace(made.slots[SLOT], evidence=replace(made.slots[SLOT].evidence, vectors=(1_000_000, 3)))},
     ),
     "retrain_failed": _same,
-    "retrain_late": _slot_with(
-        lambda since: {"training_s": 5.8 * 3600 + since, "phase": str(Phase.BUILDING), "phase_since": None}
-    ),
+    "retrain_late": _slot_with(lambda since: {"training_s": 5.8 * 3600 + since, "phase": str(Phase.BUILDING)}),
     "approval_waits": _slot_with(lambda since: _pending(3.9 * 3600 + since)),
     "approval_expires": _slot_with(_expiring),
     "board_differs": _slot_with(lambda _: {"board_agrees": False}),
