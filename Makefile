@@ -16,7 +16,7 @@ SEED ?= 9000
 PEERS ?= frouros nannyml alibi-detect evidently
 PEER_PYTHON ?= $(PYTHON)
 
-.PHONY: help setup demo test lint proof-faults budget-search sweep prove-models laws mutants bench bench-drift bench-peers bench-month bench-attribution bench-continual bench-board kills edits damaged week pools pictures dashboards lock debian-demo debian-test clean
+.PHONY: help setup demo test lint proof-faults budget-search sweep prove-models laws mutants bench bench-drift bench-peers bench-month bench-attribution bench-continual bench-board kills edits damaged week alerts-week bench-scrape preview pools pictures dashboards lock debian-demo debian-test clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -118,7 +118,18 @@ pools: ## regenerate the particle pools with Pythia (for whoever wants to)
 dashboards: setup ## regenerate the committed Grafana JSON
 	@$(PY) -m dashboards.build
 
-pictures: debian-test setup ## screenshots of the page and a preview of the dashboard, into docs/pictures
+preview: debian-test setup ## every dashboard drawn by Grafana's own components from a real Prometheus, into docs/pictures (npm; about five minutes)
+	@mkdir -p build/preview && cp -r dashboards/preview_app/. build/preview/
+	@cd build/preview && npm install --legacy-peer-deps --no-audit --no-fund --loglevel=error && npx vite build --logLevel error
+	@$(PY) -m benchmarks.dashboard_pictures
+
+alerts-week: debian-test setup ## a simulated week against a real Prometheus and Alertmanager: causes against alerts (half an hour)
+	@$(PY) -m benchmarks.alerts_week
+
+bench-scrape: setup ## how long a scrape of everything takes, and what it does to the loop
+	@$(PY) -m benchmarks.scrape
+
+pictures: debian-test setup ## screenshots of the page, into docs/pictures
 	@$(PY) docs/pictures.py
 
 lock: setup ## pin every dependency again, with hashes and without host names (about seven minutes)

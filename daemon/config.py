@@ -131,6 +131,37 @@ class RecordSettings(Section):
     timeout_s: Positive = 60.0
 
 
+class MailSettings(Section):
+    """How messages go out by e-mail; empty `server` sends none."""
+
+    server: str = ""
+    port: int = Field(default=25, gt=0, lt=65536)
+    sender: str = "retrigger@localhost"
+    to: tuple[str, ...] = ()
+    starttls: bool = False
+    user: str = ""
+    password_file: Path | None = None
+
+
+class NotifySettings(Section):
+    """Where messages to people go; what is empty is not used.  Secrets stand in files of their own."""
+
+    alertmanager: str = ""
+    mattermost_url_file: Path | None = None
+    mail: MailSettings = MailSettings()
+    command: tuple[str, ...] = ()
+    timeout_s: Positive = 10.0
+    least: Literal["info", "warn", "page"] = "info"
+
+
+class GrafanaSettings(Section):
+    """The Grafana that `retrigger dashboards push` fills, and that annotations go to; empty `url`: none."""
+
+    url: str = ""
+    token_file: Path | None = None
+    prometheus: str = "http://127.0.0.1:9090"
+
+
 class LedgerSettings(Section):
     """The database: SQLite beside the state, or PostgreSQL by URL."""
 
@@ -150,6 +181,8 @@ class Settings(Section):
     deploy: DeploySettings = DeploySettings()
     web: WebSettings = WebSettings()
     metrics: MetricsSettings = MetricsSettings()
+    notify: NotifySettings = NotifySettings()
+    grafana: GrafanaSettings = GrafanaSettings()
     ledger: LedgerSettings = LedgerSettings()
     record: RecordSettings = RecordSettings()
     state: Path = Path("state")
@@ -239,6 +272,14 @@ def _contradictions(settings: Settings) -> Iterator[str]:
     yield from misplaced(settings.executor)
     yield from priceless(settings.worth)
     yield from _target_problems(settings.deploy)
+    mail = settings.notify.mail
+    if mail.server and not mail.to:
+        yield "notify.mail.to: expected at least one address beside notify.mail.server, found none"
+    for name, url in (("notify.alertmanager", settings.notify.alertmanager), ("grafana.url", settings.grafana.url)):
+        if url and not url.startswith(("http://", "https://")):
+            yield f"{name}: expected http://… or https://…, found {url!r}"
+    if settings.grafana.url and settings.grafana.token_file is None:
+        yield "grafana.token_file: expected the path of a file with a service account's token beside grafana.url"
     for name, listen in (("web.listen", settings.web.listen), ("metrics.listen", settings.metrics.listen)):
         host, _, port = listen.rpartition(":")
         if listen and not (host and port.isdigit() and int(port) < 65536):
@@ -288,6 +329,9 @@ def _absolute(settings: Settings, home: Path) -> Settings:
     if url.startswith("sqlite:///") and not url.startswith("sqlite:////"):
         url = "sqlite:///" + str(resolve(Path(url.removeprefix("sqlite:///"))))
     conditions, drift = settings.conditions, settings.drift
+    notify, grafana = settings.notify, settings.grafana
+    mail = notify.mail.model_copy(update={"password_file": _found(notify.mail.password_file, resolve)})
+    webhook = _found(notify.mattermost_url_file, resolve)
     signals = None if settings.retrain.signals is None else resolve(settings.retrain.signals)
     rates = None if drift.rate_reference is None else resolve(drift.rate_reference)
     heard = {"folder": resolve(conditions.folder), "counters": resolve(conditions.counters)}
@@ -298,6 +342,8 @@ def _absolute(settings: Settings, home: Path) -> Settings:
             "drift": drift.model_copy(update={"reference": resolve(drift.reference), "rate_reference": rates}),
             "retrain": settings.retrain.model_copy(update={"signals": signals}),
             "deploy": _absolute_deploy(settings.deploy, resolve),
+            "notify": notify.model_copy(update={"mail": mail, "mattermost_url_file": webhook}),
+            "grafana": grafana.model_copy(update={"token_file": _found(grafana.token_file, resolve)}),
             "ledger": settings.ledger.model_copy(update={"url": url}),
             "record": settings.record.model_copy(
                 update={
@@ -311,3 +357,7 @@ def _absolute(settings: Settings, home: Path) -> Settings:
             "policy_keys": None if settings.policy_keys is None else resolve(settings.policy_keys),
         }
     )
+
+
+def _found(path: Path | None, resolve: Callable[[Path], Path]) -> Path | None:
+    return None if path is None else resolve(path)

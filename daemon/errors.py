@@ -99,6 +99,20 @@ class UnfinishedError(RetriggerError):
     """The daemon was told to return when done, and its last turn failed; run it again once the cause is gone."""
 
 
+class DeliveryError(RetriggerError):
+    """A message to people was not taken.
+
+    Attributes:
+        unsure: Whether it may have arrived all the same.
+        after_s: How long the far side asked to be left alone; None when it did not say.
+    """
+
+    def __init__(self, text: str, *, unsure: bool, after_s: float | None = None) -> None:
+        super().__init__(text)
+        self.unsure = unsure
+        self.after_s = after_s
+
+
 class VerdictError(RetriggerError):
     """A check ran and its verdict is bad (exit status 1, where wrong use is 2)."""
 

@@ -7,6 +7,7 @@ come, and never longer than its grace, counted from its first sight.  Nothing he
 import contextlib
 import hashlib
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -26,6 +27,8 @@ from daemon.scorer import ChampionSummariser, Counts
 from daemon.seed_counts import SeedCounts
 from drift.conditions import Conditions, ConditionsTable
 from drift.events import LumisectionEvents
+from drift.glance import RECENT, Glance, glance
+from drift.profile import LumisectionSummary
 from drift.source import Accepted, Delivered, FileContents, Quarantined, RunSource, Waiting
 from drift.watch import Alarm, Decision, Watch
 
@@ -49,6 +52,8 @@ class IntakeView:
     silent_scores: str | None = None
     faults: dict[str, tuple[int, str]] = field(default_factory=dict)
     declared: tuple[dict[str, Any], ...] = ()
+    glance: Glance | None = None
+    missing_seeds: tuple[str, ...] = ()
 
 
 class Intake:
@@ -79,6 +84,7 @@ class Intake:
         self._faults = {"conditions": InputFaults("conditions")}
         if counters is not None:
             self._faults["counters"] = counters.faults
+        self._recent: deque[LumisectionSummary] = deque(maxlen=RECENT)
         self._contents: tuple[Delivered, FileContents] | None = None
         self.view = IntakeView()
 
@@ -291,11 +297,19 @@ class Intake:
         if at is None:
             at = Conditions(events.run, events.lumisection)
         counts = None if self._counters is None else self._counters.at(at.run, at.lumisection)
-        decision = self._watch.take(summariser.fill(events), at, counts)
+        summary = summariser.fill(events)
+        decision = self._watch.take(summary, at, counts)
         if decision.note:
             log.warning("run %d lumisection %d: %s", events.run, events.lumisection, decision.note)
         if self._watch.rates is not None and (now := self._watch.rates.now) is not None:
             self.view.rates = (self._watch.rates.log, *now)
+            self.view.missing_seeds = self._watch.rates.missing
+        if decision.state in {"quiet", "warn", "alarm"} and at.pileup is not None:
+            self._recent.append(summary)
+            heard = None if self._watch.rates is None else self._watch.rates.reference
+            self.view.glance = glance(
+                self._watch.reference, self._recent, at, heard, counts, self._settings.stream.slot
+            )
         self.view.pileup, self.view.fill = at.pileup, at.fill
         self.view.lumisection, self.view.log_evidence = (events.run, events.lumisection), decision.log_evidence
         return decision

@@ -1,82 +1,36 @@
 """Every metric retrigger shows: its name, its unit, its labels, and the endpoint that gives it out.
 
-No other module names a metric.  Labels are streams, slots and a few fixed words; runs, lumisections and digests are
-never labels, except in the two metrics that exist to carry a digest or a version.  Nothing here reads a ledger: one
-frozen `Snapshot` goes in, so every figure of a scrape is of the same instant.
+What they mean stands in `daemon.metric_names`.  Labels are streams, slots, features, seeds and a few fixed words; runs,
+lumisections and digests are never labels, except in the metrics that exist to carry a digest, a version or a column's
+name: a scraper that asks for OpenMetrics gets run and lumisection as exemplars.  Nothing here reads a ledger: a frozen
+`Snapshot` goes in, so every figure of a scrape is of the same instant.
 """
 
 import platform
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, ProcessCollector, start_wsgi_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
 
 from daemon.errors import ConfigurationError
+from daemon.metric_names import COUNTER, DECLARED, DURATION_BUCKETS_S, GAUGE, HISTOGRAM, PREFIX, Declared
+from daemon.record_figures import RecordFigures
 from daemon.snapshot import SlotFigures, Snapshot, StreamFigures
+from drift.glance import Glance, SeedRate
 
-PREFIX = "retrigger_"
-DURATION_BUCKETS_S = (30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 21600.0)
-
-GAUGE, COUNTER, HISTOGRAM = "gauge", "counter", "histogram"
-
-
-@dataclass(frozen=True)
-class Declared:
-    """One metric as it is documented: its name without the prefix, its type, its labels, and what it says."""
-
-    name: str
-    type: str
-    labels: tuple[str, ...]
-    help: str
-
-
-DECLARED: tuple[Declared, ...] = (
-    Declared("build_info", GAUGE, ("version", "python"), "Always 1; carries which retrigger runs."),
-    Declared("start_timestamp_seconds", GAUGE, (), "When the daemon started, in Unix time."),
-    Declared("loop_heartbeat_timestamp_seconds", GAUGE, (), "When the loop last ended a turn, in Unix time."),
-    Declared("paused", GAUGE, (), "1 while a person has stopped every forward step."),
-    Declared("frozen", GAUGE, (), "1 while a person has forbidden deployments."),
-    Declared("audit_head_sequence", GAUGE, (), "Sequence number of the newest fact in the record."),
-    Declared("record_exported_sequence", GAUGE, (), "Newest fact that every place outside this host has."),
-    Declared("record_export_failures_total", COUNTER, (), "Exports of the record that failed, to any place."),
-    Declared("stable_beams", GAUGE, (), "1 in stable beams, 0 outside, absent while the beam mode is unknown."),
-    Declared("fill_number", GAUGE, (), "LHC fill that the beam mode speaks of."),
-    Declared("lumisections_total", COUNTER, ("stream", "outcome"), "Lumisections that ended, by outcome."),
-    Declared("lumisections_delivered_total", COUNTER, ("stream",), "Lumisections that the data say exist."),
-    Declared("lumisections_watched_total", COUNTER, ("stream",), "Lumisections compared with the reference."),
-    Declared("lag_seconds", GAUGE, ("stream",), "Age of the newest data taken in."),
-    Declared("lag_lumisections", GAUGE, ("stream",), "Lumisections delivered whose outcome is still owed."),
-    Declared("pileup", GAUGE, ("stream",), "Mean pileup of the newest lumisection with conditions."),
-    Declared("files_total", COUNTER, ("stream", "outcome"), "Files that ended, by outcome."),
-    Declared("files_waiting", GAUGE, ("stream",), "Files that are there but not yet whole."),
-    Declared("drift_log_evidence", GAUGE, ("stream",), "Natural log of the evidence for a change, now."),
-    Declared("drift_log_evidence_budget", GAUGE, ("stream",), "Log-evidence at which an alarm is raised."),
-    Declared("drift_scores_watched", GAUGE, ("stream",), "1 while scores are watched, 0 while silent, else absent."),
-    Declared("rates_log_evidence", GAUGE, ("stream",), "Natural log of the part that seed rates have in it."),
-    Declared("rates_deviation_median_sigma", GAUGE, ("stream",), "Median deviation of seed rates, now."),
-    Declared("rates_deviation_farthest_sigma", GAUGE, ("stream",), "Deviation of the farthest seed rate, now."),
-    Declared("alarms_total", COUNTER, ("stream", "verdict"), "Alarms raised, by verdict."),
-    Declared("fault_open", GAUGE, ("stream",), "1 while the detector counts as broken and nothing is retrained."),
-    Declared("retrain_duration_seconds", HISTOGRAM, ("slot", "result"), "Ended trainings, by result."),
-    Declared("candidates", GAUGE, ("slot", "phase"), "Candidates, by the phase they stand in."),
-    Declared("candidate_phase", GAUGE, ("slot", "phase"), "1 for the phase of the newest candidate, else 0."),
-    Declared("vectors_compared", GAUGE, ("slot",), "Test vectors of the newest verified candidate."),
-    Declared("vectors_mismatching", GAUGE, ("slot",), "Of these, vectors on which two forms disagree; must be 0."),
-    Declared("approvals_pending", GAUGE, ("slot",), "Open requests for approval."),
-    Declared("approval_age_seconds", GAUGE, ("slot",), "Age of the open request; absent when there is none."),
-    Declared("approval_expires_seconds", GAUGE, ("slot",), "Time left to the open request; absent without one."),
-    Declared("approval_signatures_missing", GAUGE, ("slot",), "Signatures that the open request still needs."),
-    Declared("deployed_info", GAUGE, ("slot", "digest"), "Always 1; carries the digest the slot runs."),
-    Declared("deployed_timestamp_seconds", GAUGE, ("slot",), "When that digest came into force, in Unix time."),
-    Declared("board_agrees", GAUGE, ("slot",), "1 if the board was last seen to run what the record says."),
-)
+__all__ = ["COUNTER", "DECLARED", "GAUGE", "HISTOGRAM", "PREFIX", "Declared", "collector_registry", "serve_metrics"]
 
 _BY_NAME = {declared.name: declared for declared in DECLARED}
 
 Sample = tuple[Sequence[str], float]
+MOST_SIGNALS = 8
+"""Signals shown one by one; the page shows all."""
 
 
 def collector_registry(source: Callable[[], Snapshot]) -> CollectorRegistry:
@@ -111,16 +65,20 @@ class _SnapshotCollector(Collector):
         """Yield every family of one snapshot; called by the registry at each scrape."""
         snapshot = self._source()
         yield from _of_the_daemon(snapshot)
+        yield from _of_the_record(snapshot)
         yield from _of_the_streams(snapshot)
+        yield from _of_the_data(snapshot)
         yield from _of_the_slots(snapshot)
 
 
-def _family(name: str, samples: Iterable[Sample]) -> Metric:
+def _family(
+    name: str, samples: Iterable[Sample], exemplars: Mapping[tuple[str, ...], Exemplar] = MappingProxyType({})
+) -> Metric:
     declared = _BY_NAME[name]
     if declared.type == COUNTER:
         counter = CounterMetricFamily(PREFIX + name, declared.help, labels=declared.labels)
         for labels, value in samples:
-            counter.add_metric(labels, value)
+            counter.add_metric(labels, value, exemplar=exemplars.get(tuple(labels)) if value else None)
         return counter
     gauge = GaugeMetricFamily(PREFIX + name, declared.help, labels=declared.labels)
     for labels, value in samples:
@@ -144,6 +102,36 @@ def _of_the_daemon(snapshot: Snapshot) -> Iterator[Metric]:
     yield _family("fill_number", [] if loop.fill is None else [((), loop.fill)])
 
 
+def _of_the_record(snapshot: Snapshot) -> Iterator[Metric]:
+    record, loop = snapshot.record, snapshot.loop
+
+    def one(name: str, value: float | None) -> Metric:
+        return _family(name, [] if value is None else [((), value)])
+
+    yield _family("facts_total", [((kind,), n) for kind, n in record.facts.items()])
+    yield _family(
+        "fact_timestamp_seconds", [((kind,), stored.fact.at.timestamp()) for kind, stored in record.newest.items()]
+    )
+    yield _family("work_open", [((kind,), n) for kind, n in record.work.items()])
+    yield one("audit_intact", record.intact)
+    yield one("audit_checked_timestamp_seconds", record.checked_at)
+    yield one("audit_checked_sequence", None if record.checked_at is None else record.checked_sequence)
+    yield one("audit_exported_timestamp_seconds", record.exported_at)
+    yield one("audit_exported_sequence", None if record.exported_at is None else record.exported_sequence)
+    yield _family("messages_sent_total", _messages(record, "sent"))
+    yield _family("messages_given_up_total", _messages(record, "given_up"))
+    yield _family("messages_owed", _messages(record, "owed"))
+    yield one("message_oldest_age_seconds", record.oldest_message_s or 0.0)
+    yield _family("disk_free_bytes", [((folder,), free) for folder, (free, _) in loop.disk.items()])
+    yield _family("disk_size_bytes", [((folder,), size) for folder, (_, size) in loop.disk.items()])
+    yield _family("input_faults", [((what,), loop.faults.get(what, (0, ""))[0]) for what in ("conditions", "counters")])
+    yield one("declared_changes", len(loop.declared))
+
+
+def _messages(record: RecordFigures, state: str) -> list[Sample]:
+    return [((channel,), n) for (channel, word), n in record.messages.items() if word == state]
+
+
 def _of_the_streams(snapshot: Snapshot) -> Iterator[Metric]:
     def each(figure: Callable[[StreamFigures], float | None]) -> list[Sample]:
         found = [(stream, figure(figures)) for stream, figures in snapshot.streams.items()]
@@ -155,11 +143,16 @@ def _of_the_streams(snapshot: Snapshot) -> Iterator[Metric]:
     loop = snapshot.loop
     yield _family("lumisections_total", each_of(lambda figures: figures.lumisections.items()))
     yield _family("lumisections_delivered_total", each(lambda figures: figures.delivered))
-    yield _family("lumisections_watched_total", each(lambda figures: figures.watched))
+    places: dict[tuple[str, ...], Exemplar] = {
+        (stream,): Exemplar({"run": str(seen.run), "lumisection": str(seen.lumisection)}, 1.0)
+        for stream, seen in loop.glances.items()
+    }
+    yield _family("lumisections_watched_total", each(lambda figures: figures.watched), places)
     yield _family("lag_seconds", each(lambda figures: figures.lag_s))
     yield _family("lag_lumisections", each(lambda figures: figures.lag_lumisections))
     yield _family("pileup", [((stream,), value) for stream, value in loop.pileup.items()])
     yield _family("files_total", each_of(lambda figures: figures.files.items()))
+    yield _family("quarantined_files_total", each_of(lambda figures: figures.quarantined.items()))
     yield _family("files_waiting", [((stream,), loop.waiting_files.get(stream, 0)) for stream in snapshot.streams])
     yield _family("drift_log_evidence", [((stream,), now) for stream, (now, _) in loop.evidence.items()])
     yield _family("drift_log_evidence_budget", [((stream,), budget) for stream, (_, budget) in loop.evidence.items()])
@@ -169,8 +162,68 @@ def _of_the_streams(snapshot: Snapshot) -> Iterator[Metric]:
         "rates_deviation_median_sigma", [((stream,), middle) for stream, (_, middle, _) in loop.rates.items()]
     )
     yield _family("rates_deviation_farthest_sigma", [((stream,), far) for stream, (_, _, far) in loop.rates.items()])
-    yield _family("alarms_total", each_of(lambda figures: figures.alarms.items()))
+    newest = {
+        (stream, verdict): fact
+        for stream, figures in snapshot.streams.items()
+        for verdict, fact in figures.newest_alarm.items()
+    }
+    told: dict[tuple[str, ...], Exemplar] = {
+        labels: Exemplar(_place(fact.alarm), 1.0) for labels, fact in newest.items()
+    }
+    yield _family("alarms_total", each_of(lambda figures: figures.alarms.items()), told)
+    yield _family("alarm_timestamp_seconds", [(labels, fact.at.timestamp()) for labels, fact in newest.items()])
+    yield _family("faults_open", each_of(lambda figures: figures.faults.items()))
     yield _family("fault_open", each(lambda figures: figures.fault_open))
+
+
+def _place(alarm: Mapping[str, Any]) -> dict[str, str]:
+    return {word: str(alarm.get(word, "")) for word in ("run", "lumisection")}
+
+
+def _of_the_data(snapshot: Snapshot) -> Iterator[Metric]:
+    seen = snapshot.loop.glances
+
+    def each(figure: Callable[[Glance], float | None]) -> list[Sample]:
+        found = [(stream, figure(one)) for stream, one in seen.items()]
+        return [((stream,), value) for stream, value in found if value is not None]
+
+    def each_of(figure: Callable[[Glance], Mapping[str, float]]) -> list[Sample]:
+        return [((stream, word), value) for stream, one in seen.items() for word, value in figure(one).items()]
+
+    def each_seed(figure: Callable[[SeedRate], float]) -> list[Sample]:
+        return [
+            ((stream, seed.seed, "yes" if seed.seed.startswith(tuple(snapshot.slots)) else "no"), figure(seed))
+            for stream, one in seen.items()
+            for seed in one.seeds
+        ]
+
+    yield _family("run_number", each(lambda one: one.run))
+    yield _family("lumisection_number", each(lambda one: one.lumisection))
+    yield _family("bunches", each(lambda one: one.bunches))
+    columns = [((stream, one.prescale_column), 1.0) for stream, one in seen.items() if one.prescale_column]
+    yield _family("prescale_column_info", columns)
+    yield _family("feature_residual_sigma", each_of(lambda one: one.features))
+    yield _family("part_residual_sigma", each_of(lambda one: one.parts))
+    yield _family("empty_events_ratio", each_of(lambda one: one.empty))
+    cells = [
+        ((stream, kind, f"{row:02d}", f"{column:02d}"), pull)
+        for stream, one in seen.items()
+        for kind, rows in one.occupancy.items()
+        for row, line in enumerate(rows)
+        for column, pull in enumerate(line)
+        if pull is not None
+    ]
+    yield _family("occupancy_pull_sigma", cells)
+    yield _family("score_value", each_of(lambda one: one.quantiles))
+    yield _family("score_threshold", each_of(lambda one: one.thresholds))
+    yield _family("score_passing_ratio", each_of(lambda one: one.passing))
+    yield _family("score_saturated_ratio", each(lambda one: one.saturated))
+    yield _family("seed_rate_hertz", each_seed(lambda seed: seed.observed_hz))
+    yield _family("seed_rate_predicted_hertz", each_seed(lambda seed: seed.predicted_hz))
+    yield _family("seed_rate_low_hertz", each_seed(lambda seed: seed.low_hz))
+    yield _family("seed_rate_high_hertz", each_seed(lambda seed: seed.high_hz))
+    yield _family("seed_deviation_sigma", each_seed(lambda seed: seed.sigma))
+    yield _family("seeds_missing", [((stream,), n) for stream, n in snapshot.loop.missing_seeds.items()])
 
 
 def _of_the_slots(snapshot: Snapshot) -> Iterator[Metric]:
@@ -188,8 +241,12 @@ def _of_the_slots(snapshot: Snapshot) -> Iterator[Metric]:
         "candidate_phase",
         [((slot, phase), phase == one.phase) for slot, one in slots.items() for phase in one.candidates],
     )
-    yield _family("vectors_compared", each(lambda one: None if one.vectors is None else one.vectors[0]))
-    yield _family("vectors_mismatching", each(lambda one: None if one.vectors is None else one.vectors[1]))
+    yield from _of_the_newest_candidate(slots, each)
+    yield _family("retrain_running_seconds", each(lambda one: one.training_s))
+    yield _family(
+        "deployments_total", [((slot, word), n) for slot, one in slots.items() for word, n in one.deployments.items()]
+    )
+    yield _family("rollback_timestamp_seconds", each(lambda one: _unix(one.rolled_back_at)))
     yield _family("approvals_pending", each(lambda one: one.pending_age_s is not None))
     yield _family("approval_age_seconds", each(lambda one: one.pending_age_s))
     yield _family("approval_expires_seconds", each(lambda one: one.pending_left_s))
@@ -199,9 +256,41 @@ def _of_the_slots(snapshot: Snapshot) -> Iterator[Metric]:
     )
     yield _family(
         "deployed_timestamp_seconds",
-        each(lambda one: None if one.running_since is None else one.running_since.timestamp()),
+        each(lambda one: _unix(one.running_since)),
     )
     yield _family("board_agrees", each(lambda one: one.board_agrees))
+
+
+def _of_the_newest_candidate(
+    slots: Mapping[str, SlotFigures], each: Callable[[Callable[[SlotFigures], float | None]], list[Sample]]
+) -> Iterator[Metric]:
+    def each_of(figure: Callable[[SlotFigures], Mapping[str, float]]) -> list[Sample]:
+        return [((slot, word), value) for slot, one in slots.items() for word, value in figure(one).items()]
+
+    yield _family("candidate_phase_timestamp_seconds", each(lambda one: _unix(one.phase_since)))
+    yield _family("candidate_gates", each_of(lambda one: one.gates))
+    yield _family("candidate_threshold", each(lambda one: one.evidence.threshold))
+    yield _family("candidate_target_rate_hertz", each(lambda one: one.evidence.target_hz))
+    for place, name in enumerate(("candidate_rate_hertz", "candidate_rate_low_hertz", "candidate_rate_high_hertz")):
+        rates = [
+            ((slot, model), trio[place]) for slot, one in slots.items() for model, trio in one.evidence.rates.items()
+        ]
+        yield _family(name, rates)
+    yield _family("candidate_rate_is_pure", each(lambda one: one.evidence.pure if one.evidence.rates else None))
+    yield _family("candidate_events", each_of(lambda one: one.evidence.events))
+    yield _family("candidate_resources", each_of(lambda one: one.evidence.resources))
+    signals = [
+        ((slot, signal, model), value)
+        for slot, one in slots.items()
+        for (signal, model), value in list(one.evidence.signals.items())[: 2 * MOST_SIGNALS]
+    ]
+    yield _family("candidate_signal_efficiency_ratio", signals)
+    yield _family("vectors_compared", each(lambda one: one.evidence.vectors and one.evidence.vectors[0]))
+    yield _family("vectors_mismatching", each(lambda one: one.evidence.vectors and one.evidence.vectors[1]))
+
+
+def _unix(at: datetime | None) -> float | None:
+    return None if at is None else at.timestamp()
 
 
 def _durations(snapshot: Snapshot) -> HistogramMetricFamily:

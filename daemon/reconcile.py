@@ -25,8 +25,11 @@ from daemon.ledger import Lead
 from daemon.metrics import serve_metrics
 from daemon.notify import notify, status
 from daemon.policy_file import adopt
+from daemon.relay import RelayThread, relay_of
+from daemon.room import room_of
 from daemon.scorer import ChampionSummariser
 from daemon.seed_counts import SeedCounts
+from daemon.self_check import SelfCheck
 from daemon.shelf import bundle_path, whole_champion
 from daemon.snapshot import LoopView, Snapshot, snapshot_from
 from daemon.triggers import Triggers, job_of
@@ -178,6 +181,9 @@ class Loop:
             running={settings.stream.slot: self._parts.sight.running() or ""},
             exported=min((one.delivered for one in exports), default=None),
             export_failures=sum(one.failures for one in exports),
+            glances={} if seen.glance is None else {stream: seen.glance},
+            missing_seeds={} if seen.rates is None else {stream: len(seen.missing_seeds)},
+            disk=room_of(settings),
         )
         self._parts.ledger.put_status("loop", self._view.to_json(), now)
         notify("WATCHDOG=1", status(self._view.doing))
@@ -245,6 +251,10 @@ def run(parts: Parts, *, until_idle: bool = False, clock: Callable[[], datetime]
             server = None
             if settings.metrics.listen:
                 server = serve_metrics(settings.metrics.listen, lambda: loop.snapshot(clock()))
+            relay = RelayThread(relay_of(settings, parts.ledger), clock)
+            relay.start()
+            checks = SelfCheck(parts.ledger, clock)
+            checks.start()
             clockwork = loop.triggers.clockwork()
             notify("READY=1")
             idle_since = clock()
@@ -259,6 +269,8 @@ def run(parts: Parts, *, until_idle: bool = False, clock: Callable[[], datetime]
                         loop.wait(min(settings.source.poll_s, 1.0) if until_idle else settings.source.poll_s)
             finally:
                 notify("STOPPING=1")
+                relay.close()
+                checks.close()
                 if clockwork is not None:
                     clockwork.shutdown(wait=False)
                 if server is not None:

@@ -5,7 +5,6 @@ last turn, the beam mode it sees, files it waits for) comes as a `LoopView`, whi
 status for the page.  Nothing here decides anything.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,17 +13,22 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from daemon.candidate_figures import Evidence, evidence_of
 from daemon.ledger import Figures, Ledger, StoredFact
 from daemon.lifecycle import Candidate, Phase, champions, fold, fold_daemon, open_faults
 from daemon.lifecycle import facts as f
 from daemon.lifecycle.candidate import ON_BOARD
 from daemon.lifecycle.quorum import quorum
+from daemon.record_figures import RecordFigures, record_figures
+from drift.glance import Glance
 
 WATCHED = ("watched", "quiet", "warn", "alarm")
 OUTCOMES = ("watched", "excluded", "out_of_support", "data_gap", "late")
 FILE_OUTCOMES = ("accepted", "quarantined", "duplicate")
 VERDICTS = ("broken_detector", "real_shift", "transient", "out_of_support", "data_gap", "contract", "expected_change")
+FAULTS = ("broken_detector", "contract")
 RESULTS = ("built", "failed")
+VERDICTS_OF_GATES = ("pass", "fail", "inconclusive")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +55,9 @@ class LoopView:
         running: Digest last read back from the board, by slot; empty when it could not be read.
         exported: Up to which fact the farthest behind of the record's places holds it; None without a place.
         export_failures: How many exports of the record failed, to any place, ever.
+        glances: What the newest lumisection that was compared shows, by stream.
+        missing_seeds: How many watched seeds nobody counts any more, by stream with counters.
+        disk: Bytes free and in all where each folder lies, by what the folder is for.
     """
 
     started: datetime
@@ -71,6 +78,9 @@ class LoopView:
     running: Mapping[str, str] = field(default_factory=dict)
     exported: int | None = None
     export_failures: int = 0
+    glances: Mapping[str, Glance] = field(default_factory=dict)
+    missing_seeds: Mapping[str, int] = field(default_factory=dict)
+    disk: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the view as the loop leaves it in the ledger: ``ledger.put_status("loop", view.to_json(), now)``."""
@@ -81,6 +91,8 @@ class LoopView:
         heard = {
             "faults": {what: list(pair) for what, pair in self.faults.items()},
             "declared": [dict(one) for one in self.declared],
+            "glances": {stream: one.to_json() for stream, one in self.glances.items()},
+            "disk": {what: list(pair) for what, pair in self.disk.items()},
         }
         return {**vars(self), **times, "newest": newest, "evidence": evidence, "rates": rates, **heard}
 
@@ -98,6 +110,8 @@ class LoopView:
                 "rates": {stream: (log, middle, far) for stream, (log, middle, far) in body.get("rates", {}).items()},
                 "faults": {what: (count, newest) for what, (count, newest) in body.get("faults", {}).items()},
                 "declared": tuple(body.get("declared", ())),
+                "glances": {stream: Glance.from_json(one) for stream, one in body.get("glances", {}).items()},
+                "disk": {what: (free, size) for what, (free, size) in body.get("disk", {}).items()},
             }
         )
 
@@ -115,6 +129,9 @@ class StreamFigures:
         fault_open: Whether the detector is held to be broken, so that nothing is retrained.
         lag_s: Age of the newest data that were taken in, in seconds; None before the first.
         lag_lumisections: Lumisections delivered whose outcome is still owed.
+        faults: Faults that nobody closed, by verdict.
+        quarantined: Quarantined files, by why.
+        newest_alarm: The newest alarm of each verdict.
     """
 
     lumisections: Mapping[str, int]
@@ -125,6 +142,9 @@ class StreamFigures:
     fault_open: bool
     lag_s: float | None
     lag_lumisections: int
+    faults: Mapping[str, int] = field(default_factory=dict)
+    quarantined: Mapping[str, int] = field(default_factory=dict)
+    newest_alarm: Mapping[str, f.AlarmRaised] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +155,12 @@ class SlotFigures:
         candidates: How many candidates stand in each phase.
         phase: Phase of the newest candidate; empty when there is none.
         retrain_seconds: How long each ended training took, by result; seconds.
-        vectors: Vectors compared and vectors mismatching of the newest candidate that was built; None before.
+        evidence: What the evidence of the newest candidate that was built says.
+        gates: Gates of the newest candidate that was judged, by verdict.
+        phase_since: When the newest candidate came into its phase; None without one.
+        training_s: How long the training that goes on has taken; None when none does.
+        deployments: How often a board was written, rolled back, or could not be written, by outcome.
+        rolled_back_at: When the slot was last rolled back; None if never.
         pending_age_s: Age of the open request for approval, in seconds; None when there is none.
         pending_left_s: Time until it expires, in seconds, never negative.
         missing_roles: How many signatures it still needs.
@@ -147,13 +172,18 @@ class SlotFigures:
     candidates: Mapping[str, int]
     phase: str
     retrain_seconds: Mapping[str, Sequence[float]]
-    vectors: tuple[int, int] | None
+    evidence: Evidence
     pending_age_s: float | None
     pending_left_s: float | None
     missing_roles: int
     running_digest: str
     running_since: datetime | None
     board_agrees: bool
+    gates: Mapping[str, int] = field(default_factory=dict)
+    phase_since: datetime | None = None
+    training_s: float | None = None
+    deployments: Mapping[str, int] = field(default_factory=dict)
+    rolled_back_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +198,7 @@ class Snapshot:
     audit_head: int
     paused: bool
     frozen: bool
+    record: RecordFigures = field(default_factory=RecordFigures)
 
 
 def snapshot_from(
@@ -186,6 +217,7 @@ def snapshot_from(
         audit_head=figures.head_sequence,
         paused=bool(state.paused),
         frozen=bool(state.frozen),
+        record=record_figures(ledger, figures, now),
     )
 
 
@@ -209,15 +241,20 @@ def _stream(ledger: Ledger, figures: Figures, loop: LoopView, stream: str, now: 
     if newest is None:
         accepted = [file.at for file in ledger.files("accepted", limit=1) if file.stream == stream]
         newest = accepted[0] if accepted else None
+    stored = [one.fact for one in ledger.facts(subject=stream)]
+    standing = Counter(str(one.alarm.get("verdict")) for one in open_faults(stored))
     return StreamFigures(
         lumisections=lumisections,
         delivered=sum(lumisections.values()),
         watched=sum(lumisections.get(word, 0) for word in WATCHED),
         files=_of(figures.files, stream, FILE_OUTCOMES),
         alarms=_of(figures.alarms, stream, VERDICTS),
-        fault_open=bool(open_faults(stored.fact for stored in ledger.facts(subject=stream))),
+        fault_open=bool(standing),
+        faults={verdict: standing[verdict] for verdict in FAULTS},
         lag_s=None if newest is None else max(0.0, (now - newest).total_seconds()),
         lag_lumisections=loop.owed.get(stream, 0),
+        quarantined={code: n for (where, code), n in figures.quarantined.items() if where == stream},
+        newest_alarm={str(one.alarm.get("verdict")): one for one in stored if isinstance(one, f.AlarmRaised)},
     )
 
 
@@ -241,7 +278,7 @@ def _slot(
         candidates={str(phase): counts[str(phase)] for phase in Phase},
         phase=str(candidates[-1].phase) if candidates else "",
         retrain_seconds=_durations(story for story, _ in mine),
-        vectors=vectors_of(Path(built[-1].bundle_path)) if built else None,
+        evidence=evidence_of(Path(built[-1].bundle_path)) if built else Evidence(),
         pending_age_s=max(0.0, (now - request.at).total_seconds()) if request else None,
         pending_left_s=max(0.0, (request.expires_at - now).total_seconds()) if request else None,
         missing_roles=len(quorum(request.required_roles, asked.approvals, asked.initiator).missing)
@@ -250,7 +287,34 @@ def _slot(
         running_digest=digest,
         running_since=since,
         board_agrees=loop.running[slot] == digest if slot in loop.running else not differs,
+        **_newest(candidates, now),
+        **_written([stored.fact for story, _ in mine for stored in story]),
     )
+
+
+def _newest(candidates: Sequence[Candidate], now: datetime) -> dict[str, Any]:
+    """Return how the newest candidate stands: since when, its gates, and how long it has been in training."""
+    if not candidates:
+        return {}
+    last = candidates[-1]
+    judged = next((one.gates for one in reversed(candidates) if one.gates is not None), None)
+    counts = Counter(str(gate.verdict) for gate in judged.gates) if judged else Counter[str]()
+    training = (now - last.phase_since).total_seconds() if last.phase is Phase.BUILDING else None
+    return {
+        "gates": {word: counts[word] for word in VERDICTS_OF_GATES} if judged else {},
+        "phase_since": last.phase_since,
+        "training_s": None if training is None else max(0.0, training),
+    }
+
+
+def _written(facts: Sequence[f.Fact]) -> dict[str, Any]:
+    """Return how often the board was written, by outcome, and when it was last rolled back."""
+    kinds = {"deployed": f.Deployed, "rolled_back": f.RolledBack, "failed": f.DeploymentFailed}
+    back = [one.at for one in facts if isinstance(one, f.RolledBack)]
+    return {
+        "deployments": {word: sum(isinstance(one, kind) for one in facts) for word, kind in kinds.items()},
+        "rolled_back_at": max(back, default=None),
+    }
 
 
 def _candidate(story: Sequence[StoredFact]) -> Candidate:
@@ -277,12 +341,3 @@ def _durations(stories: Iterable[Sequence[StoredFact]]) -> dict[str, list[float]
                     seconds["failed"].append((at - begun).total_seconds())
                     begun = at
     return seconds
-
-
-def vectors_of(bundle: Path) -> tuple[int, int] | None:
-    """Return how many vectors a bundle's proof compared and how many disagreed; None when it cannot be read."""
-    try:
-        proof = json.loads((bundle / "evidence" / "proof.json").read_bytes())
-        return int(proof["vectors"]), int(proof["mismatching_total"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

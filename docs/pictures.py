@@ -1,14 +1,12 @@
 # noqa: INP001  # a script, not a package
-"""Make the pictures of the documentation: the page in Chromium, the dashboard from a real Prometheus.
+"""Make the pictures of the documentation: the page in Chromium.
 
-Run by `make pictures`.  The experiment shown is that of the tests: a real ledger, board, bundles and metrics.
+Run by `make pictures`; `make preview` draws the dashboards.  The experiment shown is that of the tests: a real ledger,
+board, bundles and metrics.
 """
 
-import json
 import sys
 import tempfile
-import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,19 +16,15 @@ from playwright.sync_api import Browser, sync_playwright  # noqa: E402  # after 
 
 from daemon import config, scan  # noqa: E402  # after the path is set
 from daemon.decisions import code_of  # noqa: E402  # after the path is set
-from daemon.metrics import serve_metrics  # noqa: E402  # after the path is set
-from daemon.snapshot import snapshot_of  # noqa: E402  # after the path is set
 from daemon.web import create_app, serve_page  # noqa: E402  # after the path is set
 from daemon.web.explained_file import write_beside  # noqa: E402  # after the path is set
-from dashboards.preview import Numbers, Span, draw  # noqa: E402  # after the path is set
 from drift.simulate import simulate  # noqa: E402  # after the path is set
-from tests.e2e.real_prometheus import free_port, prometheus  # noqa: E402  # after the path is set
+from tests.e2e.real_prometheus import free_port  # noqa: E402  # after the path is set
 from tests.e2e.test_page_in_chromium import CHROMIUM, FLAGS, PHONE  # noqa: E402  # after the path is set
 from tests.unit.daemon.page_world import PASSWORD, SLOT, STREAM, PageWorld  # noqa: E402  # after the path is set
 
 PICTURES = ROOT / "docs" / "pictures"
 WIDE = {"width": 1100, "height": 900}
-SHOWN_S = 60
 
 
 def page_pictures(browser: Browser, folder: Path) -> None:
@@ -102,48 +96,16 @@ def explain_picture(browser: Browser, folder: Path) -> None:
         context.close()
 
 
-def dashboard_picture(browser: Browser, folder: Path) -> None:
-    """Let a minute pass in which data, a shift and a candidate come, and draw the dashboard of that minute."""
-    world = PageWorld.build(folder)
-    world.now = datetime.now(tz=UTC)
-    world.beam("STABLE BEAMS")
-    world.turn_loop()
-    server = serve_metrics("127.0.0.1:0", lambda: snapshot_of(world.ledger, datetime.now(tz=UTC)))
-    with prometheus(folder, f"127.0.0.1:{server.server_port}", ROOT / "dashboards" / "alerts.yml") as found:
-        begin = time.time()
-        time.sleep(5)
-        for second in range(5, SHOWN_S):
-            world.now = datetime.now(tz=UTC)
-            if second == 20:
-                world.take_data()
-            if second == 35:
-                world.propose()
-            evidence = min(12.0, 0.012 * second**2) if second < 34 else 0.4
-            world.turn_loop(evidence={STREAM: (evidence, 11.6)}, owed={STREAM: max(0, 40 - 2 * second)})
-            time.sleep(max(0.0, begin + second + 1 - time.time()))
-        board = json.loads((ROOT / "dashboards" / "overview.json").read_text(encoding="utf-8"))
-        text = draw(board, Numbers(found.url, Span(time.time() - SHOWN_S + 4, time.time(), 1.0), rate_s=10))
-    server.shutdown()
-    server.server_close()
-    world.ledger.close()
-    context = browser.new_context(viewport={"width": 1500, "height": 900})
-    page = context.new_page()
-    page.set_content(text)
-    page.screenshot(path=PICTURES / "dashboard-preview.png", full_page=True)
-    context.close()
-
-
 def main() -> None:
     """Make every picture anew."""
     PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as play:
-        one, two, three = (Path(folder) / name for name in ("page", "dashboard", "explain"))
-        for place in (one, two, three):
+        one, two = (Path(folder) / name for name in ("page", "explain"))
+        for place in (one, two):
             place.mkdir()
         browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page_pictures(browser, one)
-        dashboard_picture(browser, two)
-        explain_picture(browser, three)
+        explain_picture(browser, two)
         browser.close()
 
 

@@ -166,6 +166,13 @@ class RateEvidence:
             "Nothing watches the rate; fit the rates anew (retrigger reference rates)"
         )
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Watched seeds that nobody has counted for `ABSENT` lumisections or more, while others were."""
+        return tuple(
+            one.seed for one, absent in zip(self.reference.models, self._absent, strict=True) if absent >= ABSENT
+        )
+
     def _remember(self, places: tuple[int, ...], shown: tuple[SeedDeviation, ...]) -> None:
         off, sigma = np.full((2, 1, len(self.reference.models)), np.nan)
         off[0, list(places)] = [one.observed_hz / one.predicted_hz - 1 if one.predicted_hz else 0.0 for one in shown]

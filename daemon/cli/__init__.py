@@ -3,6 +3,7 @@
 from daemon.cli import (
     asking,
     audit,
+    boards,
     doctor,
     drilling,
     explain,
@@ -27,6 +28,7 @@ __all__ = [
     "app",
     "asking",
     "audit",
+    "boards",
     "doctor",
     "drilling",
     "explain",

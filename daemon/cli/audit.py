@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from daemon import config
-from daemon.assemble import parts
+from daemon.assemble import parts, utc_now
 from daemon.cli import say
 from daemon.cli.app import app
 from daemon.cli.offline import ConfigFile, Json
@@ -28,6 +28,7 @@ from daemon.record import (
     write_keys,
 )
 from daemon.record.archive import is_archive
+from daemon.record_figures import EXPORT
 
 audit_app = typer.Typer(help="The hash chain of facts, and checking it elsewhere.", no_args_is_help=True)
 app.add_typer(audit_app, name="audit")
@@ -118,6 +119,7 @@ def audit_export(
     settings = config.load(config_file)
     with parts(settings) as ready:
         head = write_export(ready.ledger, out, own_key(settings.record.key, "record"))
+        ready.ledger.put_status(EXPORT, {"sequence": head.size}, utc_now())
     if json:
         say.machine({"type": "export", "file": str(out), "facts": head.size, "root": head.root, "hash": head.chain})
     else:

@@ -11,11 +11,13 @@ from daemon.ledger.intake import FileTaken, Outcome, Overlap
 from daemon.ledger.lead import Lead
 from daemon.ledger.ledger import Ledger, StatusRow, each_fact
 from daemon.ledger.offline import verify_export
+from daemon.ledger.outbox import Delivery, Waiting
 from daemon.ledger.work import Work
 
 __all__ = [
     "GENESIS",
     "Account",
+    "Delivery",
     "Figures",
     "FileTaken",
     "Head",
@@ -26,6 +28,7 @@ __all__ = [
     "Overlap",
     "StatusRow",
     "StoredFact",
+    "Waiting",
     "Work",
     "check_record",
     "each_fact",

@@ -16,6 +16,7 @@ from daemon.errors import FactError, StaleSequenceError
 from daemon.ledger import schema as t
 from daemon.ledger.counting import count
 from daemon.lifecycle import facts as f
+from daemon.lifecycle.announcing import told
 from daemon.lifecycle.codec import canonical, digest, parse, time_text
 from daemon.lifecycle.facts import Fact, from_json, to_json
 
@@ -69,6 +70,8 @@ def append(connection: Connection, entries: Iterable[tuple[str, Sequence[Fact], 
             row = {"sequence": sequence, "subject": subject, "kind": fact.kind, "previous": previous, "hash": this}
             connection.execute(insert(t.facts).values(body=canonical(body).decode(), **row))
             count(connection, "facts", "", fact.kind)
+            if told(fact):
+                connection.execute(insert(t.outbox).values(sequence=sequence, at=time_text(fact.at)))
             if isinstance(fact, f.AlarmRaised):
                 count(connection, "alarms", fact.stream, str(fact.alarm.get("verdict", "unknown")))
             previous, clock = this, max(clock, time_text(fact.at))
@@ -87,10 +90,16 @@ def _expect(connection: Connection, subject: str, expected: int) -> None:
 
 
 def facts(
-    connection: Connection, subject: str | None = None, kind: str | None = None, after: int = 0
+    connection: Connection,
+    subject: str | None = None,
+    kind: str | None = None,
+    after: int = 0,
+    upto: int | None = None,
 ) -> list[StoredFact]:
-    """Return facts in chain order."""
+    """Return facts in chain order, with a sequence above `after` and not above `upto`."""
     query = select(t.facts).where(t.facts.c.sequence > after).order_by(t.facts.c.sequence)
+    if upto is not None:
+        query = query.where(t.facts.c.sequence <= upto)
     if subject is not None:
         query = query.where(t.facts.c.subject == subject)
     if kind is not None:
@@ -108,6 +117,13 @@ def subjects(connection: Connection, kind: str) -> list[str]:
     first = func.min(t.facts.c.sequence)
     query = select(t.facts.c.subject).where(t.facts.c.kind == kind).group_by(t.facts.c.subject).order_by(first)
     return list(connection.scalars(query))
+
+
+def newest(connection: Connection) -> dict[str, StoredFact]:
+    """Return the newest fact of every kind; the cost grows with the kinds, not with the facts."""
+    last = select(func.max(t.facts.c.sequence)).group_by(t.facts.c.kind)
+    rows = connection.execute(select(t.facts).where(t.facts.c.sequence.in_(last)))
+    return {row.kind: _stored(row) for row in rows}
 
 
 def head(connection: Connection) -> Head:

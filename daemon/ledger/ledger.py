@@ -13,7 +13,7 @@ from typing import Any, Self
 from sqlalchemy import Engine, insert, select, update
 
 from daemon.ledger import accounts as people_rows
-from daemon.ledger import chain, counting, intake, offline, work
+from daemon.ledger import chain, counting, intake, offline, outbox, work
 from daemon.ledger import schema as t
 from daemon.ledger.accounts import Account
 from daemon.ledger.chain import Head, StoredFact
@@ -87,6 +87,11 @@ class Ledger:
         """Return every subject that has a fact of this kind, in order of the first."""
         with reading(self._engine) as connection:
             return chain.subjects(connection, kind)
+
+    def newest_facts(self) -> dict[str, StoredFact]:
+        """Return the newest fact of every kind."""
+        with reading(self._engine) as connection:
+            return chain.newest(connection)
 
     def head(self) -> Head:
         """Return the end of the chain."""
@@ -247,6 +252,33 @@ class Ledger:
         """Give work back for a later try, or close it as failed; raises LeaseLostError if its lease is lost."""
         with writing(self._engine) as connection:
             work.fail(connection, claimed, reason, now, retry_at)
+
+    # --- messages to people ---
+
+    def route(self, channels: Iterable[str], now: datetime) -> int:
+        """Owe every fact that people are told of, and that was not routed yet, to these channels; returns how many."""
+        with writing(self._engine) as connection:
+            return outbox.route(connection, channels, now)
+
+    def claim_delivery(self, now: datetime, lease_s: float) -> outbox.Delivery | None:
+        """Take the oldest message that is due; one whose sending was interrupted comes back as `unsure`."""
+        with writing(self._engine) as connection:
+            return outbox.claim(connection, now, lease_s)
+
+    def close_delivery(self, taken: outbox.Delivery, now: datetime, *, error: str = "") -> None:
+        """Mark a message as sent, or as given up with why; raises LeaseLostError if somebody else has it by now."""
+        with writing(self._engine) as connection:
+            outbox.close(connection, taken, now, error)
+
+    def retry_delivery(self, taken: outbox.Delivery, error: str, retry_at: datetime, *, unsure: bool) -> None:
+        """Give a message back for later; `unsure` when it may have arrived all the same."""
+        with writing(self._engine) as connection:
+            outbox.retry(connection, taken, error, retry_at, unsure=unsure)
+
+    def outbox(self) -> outbox.Waiting:
+        """Return what the outbox holds, for metrics."""
+        with reading(self._engine) as connection:
+            return outbox.waiting(connection)
 
     # --- the running processes ---
 

@@ -157,6 +157,30 @@ status = Table(
     Column("at", String(32), nullable=False),
 )
 
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("sequence", Big, ForeignKey("facts.sequence"), primary_key=True, autoincrement=False),
+    Column("at", String(32), nullable=False),
+    Column("routed_at", String(32)),
+    Index("outbox_unrouted", "routed_at", "sequence"),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("sequence", Big, ForeignKey("outbox.sequence"), primary_key=True, autoincrement=False),
+    Column("channel", String(80), primary_key=True),
+    Column("state", String(20), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("not_before", String(32), nullable=False),
+    Column("lease_until", String(32)),
+    Column("closed_at", String(32)),
+    Column("unsure", Boolean, nullable=False),
+    Column("error", Text, nullable=False),
+    Index("deliveries_open", "closed_at", "not_before"),
+)
+
 leads = Table(
     "leads",
     metadata,

@@ -5,6 +5,7 @@ to do next given the world, `voices` what a person may say.  What to do is decid
 """
 
 from daemon.lifecycle import key_facts as key_facts  # a record is read only if every kind is known
+from daemon.lifecycle.alarm_facts import AlarmAcknowledged, AlarmSilenced
 from daemon.lifecycle.decide import decide
 from daemon.lifecycle.decision import Act, Decision, Done, Wait
 from daemon.lifecycle.facts import Fact, GateOutcome
@@ -19,6 +20,8 @@ from daemon.lifecycle.world import World
 
 __all__ = [
     "Act",
+    "AlarmAcknowledged",
+    "AlarmSilenced",
     "BundleAttested",
     "Candidate",
     "Champion",

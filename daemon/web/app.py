@@ -19,7 +19,7 @@ from daemon.errors import RefusedError, RetriggerError
 from daemon.ledger import Ledger
 from daemon.lifecycle import Policy
 from daemon.people import People
-from daemon.web import api, doors, forms, pages
+from daemon.web import api, doors, forms, pages, quiet
 from daemon.web.api import problem, wants_json
 from daemon.web.doors import NotLoggedInError, WrongFormError
 from daemon.web.guard import Guard
@@ -83,7 +83,7 @@ def create_app(
         sessions=Sessions(tokens),
         explanations=explanations,
     )
-    for part in (doors, pages, forms, api):
+    for part in (doors, pages, forms, quiet, api):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=str(files("daemon").joinpath("static"))), name="static")
     app.add_exception_handler(NotLoggedInError, _log_in_first)

@@ -15,7 +15,7 @@ from typing import Any
 
 AVAILABLE = shutil.which("prometheus") is not None
 CONFIG = """
-global: {{scrape_interval: 1s, evaluation_interval: 1s}}
+global: {{scrape_interval: {every}, evaluation_interval: {every}, scrape_timeout: {every}}}
 rule_files: [{rules}]
 scrape_configs:
   - job_name: retrigger
@@ -52,9 +52,10 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(folder: Path, target: str, rules: Path) -> Iterator[Prometheus]:
-    """Run a Prometheus that scrapes `target` every second, until the context ends."""
-    (folder / "prometheus.yml").write_text(CONFIG.format(target=target, rules=json.dumps(str(rules))))
+def prometheus(folder: Path, target: str, *rules: Path, more: str = "", every: str = "1s") -> Iterator[Prometheus]:
+    """Run a Prometheus that scrapes `target` so often, until the context ends; `more` is added to its config."""
+    files = ", ".join(json.dumps(str(one)) for one in rules)
+    (folder / "prometheus.yml").write_text(CONFIG.format(target=target, rules=files, every=every) + more)
     port = free_port()
     with (folder / "prometheus.log").open("wb") as log:
         child = subprocess.Popen(
@@ -63,6 +64,7 @@ def prometheus(folder: Path, target: str, rules: Path) -> Iterator[Prometheus]:
                 f"--config.file={folder / 'prometheus.yml'}",
                 f"--storage.tsdb.path={folder / 'tsdb'}",
                 f"--web.listen-address=127.0.0.1:{port}",
+                "--enable-feature=exemplar-storage",
             ],
             stdout=log,
             stderr=log,
@@ -85,6 +87,38 @@ def _until_ready(server: Prometheus, child: subprocess.Popen, folder: Path) -> N
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
     raise AssertionError("Prometheus was not ready within 30 s: " + (folder / "prometheus.log").read_text())
+
+
+@contextmanager
+def alertmanager(folder: Path, config: str) -> Iterator[str]:
+    """Run an Alertmanager on this configuration until the context ends; gives its URL."""
+    (folder / "alertmanager.yml").write_text(config)
+    port = free_port()
+    with (folder / "alertmanager.log").open("wb") as log:
+        child = subprocess.Popen(
+            [
+                "prometheus-alertmanager",
+                f"--config.file={folder / 'alertmanager.yml'}",
+                f"--storage.path={folder / 'alertmanager'}",
+                f"--web.listen-address=127.0.0.1:{port}",
+                "--cluster.listen-address=",
+            ],
+            stdout=log,
+            stderr=log,
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(300):
+            assert child.poll() is None, (folder / "alertmanager.log").read_text()
+            try:
+                with urllib.request.urlopen(f"{url}/-/ready", timeout=1):
+                    break
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.1)
+        yield url
+    finally:
+        child.terminate()
+        child.wait(20)
 
 
 def filled_in(expr: str, interval_s: int, range_s: int) -> str:
