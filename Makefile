@@ -70,6 +70,9 @@ kills: debian-demo setup ## kill -9 at random moments of the demo; the ledger mu
 edits: setup ## 10 000 edits of an exported record; public keys and a head kept elsewhere must find each (three minutes)
 	@$(PY) -m benchmarks.record_edits --edits 10000 --seed 1
 
+masked: debian-demo setup ## a dead sector while training: no candidate; masked and declared: one that passes (three minutes)
+	@$(PY) -m pytest -m slow tests/e2e/test_masked_sector.py
+
 damaged: setup ## 2 000 damaged variants of real files: each accepted, waiting or quarantined
 	@$(PY) benchmarks/damaged_files.py
 

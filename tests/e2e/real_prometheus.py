@@ -44,11 +44,13 @@ class Prometheus:
             raise AssertionError(f"{query}: {error.read().decode()}") from error
 
     def now(self, expr: str) -> list[dict[str, Any]]:
-        return self.get("/api/v1/query", query=expr)["data"]["result"]
+        found: list[dict[str, Any]] = self.get("/api/v1/query", query=expr)["data"]["result"]
+        return found
 
     def over_time(self, expr: str, begin: float, end: float, step_s: float) -> list[dict[str, Any]]:
-        found = self.get("/api/v1/query_range", query=expr, start=begin, end=end, step=step_s)
-        return found["data"]["result"]
+        answer = self.get("/api/v1/query_range", query=expr, start=begin, end=end, step=step_s)
+        found: list[dict[str, Any]] = answer["data"]["result"]
+        return found
 
 
 @contextmanager
@@ -78,7 +80,7 @@ def prometheus(folder: Path, target: str, *rules: Path, more: str = "", every: s
         child.wait(20)
 
 
-def _until_ready(server: Prometheus, child: subprocess.Popen, folder: Path) -> None:
+def _until_ready(server: Prometheus, child: subprocess.Popen[bytes], folder: Path) -> None:
     for _ in range(300):
         assert child.poll() is None, (folder / "prometheus.log").read_text()
         try:
