@@ -8,7 +8,7 @@ Its gates stand as the source's, so that only reading shows what is wrong.  It c
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -114,8 +114,9 @@ def propose(
     name = f"c-{number:04d}"
     made = spoilt(source, KINDS[kind], out)
     trigger, reason = _as_if(ledger, known)
+    asked_at, built_at = _paced(known, now)
     asked = f.CandidateRequested(
-        at=now,
+        at=asked_at,
         actor="daemon",
         candidate=name,
         number=number,
@@ -129,18 +130,20 @@ def propose(
     )
     tier = "T1" if "T1" in policy.tiers else next(iter(policy.tiers))
     seeded = DrillSeeded(at=now, actor=by, candidate=name, made_bad=kind, person=by)
-    told = [asked, *_passed(made, tier, running, certified, now)]
+    told = [asked, *_passed(made, tier, running, certified, built_at, now)]
     ledger.append_all([(name, told, 0), (SUBJECT, [seeded], None)])
     return name
 
 
-def _passed(made: bundles.Bundle, tier: str, running: str, certified: str, now: datetime) -> list[Fact]:
+def _passed(
+    made: bundles.Bundle, tier: str, running: str, certified: str, built_at: datetime, now: datetime
+) -> list[Fact]:
     """What the record says of any bundle whose gates passed."""
     gates = tuple(
         f.GateOutcome(number=one.number, name=one.name, verdict=one.verdict, summary=one.summary) for one in made.gates
     )
     built = f.TrainingFinished(
-        at=now,
+        at=built_at,
         actor="daemon",
         recipe_digest=made.recipe.digest,
         bundle_digest=made.digest,
@@ -216,6 +219,15 @@ def made_bad(ledger: Ledger, candidate: str) -> str:
     return ""
 
 
+def _paced(known: Iterable[Candidate], now: datetime) -> tuple[datetime, datetime]:
+    """When a drill is said to have been asked for and built: as long ago as its like took; `DrillSeeded` says when."""
+    took, checked = timedelta(minutes=95), timedelta(minutes=4)
+    for one in known:
+        if not one.drill and one.build is not None and one.gates is not None:
+            took, checked = one.build.at - one.requested_at, one.gates.at - one.build.at
+    return now - checked - took, now - checked
+
+
 def _as_if(ledger: Ledger, known: Iterable[Candidate]) -> tuple[f.Trigger, str]:
     """What asked for the last real candidate, in the same words: a drill looks like any other day."""
     real = [one for one in known if not one.drill and one.trigger != "manual"]
@@ -225,7 +237,7 @@ def _as_if(ledger: Ledger, known: Iterable[Candidate]) -> tuple[f.Trigger, str]:
     raised = [one.fact for one in ledger.facts(kind="alarm_raised") if isinstance(one.fact, f.AlarmRaised)]
     shifts = [one for one in raised if one.alarm.get("verdict") == "real_shift"]
     return (
-        ("drift", str(shifts[-1].alarm.get("text", "real shift")))
+        ("drift", f"{shifts[-1].alarm_id}: {shifts[-1].alarm.get('text', 'real shift')}")
         if shifts
         else ("cron", "it was time by the schedule")
     )

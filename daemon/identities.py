@@ -4,8 +4,11 @@ The first sign-on opens an account without a password.  A name that is taken is 
 links it.  The roles of a linked account are those that the issuer's groups give, at every sign-on anew.
 """
 
+import secrets
 from dataclasses import replace
 from datetime import datetime
+
+from argon2 import PasswordHasher
 
 from daemon.errors import LoginRefusedError, PeopleError
 from daemon.ledger import Account, Ledger
@@ -14,7 +17,6 @@ from daemon.lifecycle.key_facts import IdentityLinked
 from daemon.people import NAME, RESERVED, Person
 from daemon.sign_on import Identity
 
-NO_PASSWORD = "!"  # noqa: S105  # no hash: nothing ever matches it
 ACTOR = "sign-on"
 
 
@@ -66,6 +68,7 @@ def _new_account(ledger: Ledger, identity: Identity, now: datetime) -> str:
             f"retrigger people link {name} --issuer {identity.issuer} --subject {identity.subject}"
         )
     added = PersonAdded(at=now, actor=ACTOR, person=name, roles=tuple(sorted(identity.roles)))
-    ledger.put_account(Account(person=name, password_hash=NO_PASSWORD, roles=identity.roles), added)
+    nobodys = PasswordHasher().hash(secrets.token_urlsafe(32))  # costs a guess as much as any other account's
+    ledger.put_account(Account(person=name, password_hash=nobodys, roles=identity.roles), added)
     link(ledger, name, identity.issuer, identity.subject, by=ACTOR, now=now)
     return name

@@ -9,7 +9,7 @@ from daemon.decisions import code_of
 from daemon.drills import KINDS, given_answers, propose, seeders, source_of
 from daemon.errors import RefusedError
 from daemon.fatigue import Answer, due, figures
-from daemon.lifecycle import Phase
+from daemon.lifecycle import Phase, request_candidate
 from daemon.lifecycle import facts as f
 from tests.unit.daemon.page_world import NOON, PageWorld
 from tests.unit.daemon.web_visitors import Browser, application
@@ -106,6 +106,28 @@ def test_a_drill_waits_until_nobody_is_asked_anything(world, source):
 
     with pytest.raises(RefusedError, match="c-0007 waits for an answer"):
         seed(world, source)
+
+
+def test_a_drill_keeps_no_real_candidate_back(world, source):
+    real = world.sight.candidates()[0]
+    name = seed(world, source)
+    later = real.requested_at + timedelta(hours=world.policy.cooldown_hours, seconds=1)
+    world.now = max(later, world.now)
+    asked = request_candidate(
+        world.sight.candidates(), world.policy, slot=real.slot, trigger="drift", initiator="daemon",
+        recipe_digest="another", recipe={}, reason="a-2: new", number=9, open_faults=(), paused="", now=world.now,
+    )  # fmt: skip
+
+    assert world.candidate(name).recipe_digest == real.recipe_digest
+    assert asked.number == 9
+
+
+def test_a_drill_took_as_long_to_make_as_its_like(world, source):
+    real, name = world.sight.candidates()[0], seed(world, source)
+    drill = world.candidate(name)
+
+    assert drill.gates.at - drill.build.at == real.gates.at - real.build.at
+    assert drill.build.at - drill.requested_at == real.build.at - real.requested_at
 
 
 def test_an_unknown_kind_is_refused_by_name(world, source):
