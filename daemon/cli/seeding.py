@@ -8,7 +8,7 @@ import typer
 from daemon import config, fatigue
 from daemon.assemble import parts, utc_now
 from daemon.cli import say
-from daemon.cli.app import app
+from daemon.cli.drilling import drill
 from daemon.cli.identity import Me, PasswordStdin, authenticate
 from daemon.cli.offline import ConfigFile, Json
 from daemon.drills import KINDS, given_answers, propose, source_of
@@ -17,13 +17,11 @@ from daemon.lifecycle import Policy
 from daemon.shelf import whole_champion
 from retrain.bundle import Bundle
 
-drill_app = typer.Typer(help="Drills: what is practised before it is needed.", no_args_is_help=True)
-app.add_typer(drill_app, name="drill")
 KindName = Annotated[str, typer.Option("--kind", help=f"How it is bad: {', '.join(KINDS)}; left out: by turns.")]
 IfDue = Annotated[bool, typer.Option("--if-due", help="Only if an approver is due one; for a timer.")]
 
 
-@drill_app.command("propose")
+@drill.command("propose")
 def drill_propose(
     *,
     kind: KindName = "",
@@ -56,7 +54,7 @@ def drill_propose(
         say.words(f"{name} is a drill ({KINDS[chosen].seen}); people are asked as for any candidate. Tell nobody.")
 
 
-@drill_app.command("figures")
+@drill.command("figures")
 def drill_figures(*, config_file: ConfigFile = Path("retrigger.toml"), json: Json = False) -> None:
     """Show how people answer: times, share of yes, drills caught; exit 1 when a limit is passed."""
     with parts(config.load(config_file)) as ready:
