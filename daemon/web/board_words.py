@@ -7,7 +7,7 @@ from daemon.lifecycle import Candidate, Phase, Policy, World
 from daemon.lifecycle.board_facts import RollbackRehearsed
 from daemon.lifecycle.observed import Observed, agreement_of, rate_verdict
 from daemon.lifecycle.quorum import quorum
-from daemon.web.words import ROLES, ago, figure, listed, moment, short, span
+from daemon.web.words import ROLES, ago, listed, moment, short, span
 
 Rows = tuple[tuple[str, str], ...]
 
@@ -37,19 +37,12 @@ def watched(candidate: Candidate, world: World, policy: Policy, now: datetime) -
 
 
 def _agreement(seen: Observed, policy: Policy, asked: int) -> str:
-    judged = agreement_of(
+    return agreement_of(
         seen.comparison,
         lumisections=asked,
         tolerated=policy.mismatch_tolerated,
         certainty=policy.mismatch_certainty,
-    )
-    found = seen.comparison
-    if found is None:
-        return judged.why
-    return (
-        f"{figure(found.mismatches)} of {figure(found.events)} events differ over {found.lumisections} lumisections: "
-        f"{judged.why}"
-    )
+    ).why
 
 
 def safety(ledger: Ledger, candidate: Candidate, world: World, now: datetime) -> Rows:

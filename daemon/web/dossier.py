@@ -88,7 +88,7 @@ def dossier(
     ]
     if candidate.gates is not None and not gates:
         against.append("No gate was run, and an empty list never passes.")
-    if not candidate.terminal and candidate.phase is not Phase.LIVE:  # nothing is asked about what runs
+    if not candidate.terminal and candidate.phase not in {Phase.LIVE, Phase.LIVE_PROBATION}:  # no question about these
         against += _not_as_proposed(candidate, world, policy, problem)
     against += [
         f"{one.person} waived gate {one.gate.replace('_', ' ')} until {one.expires_at:%d %b %H:%M} UTC: {one.reason}"
@@ -143,7 +143,8 @@ def _whole(candidate: Candidate) -> tuple[bundles.Bundle | None, str]:
 def _not_as_proposed(candidate: Candidate, world: World, policy: Policy, problem: str) -> list[str]:
     if candidate.gates is None:
         return [f"The bundle is not whole: {problem}"] if problem else []
-    seen = changes(candidate, world, policy)
+    on_board = candidate.bundle_digest if candidate.phase is Phase.SHADOW else ""
+    seen = changes(candidate, world, policy, also_running=on_board)
     said = [f"Changed since its gates ran: {what}." for what in seen.changed]
     return said + [f"Cannot be seen now: {what}. Approval waits until it can." for what in seen.unseen]
 

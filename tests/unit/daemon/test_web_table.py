@@ -33,6 +33,7 @@ CLOSED = {
     ("GET", "/account"): EVERYBODY,
     ("POST", "/account/passkeys/{key_id}/revoke"): EVERYBODY,
     ("GET", "/alarms/{alarm_id}"): EVERYBODY,
+    ("POST", "/alarms/{alarm_id}/quiet"): REJECT,
     ("GET", "/candidates/{candidate_id}"): EVERYBODY,
     ("GET", "/fatigue"): OVERSEE,
     ("POST", "/candidates/{candidate_id}/approve"): APPROVE,
