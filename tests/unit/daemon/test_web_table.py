@@ -99,9 +99,17 @@ def path_of(route):
 
 
 def ask(browser, method, route, token):
-    """Send what a good client of a page or of the API would, with a password that is wrong: nothing is recorded."""
+    """Send what a good client would, with a wrong password, and far too many hours where none is asked for."""
     headers, path = {"X-Form-Token": token, "If-Match": '"x"'}, path_of(route)
-    words = {"reason": "x", "password": "wrong", "code": "x", "klass": "physics", "name": "x", "label": "x"}
+    words = {
+        "reason": "x",
+        "password": "wrong",
+        "code": "x",
+        "klass": "physics",
+        "name": "x",
+        "label": "x",
+        "hours": 999,
+    }
     if method in {"GET", "HEAD", "OPTIONS", "TRACE"}:
         return browser.http.request(method, path, headers=headers)
     if path.startswith("/api/"):
