@@ -104,7 +104,7 @@ class Candidates:
             return self._train(candidate, now)
         if decision.step == "verify":
             return self._verify(candidate, world, now)
-        if decision.step == "propose" and self._provenance is not None:
+        if decision.step == "propose" and self._provenance is not None and not candidate.drill:
             self._provenance.check(bundles.load(Path(candidate.bundle_path), candidate.bundle_digest))
         loud = decision.step in LOUD or (candidate.glass_broken and decision.step == "deploy")
         log.log(

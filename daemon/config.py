@@ -105,11 +105,25 @@ class DeploySettings(Section):
     rehearsal: TargetSettings | None = None
 
 
+class SignOnSettings(Section):
+    """A single sign-on by OpenID Connect: the issuer, our name there, and which role each of its groups gives."""
+
+    issuer: str
+    client_id: str
+    client_secret_file: Path | None = None
+    groups_claim: str = "groups"
+    name_claim: str = "preferred_username"
+    roles: dict[str, str] = Field(default_factory=dict)
+
+
 class WebSettings(Section):
-    """The approval page; empty `listen` switches it off in `retrigger run`."""
+    """The approval page; empty `listen` switches it off in `retrigger run`, empty `proxy_header` trusts no header."""
 
     listen: str = "127.0.0.1:8080"
     public_url: str = "http://127.0.0.1:8080"
+    sign_on: SignOnSettings | None = None
+    proxy_header: str = ""
+    proxy_from: tuple[str, ...] = ("127.0.0.1", "::1")
 
 
 class MetricsSettings(Section):
@@ -280,10 +294,17 @@ def _contradictions(settings: Settings) -> Iterator[str]:
             yield f"{name}: expected http://… or https://…, found {url!r}"
     if settings.grafana.url and settings.grafana.token_file is None:
         yield "grafana.token_file: expected the path of a file with a service account's token beside grafana.url"
+    yield from _web_problems(settings.web)
     for name, listen in (("web.listen", settings.web.listen), ("metrics.listen", settings.metrics.listen)):
         host, _, port = listen.rpartition(":")
         if listen and not (host and port.isdigit() and int(port) < 65536):
             yield f"{name}: expected host:port such as 127.0.0.1:8080, found {listen!r}"
+
+
+def _web_problems(web: WebSettings) -> Iterator[str]:
+    issuer = web.sign_on.issuer if web.sign_on is not None else ""
+    if issuer and not issuer.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
+        yield f"web.sign_on.issuer: {issuer!r} is not reached by https; give its https address"
 
 
 def _target_problems(deploy: DeploySettings) -> Iterator[str]:
@@ -318,6 +339,13 @@ def _absolute_deploy(deploy: DeploySettings, resolve: Callable[[Path], Path]) ->
     )
 
 
+def _with_secret_at(web: WebSettings, resolve: Callable[[Path], Path]) -> WebSettings:
+    if web.sign_on is None or web.sign_on.client_secret_file is None:
+        return web
+    where = {"client_secret_file": resolve(web.sign_on.client_secret_file)}
+    return web.model_copy(update={"sign_on": web.sign_on.model_copy(update=where)})
+
+
 def _absolute(settings: Settings, home: Path) -> Settings:
     def resolve(path: Path) -> Path:
         return path if path.is_absolute() else home / path
@@ -341,6 +369,7 @@ def _absolute(settings: Settings, home: Path) -> Settings:
             "conditions": conditions.model_copy(update=heard),
             "drift": drift.model_copy(update={"reference": resolve(drift.reference), "rate_reference": rates}),
             "retrain": settings.retrain.model_copy(update={"signals": signals}),
+            "web": _with_secret_at(settings.web, resolve),
             "deploy": _absolute_deploy(settings.deploy, resolve),
             "notify": notify.model_copy(update={"mail": mail, "mattermost_url_file": webhook}),
             "grafana": grafana.model_copy(update={"token_file": _found(grafana.token_file, resolve)}),

@@ -21,7 +21,7 @@ from daemon.lifecycle.policy import ROLES
 from daemon.lifecycle.signing import PersonKey, key_id_of
 
 NAME = re.compile(r"[a-z][a-z0-9._-]{1,63}")
-RESERVED = frozenset({"daemon", "people", "root", "anonymous"})
+RESERVED = frozenset({"daemon", "people", "root", "anonymous", "sign-on"})
 SHORTEST, LONGEST = 12, 1024  # characters of a password
 FREE_FAILURES = 4  # wrong passwords in a row before the account waits
 FIRST_WAIT_S, LONGEST_WAIT_S = 30, 900

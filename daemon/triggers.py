@@ -139,7 +139,8 @@ class Triggers:
     def _unanswered_shifts(self) -> list[Asked]:
         """Real shifts that no candidate was asked for yet; the latest one speaks for those before it."""
         stream = self._settings.stream.name
-        answered = [candidate.reason for candidate in self._sight.candidates() if candidate.trigger == "drift"]
+        asked_for = [one for one in self._sight.candidates() if one.trigger == "drift" and not one.drill]
+        answered = [candidate.reason for candidate in asked_for]
         facts = [one.fact for one in self._ledger.facts(subject=stream)]
         raised = [fact for fact in facts if isinstance(fact, f.AlarmRaised)]
         closed = {fact.alarm_id for fact in facts if isinstance(fact, f.FaultClosed)}

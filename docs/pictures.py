@@ -20,7 +20,7 @@ from daemon.web import create_app, serve_page  # noqa: E402  # after the path is
 from daemon.web.explained_file import write_beside  # noqa: E402  # after the path is set
 from drift.simulate import simulate  # noqa: E402  # after the path is set
 from tests.e2e.real_prometheus import free_port  # noqa: E402  # after the path is set
-from tests.e2e.test_page_in_chromium import CHROMIUM, FLAGS, PHONE  # noqa: E402  # after the path is set
+from tests.e2e.walking import CHROMIUM, FLAGS, PHONE  # noqa: E402  # after the path is set
 from tests.unit.daemon.page_world import PASSWORD, SLOT, STREAM, PageWorld  # noqa: E402  # after the path is set
 
 PICTURES = ROOT / "docs" / "pictures"

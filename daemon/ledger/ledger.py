@@ -17,6 +17,7 @@ from daemon.ledger import chain, counting, intake, offline, outbox, work
 from daemon.ledger import schema as t
 from daemon.ledger.accounts import Account
 from daemon.ledger.chain import Head, StoredFact
+from daemon.ledger.doors import DoorRows
 from daemon.ledger.engine import connect, reading, writing
 from daemon.ledger.history import History, history
 from daemon.ledger.lead import Lead, lead
@@ -306,6 +307,11 @@ class Ledger:
         """Return every count the metrics show; the cost does not grow with the lumisections."""
         with reading(self._engine) as connection:
             return counting.figures(connection)
+
+    @property
+    def doors(self) -> DoorRows:
+        """The rows behind the doors of the page."""
+        return DoorRows(self._engine)
 
     # --- people ---
 

@@ -207,3 +207,45 @@ logins = Table(
 )
 
 APPEND_ONLY = ("facts", "files", "outcomes", "redelivered", "certifications", "leads")
+
+passkeys = Table(
+    "passkeys",
+    metadata,
+    Column("credential_id", String(1400), primary_key=True),
+    Column("person", String(100), ForeignKey("people.person"), nullable=False),
+    Column("key_id", String(64), nullable=False, unique=True),
+    Column("public", Text, nullable=False),
+    Column("label", String(100), nullable=False),
+    Column("sign_count", BigInteger, nullable=False),
+    Column("added_at", String(32), nullable=False),
+    Column("revoked_at", String(32)),
+)
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("issuer", String(300), primary_key=True),
+    Column("subject", String(300), primary_key=True),
+    Column("person", String(100), ForeignKey("people.person"), nullable=False, unique=True),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("person", String(100), primary_key=True),
+    Column("key", String(200), primary_key=True),
+    Column("asked", String(64), nullable=False),
+    Column("status", Integer),
+    Column("body", Text, nullable=False),
+    Column("at", String(32), nullable=False),
+)
+
+readings = Table(
+    "readings",
+    metadata,
+    Column("id", Big, primary_key=True),
+    Column("person", String(100), nullable=False),
+    Column("request_id", String(64), nullable=False),
+    Column("at", String(32), nullable=False),
+    Index("readings_by_request", "request_id", "person"),
+)

@@ -4,6 +4,7 @@ Pure: no clock, no disk, no network, no database, no randomness.  `fold` says wh
 to do next given the world, `voices` what a person may say.  What to do is decided here and done elsewhere.
 """
 
+from daemon.lifecycle import drill_facts as drill_facts  # likewise
 from daemon.lifecycle import key_facts as key_facts  # a record is read only if every kind is known
 from daemon.lifecycle.alarm_facts import AlarmAcknowledged, AlarmSilenced
 from daemon.lifecycle.decide import decide

@@ -56,9 +56,9 @@ class Signature:
     """What makes a person's word an electronic signature: over which bytes, `daemon.lifecycle.signing` says.
 
     Attributes:
-        kind: ``ed25519`` by the command line; later ``webauthn``, an assertion of a passkey.
+        kind: ``ed25519`` by the command line, ``webauthn``, an assertion of a passkey, by the page.
         key_id: Which of the person's registered keys made it.
-        value: The signature itself, in hex.
+        value: The signature itself, in hex; of a passkey, the canonical JSON of what was asserted.
     """
 
     kind: str

@@ -37,3 +37,12 @@ class PolicyAdopted(Fact):
     version: int
     policy_id: str
     signers: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdentityLinked(Fact):
+    """A subject of a single sign-on speaks for a person from now on.  Subject: ``people``."""
+
+    person: str
+    issuer: str
+    identity: str

@@ -56,7 +56,7 @@ def request_candidate(
         )
     if paused:
         raise RefusedError(f"{slot}: the daemon is paused ({paused}); resume it, then retrain")
-    mine = [candidate for candidate in candidates if candidate.slot == slot]
+    mine = [candidate for candidate in candidates if candidate.slot == slot and not candidate.drill]
     clock = max((now, *(candidate.latest_at for candidate in mine)))
     busy = [c.id for c in mine if c.phase in {Phase.BUILDING, Phase.VERIFYING}]
     if busy:

@@ -1,7 +1,7 @@
 """Over which bytes a person's word is signed, and whether a signature holds.
 
-The bytes are canonical JSON under a heading of their own, so that a signature of one thing is none of another.  Ed25519
-(RFC 8032) alone is known so far; an assertion of a passkey will be another kind.  Nothing here reads a key from a disk.
+The bytes are canonical JSON under a heading of their own, so that a signature of one thing is none of another.  A
+word is signed by Ed25519 (RFC 8032) or by a passkey (`daemon.lifecycle.assertions`).  Nothing here reads a key's file.
 """
 
 import hashlib
@@ -13,6 +13,8 @@ from functools import lru_cache
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from daemon.lifecycle.assertions import WEBAUTHN
+from daemon.lifecycle.assertions import verifies as asserted
 from daemon.lifecycle.codec import canonical
 from daemon.lifecycle.fact import Signature
 
@@ -66,6 +68,11 @@ def waiver(
     return _statement("waive", candidate, evidence_root, person, role, reason, about)
 
 
+def word(says: str, subject: str, about: str, person: str, reason: str) -> bytes:
+    """Return the bytes of a word that is not recorded as a signature: a passkey signs them to say who is there."""
+    return _statement(says, subject, about, person, "", reason)
+
+
 def _statement(
     says: str, candidate: str, about: str, person: str, role: str, reason: str, more: Mapping[str, object] | None = None
 ) -> bytes:
@@ -93,9 +100,10 @@ def trouble(signature: Signature | None, person: str, message: bytes, keys: Mapp
     key = keys.get(signature.key_id)
     if key is None or key.person != person:
         return f"the key {signature.key_id[:16]} does not speak for {person} now"
-    if signature.kind != ED25519 or key.kind != ED25519:
+    checks = {ED25519: verifies, WEBAUTHN: asserted}
+    if signature.kind != key.kind or signature.kind not in checks:
         return f"a signature of kind {signature.kind!r} cannot be checked here"
-    if not verifies(key.public, signature.value, message):
+    if not checks[signature.kind](key.public, signature.value, message):
         return f"the signature of {person} is not of these bytes"
     return ""
 

@@ -1,164 +1,170 @@
-"""The same verbs for programs: JSON in, JSON out, problems as RFC 9457 `application/problem+json`.
+"""The same verbs for programs: JSON in, JSON out, problems as RFC 9457 `application/problem+json`.  Here: reading.
 
-A decision carries ``If-Match: "REQUEST_ID"``; without it the answer is 428, with an old one 412.  The session cookie
-says who asks, the header ``X-Form-Token`` that the request is theirs, and the password is given again.
+The session cookie says who asks; the header ``X-Form-Token`` of a write shows that it is theirs.
 """
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Request
-from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Depends, Header, Request
+from fastapi.responses import JSONResponse, Response
 
 from daemon import decisions
 from daemon.errors import LoginRefusedError, RefusedError
 from daemon.lifecycle import Candidate
+from daemon.lifecycle import facts as f
 from daemon.lifecycle.codec import plain
-from daemon.web.doors import Visit, Visitor, WrongFormError
-from daemon.web.forms import status_of
+from daemon.web.bodies import LogIn, Session, Shown, Voice
+from daemon.web.doors import Visit, Visitor, WrongFormError, entered
+from daemon.web.dossier import revealed
+from daemon.web.office import Office
+from daemon.web.overview import overview
 from daemon.web.pages import read_candidate
+from daemon.web.problems import Problem, problem
 
-router = APIRouter(prefix="/api/v1")
-MatchHeader = Annotated[str | None, Header(alias="If-Match", max_length=200)]
+PREFIX = "/api/v1"
+TROUBLES: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "content": {"application/problem+json": {}}}
+    for status in (401, 403, 404, 409, 412, 422, 428, 503)
+}
+router = APIRouter(prefix=PREFIX, tags=["read"], responses=TROUBLES)
 TokenHeader = Annotated[str, Header(alias="X-Form-Token", max_length=200)]
+MatchHeader = Annotated[str | None, Header(alias="If-Match", max_length=200)]
 
 
-class Yes(BaseModel):
-    """An approval."""
+def writer(visitor: Visitor, token: TokenHeader = "") -> Visit:
+    """Return who writes, after their token was checked.
 
-    model_config = ConfigDict(extra="forbid")
-    code: str = Field(max_length=200)
-    reason: str = Field(max_length=2000)
-    password: str = Field(max_length=2000)
-    role: str = Field("", max_length=50)
-
-
-class No(BaseModel):
-    """A rejection."""
-
-    model_config = ConfigDict(extra="forbid")
-    klass: str = Field(max_length=50)
-    reason: str = Field(max_length=2000)
-    password: str = Field(max_length=2000)
-    role: str = Field("", max_length=50)
+    Raises:
+        WrongFormError: The token is not that of this session.
+    """
+    if not visitor.session.fits(token):
+        raise WrongFormError
+    return visitor
 
 
-def problem(status: int, title: str, detail: str) -> JSONResponse:
-    """Return a problem document."""
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return JSONResponse(body, status_code=status, media_type="application/problem+json")
+Writer = Annotated[Visit, Depends(writer)]
+
+
+@router.get("/openapi.json")
+def schema(request: Request) -> dict[str, Any]:
+    """Describe every route, as OpenAPI."""
+    found: dict[str, Any] = request.app.openapi()
+    return found
+
+
+@router.post("/session", response_model=Session)
+def log_in(request: Request, body: LogIn) -> Response:
+    """Log in; the answer sets the session's cookie."""
+    office: Office = request.app.state.office
+    now = office.clock()
+    try:
+        person = office.check_password(body.name.strip(), body.password, now)
+    except LoginRefusedError as error:
+        return problem(403, "Not logged in", str(error))
+    begun = entered(office, request, person.name, "/", now, "password")
+    token = next(
+        one.split("=", 1)[1] for one in begun.headers["set-cookie"].split("; ") if one.startswith(office.cookie)
+    )
+    session = office.sessions.find(token, now)
+    assert session is not None
+    told = {"person": person.name, "roles": sorted(person.roles), "form_token": session.form_token}
+    return JSONResponse(told, headers={"set-cookie": begun.headers["set-cookie"]})
 
 
 @router.get("/session")
-def session(visitor: Visitor) -> dict[str, Any]:
-    """Say who is logged in and give the token that decisions need."""
+def session(visitor: Visitor) -> Session:
+    """Say who is logged in and give the token that writes need."""
+    person = visitor.person
+    return Session(person=person.name, roles=sorted(person.roles), form_token=visitor.session.form_token)
+
+
+@router.delete("/session", status_code=204)
+def log_out(request: Request, visitor: Writer) -> Response:
+    """End the session."""
+    visitor.office.sessions.end(request.cookies.get(visitor.office.cookie, ""))
+    return Response(status_code=204)
+
+
+@router.get("/overview")
+def first(visitor: Visitor) -> dict[str, Any]:
+    """Say what runs, who must act, and what is stopped."""
+    seen = overview(visitor.office, visitor.person, visitor.now)
+    slot = seen.snapshot.slots[visitor.office.slot]
     return {
-        "person": visitor.person.name,
-        "roles": sorted(visitor.person.roles),
-        "form_token": visitor.session.form_token,
+        "slot": visitor.office.slot,
+        "stream": visitor.office.stream,
+        "running": slot.running_digest,
+        "board_agrees": slot.board_agrees,
+        "asked": [
+            {"candidate": one.id, "missing_roles": list(missing), "your_role": yours}
+            for one, missing, yours in seen.asked
+        ],
+        "open_faults": [fault.alarm_id for fault in seen.faults],
+        "paused": seen.paused,
+        "frozen": seen.frozen,
+        "silent_s": seen.silent_s,
     }
 
 
+@router.get("/alarms")
+def alarms(visitor: Visitor) -> list[dict[str, Any]]:
+    """List the alarms of the stream, oldest first, in their public form."""
+    stored = [one.fact for one in visitor.office.ledger.facts(subject=visitor.office.stream)]
+    standing = set(decisions.standing_alarms(stored))
+    raised = [fact for fact in stored if isinstance(fact, f.AlarmRaised)]
+    return [
+        {"id": fact.alarm_id, "at": fact.at, "standing": fact.alarm_id in standing, "alarm": plain(fact.alarm)}
+        for fact in raised
+    ]
+
+
+@router.get("/record")
+def record(visitor: Visitor) -> dict[str, Any]:
+    """Give the head of the chain, to be written down elsewhere."""
+    head = visitor.office.ledger.head()
+    return {"sequence": head.sequence, "hash": head.hash}
+
+
 @router.get("/candidates")
-def candidates(visitor: Visitor) -> list[dict[str, Any]]:
+def candidates(visitor: Visitor) -> list[Shown]:
     """List every candidate, oldest first."""
-    return [summary(one) for one in visitor.office.looks.candidates()]
+    return [summary(one, visitor.person.name) for one in visitor.office.looks.candidates()]
 
 
-@router.get("/candidates/{candidate_id}")
-def candidate(candidate_id: str, visitor: Visitor) -> JSONResponse:
+@router.get("/candidates/{candidate_id}", response_model=Shown)
+def candidate(candidate_id: str, visitor: Visitor) -> Response:
     """Show one candidate; its ETag is the open request."""
     try:
         found, _ = read_candidate(visitor.office, candidate_id)
     except RefusedError as error:
         return problem(404, "No such candidate", str(error))
-    return _shown(found)
+    return shown(found, visitor.person.name)
 
 
-@router.post("/candidates/{candidate_id}/approve")
-def approve(
-    candidate_id: str, body: Yes, visitor: Visitor, if_match: MatchHeader = None, token: TokenHeader = ""
-) -> JSONResponse:
-    """Say yes to the request that If-Match names."""
-
-    def say(request_id: str) -> Candidate:
-        office = visitor.office
-        return decisions.approve(
-            office.ledger,
-            office.looks,
-            office.policy,
-            candidate_id=candidate_id,
-            request_id=request_id,
-            person=visitor.person.name,
-            role=body.role,
-            code=body.code,
-            reason=body.reason,
-            now=visitor.now,
-        )
-
-    return _decide(visitor, if_match, token, body.password, say)
-
-
-@router.post("/candidates/{candidate_id}/reject")
-def reject(
-    candidate_id: str, body: No, visitor: Visitor, if_match: MatchHeader = None, token: TokenHeader = ""
-) -> JSONResponse:
-    """Say no to the request that If-Match names."""
-
-    def say(request_id: str) -> Candidate:
-        office = visitor.office
-        return decisions.reject(
-            office.ledger,
-            office.looks,
-            office.policy,
-            candidate_id=candidate_id,
-            request_id=request_id,
-            person=visitor.person.name,
-            role=body.role,
-            klass=body.klass,
-            reason=body.reason,
-            now=visitor.now,
-        )
-
-    return _decide(visitor, if_match, token, body.password, say)
-
-
-def summary(candidate: Candidate) -> dict[str, Any]:
-    """Return a candidate as the API shows it."""
+def summary(candidate: Candidate, person: str) -> Shown:
+    """Return a candidate as the API shows it to a person: that it is a drill, only once they answered."""
     request = candidate.request
-    return {
-        "id": candidate.id,
-        "slot": candidate.slot,
-        "phase": str(candidate.phase),
-        "reason": candidate.reason,
-        "bundle_digest": candidate.bundle_digest,
-        "code": decisions.code_of(candidate),
-        "request": None if request is None else plain(request),
-        "missing_roles": list(decisions.missing_roles(candidate)),
-        "approvals": [{"person": one.person, "role": one.role, "reason": one.reason} for one in candidate.approvals],
-        "closing": candidate.closing,
-    }
+    return Shown(
+        id=candidate.id,
+        slot=candidate.slot,
+        phase=str(candidate.phase),
+        reason=candidate.reason,
+        bundle_digest=candidate.bundle_digest,
+        code=decisions.code_of(candidate),
+        request=None if request is None else plain(request),
+        missing_roles=list(decisions.missing_roles(candidate)),
+        approvals=[
+            Voice(
+                person=one.person, role=one.role, reason=one.reason, signed=one.signature.kind if one.signature else ""
+            )
+            for one in candidate.approvals
+        ],
+        closing=candidate.closing,
+        drill=revealed(candidate, person),
+    )
 
 
-def _shown(candidate: Candidate) -> JSONResponse:
+def shown(candidate: Candidate, person: str) -> JSONResponse:
+    """Return one candidate, its open request as the ETag."""
     tag = {"etag": f'"{candidate.request.request_id}"'} if candidate.request else {}
-    return JSONResponse(summary(candidate), headers=tag)
-
-
-def _decide(visitor: Visit, if_match: str | None, token: str, password: str, say: Any) -> JSONResponse:
-    if not visitor.session.fits(token):
-        raise WrongFormError
-    if not if_match:
-        return problem(428, "Say which request", 'send If-Match: "REQUEST_ID" of the request that you read')
-    try:
-        visitor.office.check_password(visitor.person.name, password, visitor.now)
-        return _shown(say(if_match.strip().removeprefix("W/").strip('"')))
-    except (RefusedError, LoginRefusedError) as error:
-        titles = {412: "The request changed", 403: "Not you, or not now", 409: "Refused by the rules"}
-        status = status_of(error)
-        return problem(status, titles[status], str(error))
-
-
-def wants_json(request: Request) -> bool:
-    """Return whether an error should be told as JSON."""
-    return request.url.path.startswith("/api/")
+    return JSONResponse(summary(candidate, person).model_dump(), headers=tag)

@@ -7,7 +7,7 @@ from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
@@ -15,15 +15,19 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from daemon.decisions import Looks
-from daemon.errors import RefusedError, RetriggerError
+from daemon.errors import PeopleError, RefusedError, RetriggerError
 from daemon.ledger import Ledger
 from daemon.lifecycle import Policy
+from daemon.passkeys import Passkeys
 from daemon.people import People
-from daemon.web import api, doors, forms, pages, quiet
-from daemon.web.api import problem, wants_json
+from daemon.sign_on import SignOn, SignOnRules
+from daemon.web import account, api, api_keys, api_words, doors, fatigue, forms, pages, quiet, sign_on
+from daemon.web.access import NotAllowedError, may_pass
+from daemon.web.challenges import Challenges
 from daemon.web.doors import NotLoggedInError, WrongFormError
 from daemon.web.guard import Guard
-from daemon.web.office import Office
+from daemon.web.office import Office, Proxy
+from daemon.web.problems import problem, status_of, wants_json
 from daemon.web.render import trouble
 from daemon.web.sessions import Sessions
 
@@ -55,6 +59,8 @@ def create_app(
     clock: Callable[[], datetime],
     tokens: Callable[[], str] = new_token,
     explanations: Path | None = None,
+    sign_on_rules: SignOnRules | None = None,
+    proxy: Proxy | None = None,
 ) -> FastAPI:
     """Return the page over one ledger.
 
@@ -69,8 +75,18 @@ def create_app(
         clock: Returns the time, UTC.
         tokens: Returns unguessable text; given by tests.
         explanations: Folder of the explanations of alarms.
+        sign_on_rules: A single sign-on; None for local accounts alone.
+        proxy: A proxy whose header names people; None trusts no header.
     """
-    app = _Page(title="retrigger", docs_url=None, redoc_url=None, openapi_url=None)
+    app = _Page(
+        title="retrigger",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        dependencies=[Depends(may_pass)],
+    )
+    callback = public_url.rstrip("/") + sign_on.ANSWER
     app.state.office = Office(
         ledger=ledger,
         people=people,
@@ -81,13 +97,20 @@ def create_app(
         public_url=public_url,
         clock=clock,
         sessions=Sessions(tokens),
+        tokens=tokens,
+        challenges=Challenges(tokens),
+        passkeys=Passkeys(ledger, public_url),
+        sign_on=SignOn(sign_on_rules, callback, tokens) if sign_on_rules else None,
+        proxy=proxy,
         explanations=explanations,
     )
-    for part in (doors, pages, forms, quiet, api):
+    for part in (doors, sign_on, pages, account, fatigue, forms, quiet, api, api_keys, api_words):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=str(files("daemon").joinpath("static"))), name="static")
     app.add_exception_handler(NotLoggedInError, _log_in_first)
     app.add_exception_handler(WrongFormError, _wrong_form)
+    app.add_exception_handler(NotAllowedError, _not_allowed)
+    app.add_exception_handler(PeopleError, _not_so)
     app.add_exception_handler(RefusedError, _no_such_thing)
     app.add_exception_handler(RetriggerError, _cannot)
     app.add_exception_handler(RequestValidationError, _unreadable)
@@ -109,6 +132,21 @@ def _wrong_form(request: Request, error: Exception) -> Response:  # noqa: ARG001
         return problem(403, "Wrong token", f"{what}; read X-Form-Token from /api/v1/session")
     remedy = "Nothing was recorded. Go to the overview, open the candidate again and repeat what you meant to do."
     return trouble(request, 403, "This form is too old", what, remedy)
+
+
+def _not_allowed(request: Request, error: Exception) -> Response:
+    if wants_json(request):
+        return problem(403, "Not for your roles", str(error))
+    remedy = "Nothing was recorded. Ask the coordinator if you should have one of these roles."
+    return trouble(request, 403, "Not for your roles", str(error), remedy)
+
+
+def _not_so(request: Request, error: Exception) -> Response:
+    if wants_json(request):
+        return problem(status_of(error), "Not as asked", str(error))
+    return trouble(
+        request, status_of(error), "Not as asked", str(error), "Nothing was recorded. Go back and try again."
+    )
 
 
 def _no_such_thing(request: Request, error: Exception) -> Response:

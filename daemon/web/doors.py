@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -13,7 +13,7 @@ from daemon.web.office import Office
 from daemon.web.render import page
 from daemon.web.sessions import LONGEST, Session
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(tags=["pages"], default_response_class=HTMLResponse)
 
 
 class NotLoggedInError(Exception):
@@ -47,6 +47,8 @@ def visit(request: Request) -> Visit:
     person = office.person_of(session) if session else None
     if session is None or person is None:
         raise NotLoggedInError
+    if office.proxy is not None and session.how == "proxy" and office.proxy.name_in(request) != person.name:
+        raise NotLoggedInError
     return Visit(office, session, person, now)
 
 
@@ -74,10 +76,47 @@ def local_path(target: str) -> str:
 
 
 @router.get("/login")
-def login_form(request: Request, to: str = "/") -> HTMLResponse:
-    """Show the log-in."""
+def login_form(request: Request, to: str = "/") -> Response:
+    """Show the log-in; whom a trusted proxy names is logged in at once."""
     office: Office = request.app.state.office
-    return page(request, "login.html", now=office.clock(), to=local_path(to), problem="", name="")
+    named = office.proxy.name_in(request) if office.proxy is not None else ""
+    if named in office.people.roles():
+        return entered(office, request, named, to, office.clock(), "proxy")
+    return login_page(request, to)
+
+
+def login_page(request: Request, to: str, *, status: int = 200, problem: str = "", name: str = "") -> HTMLResponse:
+    """Return the log-in, with what went wrong."""
+    office: Office = request.app.state.office
+    return page(
+        request,
+        "login.html",
+        now=office.clock(),
+        status=status,
+        to=local_path(to),
+        problem=problem,
+        name=name,
+        sign_on=office.sign_on is not None,
+    )
+
+
+def entered(office: Office, request: Request, person: str, to: str, now: datetime, how: str) -> Response:
+    """Return the answer to somebody who was recognised: a new session under a new token, whatever they had before."""
+    office.sessions.end(request.cookies.get(office.cookie, ""))
+    answer = RedirectResponse(local_path(to), status_code=303)
+    answer.set_cookie(office.cookie, office.sessions.begin(person, now, how), **cookie_rules(office))
+    return answer
+
+
+def cookie_rules(office: Office) -> dict[str, Any]:
+    """Return how the cookie of a session is set."""
+    return {
+        "max_age": int(LONGEST.total_seconds()),
+        "path": "/",
+        "secure": office.secure,
+        "httponly": True,
+        "samesite": "strict",
+    }
 
 
 @router.post("/login")
@@ -93,21 +132,8 @@ def login(
     try:
         person = office.check_password(name.strip(), password, now)
     except LoginRefusedError as error:
-        return page(
-            request, "login.html", now=now, status=403, to=local_path(to), problem=str(error), name=name.strip()
-        )
-    office.sessions.end(request.cookies.get(office.cookie, ""))
-    answer = RedirectResponse(local_path(to), status_code=303)
-    answer.set_cookie(
-        office.cookie,
-        office.sessions.begin(person.name, now),
-        max_age=int(LONGEST.total_seconds()),
-        path="/",
-        secure=office.secure,
-        httponly=True,
-        samesite="strict",
-    )
-    return answer
+        return login_page(request, to, status=403, problem=str(error), name=name.strip())
+    return entered(office, request, person.name, to, now, "password")
 
 
 @router.post("/logout")

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from daemon.decisions import code_of, missing_roles, role_for
+from daemon.drills import made_bad
 from daemon.ledger import Ledger
 from daemon.lifecycle import Candidate, GateOutcome, Phase, Policy, World
 from daemon.lifecycle import facts as f
 from daemon.lifecycle.binding import changes
 from daemon.people import Person
 from daemon.shelf import bundle_path
+from daemon.web.board_words import Rows, safety, watched
 from daemon.web.words import ROLES, listed
 from retrain import bundle as bundles
 from retrain.adopted import Adopted
@@ -48,6 +50,9 @@ class Dossier:
         bundle: The whole bundle, or None if it is not there or was altered.
         window: When the board could be written.
         running: What runs now, by read-back; None if it cannot be read.
+        watched: What shadow or probation has shown so far.
+        safety: How one gets back.
+        drill: What this person should have seen in a drill; empty for a real one, and until they answered.
     """
 
     candidate: Candidate
@@ -65,6 +70,9 @@ class Dossier:
     bundle: bundles.Bundle | None = None
     window: str = ""
     running: str | None = None
+    watched: Rows = ()
+    safety: Rows = ()
+    drill: str = ""
 
 
 def dossier(
@@ -80,8 +88,15 @@ def dossier(
     ]
     if candidate.gates is not None and not gates:
         against.append("No gate was run, and an empty list never passes.")
-    if not candidate.terminal and candidate.phase is not Phase.LIVE:  # nothing is asked about what runs
+    if not candidate.terminal and candidate.phase not in {Phase.LIVE, Phase.LIVE_PROBATION}:  # no question about these
         against += _not_as_proposed(candidate, world, policy, problem)
+    against += [
+        f"{one.person} waived gate {one.gate.replace('_', ' ')} until {one.expires_at:%d %b %H:%M} UTC: {one.reason}"
+        for one in candidate.waivers
+    ]
+    against += [f"{one.person} broke the glass: {one.reason}" for one in candidate.glass]
+    if candidate.review_owed:
+        against.append("Why the glass was broken is not reviewed yet.")
     against += [f"In its record: {oddity}." for oddity in candidate.oddities]
     against += [f"A detector fault is open: {one}. Nothing is deployed meanwhile." for one in world.open_faults]
     blocks = bool(against)
@@ -105,7 +120,15 @@ def dossier(
         bundle=bundle,
         window=_window(world, policy, now),
         running=world.running,
+        watched=watched(candidate, world, policy, now),
+        safety=safety(ledger, candidate, world, now),
+        drill=made_bad(ledger, candidate.id) if revealed(candidate, person.name) else "",
     )
+
+
+def revealed(candidate: Candidate, person: str) -> bool:
+    """Return whether a person may know by now that a candidate is a drill: they answered it, or nobody can any more."""
+    return candidate.drill and (candidate.terminal or person in candidate.speakers)
 
 
 def _whole(candidate: Candidate) -> tuple[bundles.Bundle | None, str]:
@@ -120,7 +143,8 @@ def _whole(candidate: Candidate) -> tuple[bundles.Bundle | None, str]:
 def _not_as_proposed(candidate: Candidate, world: World, policy: Policy, problem: str) -> list[str]:
     if candidate.gates is None:
         return [f"The bundle is not whole: {problem}"] if problem else []
-    seen = changes(candidate, world, policy)
+    on_board = candidate.bundle_digest if candidate.phase is Phase.SHADOW else ""
+    seen = changes(candidate, world, policy, also_running=on_board)
     said = [f"Changed since its gates ran: {what}." for what in seen.changed]
     return said + [f"Cannot be seen now: {what}. Approval waits until it can." for what in seen.unseen]
 

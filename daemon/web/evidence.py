@@ -4,6 +4,7 @@ Every figure comes from the bundle's own evidence files, which its digest covers
 out, never guessed.  Nothing here judges; the gates did.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from retrain.errors import BundleAlteredError
 
 Row = tuple[str, str, str]
 MOST_RANGES = 12
+STEP = 5.0
+"""Width of a step of pileup in the evidence."""
 
 
 def evidence_of(bundle: Bundle, name: str) -> Mapping[str, Any]:
@@ -97,6 +100,44 @@ def strata(bundle: Bundle) -> tuple[Mapping[str, Any], ...]:
     """Return the rate in steps of pileup, known pileup only, lowest first."""
     found = evidence_of(bundle, "working_point").get("strata") or ()
     return tuple(one for one in found if one.get("pileup_from") is not None)
+
+
+def rate_rows(bundle: Bundle) -> tuple[Row, ...]:
+    """Return (pileup, rate with its interval, passing of events), for those who read numbers."""
+    return tuple(
+        (
+            f"{figure(one['pileup_from'])} to {figure(float(one['pileup_from']) + STEP)}",
+            _rate(one),
+            f"{figure(one.get('passing'))} of {figure(one.get('events'))}",
+        )
+        for one in strata(bundle)
+    )
+
+
+def rate_plot(bundle: Bundle) -> dict[str, Any]:
+    """Return the rate against pileup as `page.js` draws it, in kHz; the champion's total beside it as a level."""
+    known, point = strata(bundle), evidence_of(bundle, "working_point")
+    old = (point.get("against_champion") or {}).get("champion") or {}
+    champion = None if old.get("rate_hz") is None else float(old["rate_hz"]) / 1e3
+    target = None if point.get("target_rate_hz") is None else float(point["target_rate_hz"]) / 1e3
+    columns = {
+        name: [float(one[f"{key}_hz"]) / 1e3 for one in known]
+        for name, key in (("rate", "rate"), ("low", "low"), ("high", "high"))
+    }
+    levels = [one for one in (*columns["low"], target, champion) if one]
+    tops = [one for one in (*columns["high"], target, champion) if one]
+    first = float(known[0]["pileup_from"])
+    return {
+        "pileup": [float(one["pileup_from"]) + STEP / 2 for one in known],
+        "from": first,
+        "to": float(known[-1]["pileup_from"]) + STEP,
+        "step": STEP,
+        "floor": 10.0 ** math.floor(math.log10(min(levels))),
+        "ceiling": 10.0 ** math.ceil(math.log10(max(tops) * 1.001)),
+        "target": target,
+        "champion": champion,
+        "lines": [{"name": "candidate", "colour": "--blue", **columns}],
+    }
 
 
 def worst_stratum(bundle: Bundle) -> str:

@@ -6,13 +6,33 @@ from datetime import datetime
 from pathlib import Path
 from threading import BoundedSemaphore
 
+from fastapi import Request
+
 from daemon.decisions import Looks
 from daemon.ledger import Ledger
 from daemon.lifecycle import Policy
+from daemon.passkeys import Passkeys
 from daemon.people import People, Person
+from daemon.sign_on import SignOn
+from daemon.web.challenges import Challenges
 from daemon.web.sessions import Session, Sessions
 
 PASSWORDS_AT_ONCE = BoundedSemaphore(2)  # argon2 takes 64 MiB and a core for each
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A proxy that logs people in itself and names them in a header; off unless configured."""
+
+    header: str
+    sources: frozenset[str]
+
+    def name_in(self, request: Request) -> str:
+        """Return whom the proxy names; empty when the request did not come from it or names nobody, or two."""
+        if request.client is None or request.client.host not in self.sources:
+            return ""
+        named = request.headers.getlist(self.header)
+        return named[0].strip() if len(named) == 1 else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +49,11 @@ class Office:
         public_url: Where people reach the page; ``https`` makes cookies secure.
         clock: Returns the time, UTC.
         sessions: Who is logged in.
+        tokens: Returns unguessable text.
+        challenges: What their passkeys were asked to sign.
+        passkeys: Who registered which.
+        sign_on: A single sign-on, where one is configured.
+        proxy: A proxy whose word about names is taken, where one is configured.
         explanations: Folder of the explanations of alarms; None where none are kept.
     """
 
@@ -41,6 +66,11 @@ class Office:
     public_url: str
     clock: Callable[[], datetime]
     sessions: Sessions
+    tokens: Callable[[], str]
+    challenges: Challenges
+    passkeys: Passkeys
+    sign_on: SignOn | None = None
+    proxy: Proxy | None = None
     explanations: Path | None = None
 
     @property

@@ -1,13 +1,16 @@
 """The pages people read: the overview, an alarm's explanation, a candidate's dossier.  Reading changes nothing."""
 
+from typing import Any
+
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse
 
 from daemon import explanations
 from daemon.errors import ExplanationError, RefusedError
 from daemon.ledger import StoredFact
-from daemon.lifecycle import Candidate, fold
+from daemon.lifecycle import Candidate, Phase, Policy, fold
 from daemon.lifecycle import facts as f
+from daemon.people import Person
 from daemon.web.doors import Visit, Visitor
 from daemon.web.dossier import dossier, quorum_words
 from daemon.web.office import Office
@@ -15,7 +18,8 @@ from daemon.web.overview import overview
 from daemon.web.render import page
 from daemon.web.words import ROLES
 
-router = APIRouter(include_in_schema=False)
+OVERSEERS = frozenset({"coordinator", "root"})
+router = APIRouter(tags=["pages"], default_response_class=HTMLResponse)
 
 
 @router.get("/healthz")
@@ -37,6 +41,7 @@ def first_page(request: Request, visitor: Visitor) -> HTMLResponse:
         view=overview(visitor.office, visitor.person, visitor.now),
         roles=[ROLES.get(role, role) for role in sorted(visitor.person.roles)],
         policy=visitor.office.policy,
+        oversees=bool(visitor.person.roles & OVERSEERS),
         problem="",
     )
 
@@ -86,6 +91,8 @@ def show_candidate(
     """
     office = visitor.office
     candidate, stored = read_candidate(office, candidate_id)
+    if status == 200 and candidate.request is not None and candidate.phase is Phase.PENDING_APPROVAL:
+        office.ledger.doors.note_reading(visitor.person.name, candidate.request.request_id, visitor.now)
     world = office.looks.world(candidate, office.looks.candidates(), visitor.now)
     seen = dossier(office.ledger, candidate, world, office.policy, visitor.person, office.stream, visitor.now)
     return page(
@@ -101,9 +108,29 @@ def show_candidate(
         story=stored,
         may_reject=bool(visitor.person.roles & set(office.policy.reject_roles)),
         may_roll_back=bool(visitor.person.roles & set(office.policy.rollback_roles)),
+        may=rarer_words(candidate, visitor.person, office.policy),
         problem=problem,
         kept=kept,
     )
+
+
+def rarer_words(candidate: Candidate, person: Person, policy: Policy) -> dict[str, Any]:
+    """Return what this person could say in the rarer cases: gates to waive, and whether to confirm, break, review."""
+    held, name, phase = person.roles, person.name, candidate.phase
+    tier = policy.tiers.get(candidate.request.tier) if candidate.request else None
+    waivable = [one.name for one in candidate.gates.gates if one.verdict == "inconclusive"] if candidate.gates else []
+    own = {one.gate for one in candidate.waivers if one.person == name}
+    waits = phase is Phase.NEEDS_EXPERT and bool(held & set(policy.waiver_roles)) and name != candidate.initiator
+    confirmed = any(one.person == name for one in candidate.confirmations)
+    breaks = phase in {Phase.PENDING_APPROVAL, Phase.APPROVED} and bool(held & set(policy.glass_roles))
+    return {
+        "waive": [one for one in waivable if one not in own] if waits else [],
+        "confirm": phase is Phase.SHADOW and bool(tier and held & set(tier.confirm_roles)) and not confirmed,
+        "break_glass": breaks and name not in {one.person for one in candidate.glass},
+        "review": candidate.review_owed
+        and bool(held & set(policy.review_roles))
+        and name not in {one.person for one in candidate.glass},
+    }
 
 
 def read_candidate(office: Office, candidate_id: str) -> tuple[Candidate, list[StoredFact]]:

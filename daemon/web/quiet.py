@@ -3,17 +3,18 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from daemon import quieting
 from daemon.errors import RefusedError
 from daemon.web.doors import FormVisitor
-from daemon.web.forms import Text, status_of
+from daemon.web.forms import Text
 from daemon.web.overview import overview
+from daemon.web.problems import status_of
 from daemon.web.render import page
 from daemon.web.words import ROLES
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(tags=["pages"], default_response_class=HTMLResponse)
 
 
 @router.post("/alarms/{alarm_id}/quiet")
@@ -42,6 +43,7 @@ def quiet(
             view=overview(office, visitor.person, visitor.now),
             roles=[ROLES.get(role, role) for role in sorted(visitor.person.roles)],
             policy=office.policy,
+            oversees=False,
             problem=f"Nothing was recorded: {error}.",
         )
     return RedirectResponse("/", status_code=303)

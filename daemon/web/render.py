@@ -79,6 +79,7 @@ def page(
         form_token=session.form_token if session else "",
         slot=office.slot,
         stream=office.stream,
+        has_passkey=bool(session and office.passkeys.possible and office.passkeys.of(session.person)),
         **context,
     )
     return HTMLResponse(text, status_code=status)

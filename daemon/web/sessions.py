@@ -19,12 +19,16 @@ MOST_OF_ONE_PERSON = 10
 
 @dataclass(frozen=True)
 class Session:
-    """One log-in of one person; `form_token` must come back with every form that changes something."""
+    """One log-in of one person; `form_token` must come back with every form that changes something.
+
+    `how` they logged in is ``password``, ``sign-on`` or ``proxy``.
+    """
 
     person: str
     form_token: str
     begun: datetime
     used: datetime
+    how: str = "password"
 
     def fits(self, form_token: str) -> bool:
         """Return whether a form bears the token of this session."""
@@ -39,28 +43,29 @@ class Sessions:
         self._tokens = tokens
         self._kept: dict[str, Session] = {}
         self._lock = Lock()
+        self._latest: datetime | None = None
 
-    def begin(self, person: str, now: datetime) -> str:
+    def begin(self, person: str, now: datetime, how: str = "password") -> str:
         """Return the token of a new session; the person's oldest ones end when there are too many."""
         token = self._tokens()
         with self._lock:
-            self._forget(now)
+            now = self._forget(now)
             own = sorted((one.used, key) for key, one in self._kept.items() if one.person == person)
             everybody = sorted((one.used, key) for key, one in self._kept.items())
             surplus = own[: max(0, len(own) + 1 - MOST_OF_ONE_PERSON)]
             surplus += everybody[: max(0, len(everybody) + 1 - MOST_SESSIONS)]
             for _, key in surplus:
                 self._kept.pop(key, None)
-            self._kept[_key(token)] = Session(person, self._tokens(), now, now)
+            self._kept[_key(token)] = Session(person, self._tokens(), now, now, how)
         return token
 
     def find(self, token: str, now: datetime) -> Session | None:
         """Return the session of this token, used now; None if there is none or it ended."""
         with self._lock:
-            self._forget(now)
+            now = self._forget(now)
             session = self._kept.get(_key(token))
             if session is not None:
-                session = self._kept[_key(token)] = replace(session, used=max(now, session.used))
+                session = self._kept[_key(token)] = replace(session, used=now)
             return session
 
     def end(self, token: str) -> None:
@@ -68,10 +73,13 @@ class Sessions:
         with self._lock:
             self._kept.pop(_key(token), None)
 
-    def _forget(self, now: datetime) -> None:
+    def _forget(self, now: datetime) -> datetime:
+        """Forget what ended, on a clock that never goes back, and return its time."""
+        now = self._latest = max(now, self._latest or now)
         for key, one in list(self._kept.items()):
             if now - one.used > IDLE or now - one.begun > LONGEST:
                 del self._kept[key]
+        return now
 
 
 def _key(token: str) -> str:

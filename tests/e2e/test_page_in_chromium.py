@@ -1,7 +1,6 @@
 """Two people approve at three in the morning, on a phone, in a real browser."""
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -9,20 +8,9 @@ from daemon.decisions import code_of
 from daemon.lifecycle import Phase
 from daemon.web import create_app, serve_page
 from tests.e2e.real_prometheus import free_port
+from tests.e2e.walking import CHROMIUM, FLAGS, PHONE
 from tests.unit.daemon.page_world import NOON, PASSWORD, SLOT, STREAM, PageWorld
 from tests.unit.daemon.told_alarm import NAME, raise_alarm, told_document
-
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-PHONE = {"width": 390, "height": 844}
 
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="chromium is not installed")
 
@@ -90,7 +78,7 @@ def approve(page, world, name):
     form = page.get_by_role("form", name="Say yes")
     form.get_by_label("One reason").fill("rate and proof are convincing")
     form.get_by_label("Your password, again").fill(PASSWORD)
-    form.get_by_role("button", name=f"Approve {name}").click()
+    form.get_by_role("button", name=f"Approve {name}", exact=True).click()
 
 
 def test_two_people_approve_at_phone_width(site, phone):
@@ -184,7 +172,7 @@ def test_a_page_left_open_is_refused_and_says_what_to_do(site, phone):
     form = page.get_by_role("form", name="Say yes")
     form.get_by_label("One reason").fill("seen yesterday")
     form.get_by_label("Your password, again").fill(PASSWORD)
-    form.get_by_role("button", name=f"Approve {name}").click()
+    form.get_by_role("button", name=f"Approve {name}", exact=True).click()
 
     assert "Nothing was recorded: this page was out of date" in page.get_by_role("alert").inner_text()
     assert world.candidate(name).approvals == ()

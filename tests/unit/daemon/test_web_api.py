@@ -68,7 +68,9 @@ def test_a_field_that_the_api_does_not_know_is_refused(world):
     name = world.propose()
     mila = Browser(application(world), "mila")
     body = {"code": "x", "reason": "x", "password": "x", "person": "timo"}
-    answer = mila.http.post(f"/api/v1/candidates/{name}/approve", json=body, headers={"If-Match": "x"})
+    answer = mila.http.post(
+        f"/api/v1/candidates/{name}/approve", json=body, headers={"If-Match": "x", "X-Form-Token": mila.token()}
+    )
 
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"

@@ -83,7 +83,8 @@ def test_text_from_the_record_is_never_markup(world):
 
     text = Browser(application(world), "mila").get("/").text
 
-    assert "<script" not in text
+    assert "<script>" not in text
+    assert "alert(1)</script" not in text
     assert "&lt;script&gt;" in text
 
 

@@ -9,7 +9,7 @@ from daemon.web import create_app
 from tests.unit.daemon.page_world import PASSWORD, PUBLIC_URL, SLOT, STREAM
 
 
-def application(world, public_url=PUBLIC_URL, looks=None, explanations=None):
+def application(world, public_url=PUBLIC_URL, looks=None, explanations=None, **more):
     return create_app(
         world.ledger,
         world.people,
@@ -20,6 +20,7 @@ def application(world, public_url=PUBLIC_URL, looks=None, explanations=None):
         public_url=public_url,
         clock=lambda: world.now,
         explanations=explanations,
+        **more,
     )
 
 

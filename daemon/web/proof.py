@@ -1,0 +1,107 @@
+"""Whether the person in a session is there now: the password once more, or a passkey over the very words they say.
+
+A session alone never decides anything.  A passkey's assertion over an approval is its electronic signature, and goes
+into the record; over other words it only shows who is there, and bears a nonce.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from daemon.errors import LoginRefusedError
+from daemon.lifecycle import signing
+from daemon.lifecycle.fact import Signature
+from daemon.web.doors import Visit
+
+SIGN = "sign"
+SIGNED = frozenset({"approve", "confirm", "break-glass"})
+
+
+@dataclass(frozen=True)
+class Word:
+    """What somebody says.
+
+    Attributes:
+        says: The verb.
+        subject: Of what: a candidate's or an alarm's name.
+        about: The request, or the evidence; empty where there is none.
+        role: In which role; empty where none is named.
+        reason: In their words.
+    """
+
+    says: str
+    subject: str
+    about: str
+    role: str
+    reason: str
+
+    def message(self, person: str) -> bytes:
+        """Return the bytes that say so."""
+        reason = one_form(self.reason)
+        recorded = {"approve": signing.approval, "confirm": signing.confirmation, "break-glass": signing.glass}
+        if self.says in recorded:
+            return recorded[self.says](self.subject, self.about, person, self.role, reason)
+        return signing.word(self.says, self.subject, self.about, person, reason)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What somebody gives to show that it is them: a password, or what their browser made of a passkey."""
+
+    password: str = ""
+    assertion: Mapping[str, Any] | None = None
+
+
+def one_form(reason: str) -> str:
+    """Return a reason as it is signed and recorded: one kind of line end, nothing around it."""
+    return reason.replace("\r\n", "\n").strip()
+
+
+def ask(visitor: Visit, word: Word) -> dict[str, Any]:
+    """Return the question that a browser puts to the person's passkey.
+
+    Raises:
+        PeopleError: They have none.
+    """
+    office, message = visitor.office, word.message(visitor.person.name)
+    signed = office.challenges.ask(
+        visitor.session.form_token, SIGN, message, visitor.now, fresh=word.says not in SIGNED
+    )
+    return office.passkeys.question(visitor.person.name, signed)
+
+
+def prove(visitor: Visit, proof: Proof, word: Word) -> Signature | None:
+    """Return the signature of a passkey over a word that is recorded with one; None for a word without.
+
+    Raises:
+        LoginRefusedError: The password is wrong, or the assertion is not theirs, not of these words, or not fresh.
+    """
+    office, person = visitor.office, visitor.person.name
+    if proof.assertion is None:
+        office.check_password(person, proof.password, visitor.now)
+        return None
+    signed = office.challenges.take(visitor.session.form_token, SIGN, word.message(person), visitor.now)
+    if signed is None:
+        raise LoginRefusedError(
+            "the passkey signed something else, too long ago, or twice; read the page and try again"
+        )
+    signature = office.passkeys.check(person, proof.assertion, signed)
+    return signature if word.says in SIGNED else None
+
+
+def assertion_of(text: str) -> Mapping[str, Any] | None:
+    """Return the assertion in a form's field; None when the field is empty.
+
+    Raises:
+        LoginRefusedError: It is no JSON object.
+    """
+    if not text:
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise LoginRefusedError("the passkey's answer cannot be read; try again, or give the password")
+    return found
