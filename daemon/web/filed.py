@@ -10,7 +10,7 @@ from daemon.errors import RefusedError, ReportError
 from daemon.web.doors import Visitor
 from daemon.web.render import page, trouble
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter()
 
 
 @router.get("/reports")

@@ -29,7 +29,7 @@ TICK_S, BEATS_EVERY = 2.0, 5
 RETRY_MS = 3_000
 EVERYBODY = Person("everybody", frozenset())
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter()
 
 
 class Feed:

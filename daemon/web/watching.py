@@ -4,6 +4,6 @@ from fastapi import APIRouter
 
 from daemon.web import filed, live
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter()
 for part in (live, filed):
     router.include_router(part.router)
