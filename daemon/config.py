@@ -209,6 +209,11 @@ class Settings(Section):
         """Where the explanations of alarms are kept."""
         return self.state / "explanations"
 
+    @property
+    def reports(self) -> Path:
+        """Where the reports of fills are kept."""
+        return self.state / "reports"
+
 
 def load(path: Path) -> Settings:
     """Read a configuration file; call it once per process.

@@ -119,6 +119,10 @@ class VerdictError(RetriggerError):
     exit_status = 1
 
 
+class ReportError(VerdictError):
+    """The report of a fill is gone or was altered."""
+
+
 class ExplanationError(VerdictError):
     """The explanation of an alarm was never kept, is gone, or is not the one that the record names."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from daemon import event_store, explanations
+from daemon import event_store, explanations, fill_trail
 from daemon.config import Settings
 from daemon.file_names import IN_NAME, place_named
 from daemon.first_seen import FirstSeen
@@ -86,6 +86,7 @@ class Intake:
             self._faults["counters"] = counters.faults
         self._recent: deque[LumisectionSummary] = deque(maxlen=RECENT)
         self._contents: tuple[Delivered, FileContents] | None = None
+        self._trail: list[fill_trail.Step] = []
         self.view = IntakeView()
 
     def step(self, table: ConditionsTable, now: datetime) -> int:
@@ -239,6 +240,7 @@ class Intake:
     ) -> None:
         self._watch = self._restore(self._ledger.watch_state(self._stream))  # whatever a failed attempt left in it
         self._listen_anew()
+        self._trail.clear()
         summariser = self._summarise.now()
         self.view.silent_scores = self._summarise.silent
         latest = self._ledger.latest(self._stream) or (0, 0)
@@ -269,6 +271,7 @@ class Intake:
             outcome="accepted",
             at=now,
         )
+        fill_trail.keep(self._settings.state / "trail", contents.sha256, self._trail)
         if not self._ledger.take_file(file, outcomes, self._watch.save(), facts):
             log.info("%s was taken before", delivered.name)
             self._watch = self._restore(self._ledger.watch_state(self._stream))
@@ -299,6 +302,7 @@ class Intake:
         counts = None if self._counters is None else self._counters.at(at.run, at.lumisection)
         summary = summariser.fill(events)
         decision = self._watch.take(summary, at, counts)
+        self._trail.append(fill_trail.Step(at.run, at.lumisection, decision.state, decision.log_evidence, summary))
         if decision.note:
             log.warning("run %d lumisection %d: %s", events.run, events.lumisection, decision.note)
         if self._watch.rates is not None and (now := self._watch.rates.now) is not None:

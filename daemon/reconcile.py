@@ -26,6 +26,7 @@ from daemon.metrics import serve_metrics
 from daemon.notify import notify, status
 from daemon.policy_file import adopt
 from daemon.relay import RelayThread, relay_of
+from daemon.reports import FillReports
 from daemon.room import room_of
 from daemon.scorer import ChampionSummariser
 from daemon.seed_counts import SeedCounts
@@ -111,6 +112,7 @@ class Loop:
             provenance=provenance_of(settings, parts.ledger),
         )
         self._shipping = shipping_of(settings, parts.ledger)
+        self._reports = FillReports(settings, parts.ledger)
         self._view = LoopView(started=started)
         self._certified_by: ConditionsTable | None = None
         self._troubles: dict[str, str] = {}
@@ -143,8 +145,18 @@ class Loop:
                 raise
             except (RetriggerError, RetrainError, DriftError, OSError) as error:
                 self._trouble(name, error)
+        self._report(now)
         self._say(now)
         return taken
+
+    def _report(self, now: datetime) -> None:
+        """Make reports of fills; a report is no trouble of the loop's, whatever happens to it."""
+        try:
+            self._reports.step(now, waiting=len(self._intake.view.owed))
+        except LeadershipTakenError:
+            raise
+        except (RetriggerError, DriftError, OSError, ValueError) as error:
+            log.warning("reports of fills: %s", error)
 
     def _trouble(self, part: str, error: Exception) -> None:
         """Log an error once, show it in the status until it is over, and try again next turn."""
@@ -154,9 +166,10 @@ class Loop:
 
     @property
     def busy(self) -> bool:
-        """Whether a training runs, or the online learner learns."""
+        """Whether a training runs, a report is made, or the online learner learns."""
         following = self.triggers.following
-        return self._runner.busy or (following is not None and following.busy)
+        learning = following is not None and following.busy
+        return self._runner.busy or self._reports.busy or learning
 
     def _say(self, now: datetime) -> None:
         settings, seen = self._parts.settings, self._intake.view
@@ -222,10 +235,11 @@ class Loop:
         self._source.wait(seconds)
 
     def close(self) -> None:
-        """Stop the jobs; their finished stages stay."""
+        """Stop the jobs and the report being made; finished stages stay."""
         self._runner.stop()
         if self.triggers.following is not None:
             self.triggers.following.stop()
+        self._reports.close()
 
 
 def run(parts: Parts, *, until_idle: bool = False, clock: Callable[[], datetime] = utc_now) -> Ending:

@@ -19,6 +19,7 @@ from daemon.decisions import code_of  # noqa: E402  # after the path is set
 from daemon.web import create_app, serve_page  # noqa: E402  # after the path is set
 from daemon.web.explained_file import write_beside  # noqa: E402  # after the path is set
 from drift.simulate import simulate  # noqa: E402  # after the path is set
+from tests.e2e.homes import deliver, home_with_reference, retrigger, run_once  # noqa: E402  # after the path is set
 from tests.e2e.real_prometheus import free_port  # noqa: E402  # after the path is set
 from tests.e2e.walking import CHROMIUM, FLAGS, PHONE  # noqa: E402  # after the path is set
 from tests.unit.daemon.page_world import PASSWORD, SLOT, STREAM, PageWorld  # noqa: E402  # after the path is set
@@ -96,16 +97,32 @@ def explain_picture(browser: Browser, folder: Path) -> None:
         context.close()
 
 
+def report_picture(browser: Browser, folder: Path) -> None:
+    """Let the daemon watch a fill in which two sectors of the hadron calorimeter lose power, and take its report."""
+    sizes = {"lumisections_per_fill": 48, "events_per_lumisection": 500, "lumisections_per_file": 8}
+    simulate("none", 4, 7, folder / "healthy", **sizes)
+    live = simulate("hem1516", 1, 229, folder / "live", first_fill=10_200, **sizes)
+    home, _ = home_with_reference(folder, live.conditions)
+    deliver(home, *live.files)
+    run_once(home)
+    retrigger("report", 10_200, "--config", home / "retrigger.toml", "--output", folder / "report.html")
+    page = browser.new_page(viewport={**WIDE, "height": 700})
+    page.goto((folder / "report.html").as_uri())
+    page.screenshot(path=PICTURES / "fill-report.png")
+    page.close()
+
+
 def main() -> None:
     """Make every picture anew."""
     PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as play:
-        one, two = (Path(folder) / name for name in ("page", "explain"))
-        for place in (one, two):
+        one, two, three = (Path(folder) / name for name in ("page", "explain", "report"))
+        for place in (one, two, three):
             place.mkdir()
         browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page_pictures(browser, one)
         explain_picture(browser, two)
+        report_picture(browser, three)
         browser.close()
 
 

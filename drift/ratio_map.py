@@ -88,11 +88,19 @@ def ratio_maps(window: Window, since: NDArray[np.bool_]) -> tuple[RatioMap, ...]
     for name, maps in window.maps.items():
         seen = maps[since].sum(axis=0).astype(np.float64)
         if seen.sum() > 0:
-            found.append(_coarse(name, window.grids[name], seen, window.expected[name][since].sum(axis=0)))
+            found.append(ratio_map(name, window.grids[name], seen, window.expected[name][since].sum(axis=0)))
     return tuple(found)
 
 
-def _coarse(name: str, grid: MapGrid, seen: Floats, want: Floats) -> RatioMap:
+def ratio_map(name: str, grid: MapGrid, seen: Floats, want: Floats) -> RatioMap:
+    """Return one map, merged until it can be read by eye.
+
+    Args:
+        name: The map's name.
+        grid: Its cells.
+        seen: Objects by cell.
+        want: Objects due, scaled to the number seen.
+    """
     rows, columns = 1, 1
     while -(-grid.shape[0] // rows) > MOST_ROWS:
         rows *= 2
@@ -146,7 +154,7 @@ def inside_box(window: Window, since: NDArray[np.bool_], box: Box, kept: NDArray
         if one.grid.object != box.object:
             continue
         cells = cells_of(box, one.grid)
-        seen, due = _within(one, cells)
+        seen, due = within(one, cells)
         total = float(due[since].sum())
         left = float(np.clip(seen[since].sum() / max(total, TINY), 0.02, 50.0))
         measured = CellBox(cells.eta_first, cells.eta_last, cells.phi_first, cells.phi_width, left, 0.0)
@@ -162,7 +170,7 @@ def inside_box(window: Window, since: NDArray[np.bool_], box: Box, kept: NDArray
     return Inside(best[1], box, tuple(observed), tuple(expected))
 
 
-def _within(one: FineMap, cells: CellBox) -> tuple[Floats, Floats]:
+def within(one: FineMap, cells: CellBox) -> tuple[Floats, Floats]:
     """Return objects seen and due in some cells by lumisection; due from the rest of the same rings, if any."""
     rows, columns = slice(cells.eta_first, cells.eta_last), cells.columns(one.seen.shape[2])
     seen_rows, want_rows = one.seen[:, rows].astype(np.float64), one.expected[:, rows]

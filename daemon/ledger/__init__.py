@@ -7,7 +7,7 @@ from daemon.ledger.accounts import Account
 from daemon.ledger.chain import GENESIS, Head, StoredFact, check_record, link, stored
 from daemon.ledger.counting import Figures
 from daemon.ledger.history import History, history_of
-from daemon.ledger.intake import FileTaken, Outcome, Overlap
+from daemon.ledger.intake import FileTaken, FillSpan, Outcome, Overlap
 from daemon.ledger.lead import Lead
 from daemon.ledger.ledger import Ledger, StatusRow, each_fact
 from daemon.ledger.offline import verify_export
@@ -20,6 +20,7 @@ __all__ = [
     "Delivery",
     "Figures",
     "FileTaken",
+    "FillSpan",
     "Head",
     "History",
     "Lead",

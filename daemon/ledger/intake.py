@@ -63,6 +63,16 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FillSpan:
+    """One fill of a stream: its first and last run with an outcome, and how many lumisections have one."""
+
+    fill: int
+    first_run: int
+    last_run: int
+    lumisections: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Overlap:
     """A lumisection that another file delivered again; it was not counted."""
 
@@ -310,6 +320,24 @@ def latest(connection: Connection, stream: str) -> tuple[int, int] | None:
     query = select(o.run, o.lumisection).where(o.stream == stream).order_by(o.run.desc(), o.lumisection.desc()).limit(1)
     row = connection.execute(query).first()
     return (row.run, row.lumisection) if row else None
+
+
+def fills(connection: Connection, stream: str, runs: int) -> list[FillSpan]:
+    """Return the fills of the latest `runs` runs, in order; a lumisection without a fill belongs to its run's."""
+    o = t.outcomes.c
+    latest_runs = select(o.run).where(o.stream == stream).distinct().order_by(o.run.desc()).limit(runs)
+    query = (
+        select(o.run, func.max(o.fill).label("fill"), func.count().label("lumisections"))
+        .where(o.stream == stream, o.run.in_(latest_runs))
+        .group_by(o.run)
+        .order_by(o.run)
+    )
+    found: dict[int, FillSpan] = {}
+    for row in connection.execute(query):
+        if row.fill is not None:
+            before = found.get(row.fill, FillSpan(fill=row.fill, first_run=row.run, last_run=row.run, lumisections=0))
+            found[row.fill] = replace(before, last_run=row.run, lumisections=before.lumisections + row.lumisections)
+    return list(found.values())
 
 
 def _with_certification() -> Select[Any]:

@@ -205,6 +205,11 @@ class Ledger:
         with reading(self._engine) as connection:
             return intake.latest(connection, stream)
 
+    def fills(self, stream: str, runs: int) -> list[intake.FillSpan]:
+        """Return the fills of the latest `runs` runs of a stream, in order."""
+        with reading(self._engine) as connection:
+            return intake.fills(connection, stream, runs)
+
     def overlaps(self, stream: str, limit: int = 1_000) -> list[intake.Overlap]:
         """Return the lumisections that were delivered again, newest first."""
         with reading(self._engine) as connection:

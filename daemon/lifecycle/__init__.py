@@ -14,6 +14,7 @@ from daemon.lifecycle.fold import Candidate, Phase, evolve, fold
 from daemon.lifecycle.policy import Policy, Tier, parse_policy
 from daemon.lifecycle.rarer_voices import break_glass, confirm, review, waive
 from daemon.lifecycle.record_facts import BundleAttested, HeadSigned
+from daemon.lifecycle.report_facts import FillReported, FillReportFailed
 from daemon.lifecycle.request import candidate_id, request_candidate
 from daemon.lifecycle.states import Champion, champion_at, champions, fold_daemon, open_faults
 from daemon.lifecycle.voices import approve, ask_rollback, reject, revoke
@@ -29,6 +30,8 @@ __all__ = [
     "Decision",
     "Done",
     "Fact",
+    "FillReportFailed",
+    "FillReported",
     "GateOutcome",
     "HeadSigned",
     "Phase",

@@ -30,6 +30,7 @@ from daemon.web.office import Office, Proxy
 from daemon.web.problems import problem, status_of, wants_json
 from daemon.web.render import trouble
 from daemon.web.sessions import Sessions
+from daemon.web.watching import router as watching
 
 log = logging.getLogger("retrigger.web")
 
@@ -107,6 +108,7 @@ def create_app(
     for part in (doors, sign_on, pages, account, fatigue, forms, quiet, api, api_keys, api_words):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=str(files("daemon").joinpath("static"))), name="static")
+    app.include_router(watching)
     app.add_exception_handler(NotLoggedInError, _log_in_first)
     app.add_exception_handler(WrongFormError, _wrong_form)
     app.add_exception_handler(NotAllowedError, _not_allowed)

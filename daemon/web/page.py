@@ -45,6 +45,7 @@ def serve(ready: Parts, *, with_parent: bool = False) -> None:
         sign_on_rules=_sign_on(settings.web),
         proxy=_proxy(settings.web),
     )
+    app.state.reports = settings.reports
     server = serve_page(app, settings.web.listen)
     notify(READY, status(f"the page answers as {settings.web.public_url}"))
     period_s = min(watchdog_period_s() or LOOK_AT_PARENT_S, LOOK_AT_PARENT_S)
