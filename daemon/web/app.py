@@ -79,14 +79,8 @@ def create_app(
         sign_on_rules: A single sign-on; None for local accounts alone.
         proxy: A proxy whose header names people; None trusts no header.
     """
-    app = _Page(
-        title="retrigger",
-        version="1",
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-        dependencies=[Depends(may_pass)],
-    )
+    guarded = [Depends(may_pass)]
+    app = _Page(title="retrigger", version="1", docs_url=None, redoc_url=None, openapi_url=None, dependencies=guarded)
     callback = public_url.rstrip("/") + sign_on.ANSWER
     app.state.office = Office(
         ledger=ledger,
@@ -109,15 +103,8 @@ def create_app(
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=str(files("daemon").joinpath("static"))), name="static")
     app.include_router(watching)
-    app.add_exception_handler(NotLoggedInError, _log_in_first)
-    app.add_exception_handler(WrongFormError, _wrong_form)
-    app.add_exception_handler(NotAllowedError, _not_allowed)
-    app.add_exception_handler(PeopleError, _not_so)
-    app.add_exception_handler(RefusedError, _no_such_thing)
-    app.add_exception_handler(RetriggerError, _cannot)
-    app.add_exception_handler(RequestValidationError, _unreadable)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _broken)
+    for kind, answer in _ANSWERS.items():
+        app.add_exception_handler(kind, answer)
     return app
 
 
@@ -196,3 +183,16 @@ def _broken(request: Request, error: Exception) -> Response:
     )
     what = f"an error of ours, at {request.url.path}"
     return trouble(request, 500, "The page broke", what, remedy)
+
+
+_ANSWERS: dict[type[Exception], Callable[[Request, Exception], Response]] = {
+    NotLoggedInError: _log_in_first,
+    WrongFormError: _wrong_form,
+    NotAllowedError: _not_allowed,
+    PeopleError: _not_so,
+    RefusedError: _no_such_thing,
+    RetriggerError: _cannot,
+    RequestValidationError: _unreadable,
+    HTTPException: _http,
+    Exception: _broken,
+}
