@@ -202,7 +202,8 @@ def main() -> None:
     if not given.rows.exists():
         plan = (
             f"{given.weeks} weeks of {given.fills} fills with a nuisance each, reference of {given.reference_fills} "
-            f"other fills, {given.events} events a lumisection; each fault once in each of {given.weeks} other weeks, "
+            f"other fills, {given.lumisections or 'all'} lumisections a fill, {given.events} events a lumisection; "
+            f"each fault once in each of {given.weeks} other weeks, "
             f"from {LEAD} lumisections before it to at most {LONGEST} after."
         )
         head = {

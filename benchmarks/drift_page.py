@@ -318,7 +318,9 @@ def month(rows: list[Row]) -> list[str]:
         *out,
         *prose(
             f"{source(head)} {head['plan']} Nuisances alone: {cried} alarms in {watched} lumisections watched "
-            f"of {total}. Delay: lumisections from the onset until told."
+            f"of {total}. Delay: lumisections from the onset until told. "
+            "A transient is told while it lasts, as what it then looks like. Box: share that box and truth have in "
+            "common; log M: the largest before the first alarm was told."
         ),
         *table(names, lines),
     ]  # fmt: skip
