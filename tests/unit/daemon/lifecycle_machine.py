@@ -149,7 +149,7 @@ class AnExperiment(RuleBasedStateMachine):
         allowed = {before}
         if (
             kind is f.Approved and before is Phase.PENDING_APPROVAL
-        ):  # who holds which role is asked when a step is decided
+        ):  # roles are asked for when a step is decided
             allowed.add(Phase.APPROVED)
         assert evolve(candidate, fact).phase in allowed
         self.it.append(candidate.id, fact)
