@@ -5,6 +5,7 @@ Nothing here asks whether a deployment is allowed: `daemon.lifecycle` has decide
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -185,3 +186,11 @@ def whole(verify: Verify, bundle: Path, digest: str) -> None:
         raise DeployError(
             f"the bundle in {bundle} has digest {found[:16]}, approved is {digest[:16]}; it is not deployed"
         )
+    if is_drill(bundle):
+        raise DeployError(f"the bundle {digest[:16]} is a drill, made to be refused; it is never deployed")
+
+
+def is_drill(bundle: Path) -> bool:
+    """Return whether a bundle says in its manifest that it is a drill; see `daemon.drills`."""
+    manifest = bundle / "manifest.json"
+    return manifest.is_file() and "drill" in json.loads(manifest.read_bytes())

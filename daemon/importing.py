@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from daemon.assemble import Parts, owner
+from daemon.deploy import is_drill
 from daemon.errors import RefusedError, SetupError
 from daemon.lifecycle import facts as f
 from daemon.scan import reading, run_files
@@ -107,6 +108,8 @@ def adopt(ready: Parts, bundle: Path, reason: str, now: datetime) -> f.ChampionI
     """
     slot = ready.settings.stream.slot
     whole: Champion = load(bundle)
+    if is_drill(bundle):
+        raise RefusedError(f"{whole.digest[:16]} is a drill, made to be refused; import what the board runs")
     before = champion_digest(ready.ledger, slot)
     if before and before != whole.digest:
         raise RefusedError(

@@ -69,6 +69,10 @@ class Relay:
         except LeaseLostError as error:
             log.warning("%s", error)
             return False
+        except (OSError, ValueError, TypeError, LookupError) as error:  # one odd message must not end all others
+            log.exception("message %d to %s broke its channel", stored.sequence, taken.channel)
+            self._later(taken, DeliveryError(f"the channel broke: {error!r}", unsure=True), now)
+            return False
         return True
 
     def _hand_over(self, message: Announcement, taken: Delivery, way: Channel | None) -> None:

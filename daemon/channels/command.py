@@ -23,12 +23,12 @@ class Command:
         handed = json.dumps(as_json(message, unsure=unsure)) + "\n"
         try:
             done = subprocess.run(
-                self._argv, input=handed, capture_output=True, text=True, check=False, timeout=self._timeout_s
+                self._argv, input=handed.encode(), capture_output=True, check=False, timeout=self._timeout_s
             )
         except OSError as error:
             raise DeliveryError(f"{self._argv[0]} cannot be run: {error.strerror or error}", unsure=False) from error
         except subprocess.TimeoutExpired as error:
             raise DeliveryError(f"{self._argv[0]} took longer than {self._timeout_s:g} s", unsure=True) from error
         if done.returncode != 0:
-            said = " ".join(done.stderr.split())[:160]
+            said = " ".join(done.stderr.decode(errors="replace").split())[:160]
             raise DeliveryError(f"{self._argv[0]} ended with {done.returncode}: {said}", unsure=True)

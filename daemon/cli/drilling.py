@@ -17,7 +17,6 @@ from daemon.cli.identity import Me, PasswordStdin, authenticate
 from daemon.cli.offline import ConfigFile, Json
 from daemon.deploy import DeployTarget
 from daemon.errors import RefusedError
-from daemon.lifecycle import Phase
 from daemon.lifecycle import facts as f
 from daemon.lifecycle.board_facts import RollbackRehearsed
 from daemon.lifecycle.candidate import IN_FLIGHT
@@ -115,7 +114,7 @@ def _folder(ready: Parts, digest: str) -> Path:
         raise RefusedError(f"{digest[:16]} is not in the record, so where it lies is not known; import it first")
     crate = ready.settings.deploy.rehearsal is not None
     known = [one for one in ready.sight.candidates() if one.bundle_digest == digest]
-    approved = not known or any(one.phase in {Phase.LIVE, Phase.SUPERSEDED} for one in known)
+    approved = not known or any(one.deployed is not None and not one.drill for one in known)
     if not crate and not approved:
         raise RefusedError(f"{digest[:16]} was never live; on the board itself only what ran there may stand in")
     return path

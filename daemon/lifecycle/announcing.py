@@ -11,6 +11,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from daemon.errors import FactError
+from daemon.lifecycle import board_facts as b
 from daemon.lifecycle import facts as f
 from daemon.lifecycle.alarm_facts import AlarmAcknowledged, AlarmSilenced
 from daemon.lifecycle.codec import digest
@@ -40,6 +41,10 @@ TOLD: tuple[type[f.Fact], ...] = (
     f.RolledBack,
     f.BoardDiffers,
     f.BoardAgrees,
+    b.GlassBroken,
+    b.ReviewOverdue,
+    b.GuardTripped,
+    b.BoardOutputDiffers,
 )
 """`FaultOpened` comes with the alarm that opened it, so it is not told again."""
 
@@ -139,10 +144,9 @@ def announcement(sequence: int, subject: str, fact: f.Fact, url: str) -> Announc
                 labels={"alertname": "RetriggerBoardDiffers", "slot": slot, "severity": "page"},
                 closes=True,
             )
-    severity, title, asked = _of_candidate(fact, subject)
-    return Announcement(
-        **common, severity=severity, title=title, since=stamp, asked=asked, link=f"{url}/candidates/{quote(subject)}"
-    )
+    link = f"{url}/" if isinstance(fact, b.BoardOutputDiffers) else f"{url}/candidates/{quote(subject)}"
+    severity, title, asked = _of_glass_and_guards(fact, subject) or _of_candidate(fact, subject)
+    return Announcement(**common, severity=severity, title=title, since=stamp, asked=asked, link=link)
 
 
 def labels_of(stream: str, alarm_id: str) -> dict[str, str]:
@@ -184,6 +188,35 @@ def _silence(fact: AlarmAcknowledged | AlarmSilenced, common: Mapping[str, Any],
         quiet_until=until,
         by=fact.person,
     )
+
+
+def _of_glass_and_guards(fact: f.Fact, subject: str) -> tuple[Severity, str, str] | None:
+    match fact:
+        case b.GlassBroken(person=person, role=role, reason=reason):
+            return (
+                "page",
+                f"{person} ({role.replace('_', ' ')}) breaks the glass for {subject}: {reason}",
+                "everybody on call: see what is written in mid fill; a third person reviews why within a day",
+            )
+        case b.ReviewOverdue(due=due):
+            return (
+                "page",
+                f"nobody reviewed by {due:%Y-%m-%d %H:%M} UTC why the glass was broken for {subject}",
+                "coordinator: review it; until then nothing goes forward in this slot",
+            )
+        case b.GuardTripped(guard=guard, reason=reason):
+            return (
+                "page",
+                f"{subject} is taken off the board ({guard.replace('_', ' ')}): {reason}",
+                "trigger on-call: see that the board runs the digest before",
+            )
+        case b.BoardOutputDiffers(slot=slot, digest=bits, run=run, lumisection=first, events=n, mismatches=wrong):
+            return (
+                "page",
+                f"{slot}: {wrong} of {n} events in {run}:{first} differ from the emulator of {bits[:12]}",
+                "firmware expert: look at the events that were kept; trigger on-call: consider going back",
+            )
+    return None
 
 
 def _of_candidate(fact: f.Fact, subject: str) -> tuple[Severity, str, str]:

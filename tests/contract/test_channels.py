@@ -315,6 +315,14 @@ def test_a_command_that_fails_is_told_with_what_it_said():
     assert error.value.unsure
 
 
+def test_a_command_may_write_bytes_that_are_no_text():
+    odd = "import sys; sys.stderr.buffer.write(bytes([255, 254])); sys.exit({})"
+    Command(program(odd.format(0)), timeout_s=20).send(ALARM, unsure=False)
+
+    with pytest.raises(DeliveryError, match="ended with 3"):
+        Command(program(odd.format(3)), timeout_s=20).send(ALARM, unsure=False)
+
+
 def test_a_command_that_hangs_is_ended(tmp_path):
     with pytest.raises(DeliveryError, match=r"longer than 1 s"):
         Command(["sleep", "60"], timeout_s=1).send(ALARM, unsure=False)

@@ -147,9 +147,7 @@ class AnExperiment(RuleBasedStateMachine):
             return
         before = candidate.phase
         allowed = {before}
-        if (
-            kind is f.Approved and before is Phase.PENDING_APPROVAL
-        ):  # roles are asked for when a step is decided
+        if kind is f.Approved and before is Phase.PENDING_APPROVAL:  # roles are asked for when a step is decided
             allowed.add(Phase.APPROVED)
         assert evolve(candidate, fact).phase in allowed
         self.it.append(candidate.id, fact)

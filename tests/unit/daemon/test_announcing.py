@@ -6,12 +6,14 @@ import pytest
 
 from daemon.errors import FactError
 from daemon.lifecycle import AlarmAcknowledged, AlarmSilenced, Phase
+from daemon.lifecycle import board_facts as b
 from daemon.lifecycle import facts as f
 from daemon.lifecycle.announcing import ACKNOWLEDGED_FOR, announcement, told
 from tests.unit.daemon.lifecycle_examples import NOON, SLOT, Course
 from tests.unit.daemon.page_world import BROKEN, SHIFT, STREAM
 
 URL = "https://retrigger.example"
+BY = {"at": NOON, "actor": "daemon"}
 
 
 def raised(alarm):
@@ -86,6 +88,35 @@ def test_a_board_that_differs_pages_and_ends_when_it_agrees():
     assert "cannot be read" in page.title
     assert end.closes
     assert end.labels == page.labels
+
+
+@pytest.mark.parametrize(
+    ("fact", "title"),
+    [
+        (
+            b.GlassBroken(request_id="r", person="timo", role="trigger_oncall", reason="hot", **BY),
+            "timo (trigger oncall)",
+        ),
+        (b.ReviewOverdue(request_id="r", due=NOON, **BY), "why the glass was broken for c-0001"),
+        (b.GuardTripped(request_id="r", guard="rate", reason="21 kHz", **BY), "taken off the board (rate): 21 kHz"),
+    ],
+)
+def test_a_broken_glass_its_review_and_a_tripped_guard_page(fact, title):
+    message = announcement(1, "c-0001", fact, URL)
+
+    assert told(fact)
+    assert message.severity == "page"
+    assert title in message.title
+    assert message.link == f"{URL}/candidates/c-0001"
+
+
+def test_a_board_that_does_not_do_what_its_emulator_does_pages():
+    fact = b.BoardOutputDiffers(slot=SLOT, digest="a" * 64, run=7, lumisection=3, events=900, mismatches=2, **BY)
+    message = announcement(1, SLOT, fact, URL)
+
+    assert told(fact)
+    assert (message.severity, message.link) == ("page", f"{URL}/")
+    assert "2 of 900 events in 7:3" in message.title
 
 
 def test_a_deployment_that_fails_again_is_told_once():

@@ -6,11 +6,13 @@ from datetime import timedelta
 import pytest
 
 from daemon.decisions import code_of
+from daemon.deploy import is_drill
 from daemon.drills import KINDS, given_answers, propose, seeders, source_of
-from daemon.errors import RefusedError
+from daemon.errors import DeployError, RefusedError
 from daemon.fatigue import Answer, due, figures
 from daemon.lifecycle import Phase, request_candidate
 from daemon.lifecycle import facts as f
+from daemon.targets.filesystem import FilesystemTarget
 from tests.unit.daemon.page_world import NOON, PageWorld
 from tests.unit.daemon.web_visitors import Browser, application
 
@@ -53,6 +55,16 @@ def test_each_kind_of_drill_is_a_whole_bundle_that_asks_people_and_says_nowhere_
     assert mila.get(f"/api/v1/candidates/{name}").json()["drill"] is False
     assert json.loads((source.path.parent / world.candidate(name).bundle_digest / "manifest.json").read_text())["drill"]
     assert world.ledger.verify() == []
+
+
+def test_no_target_and_no_import_takes_the_bundle_of_a_drill(world, source, tmp_path):
+    digest = world.candidate(seed(world, source)).bundle_digest
+    folder = source.path.parent / digest
+
+    with pytest.raises(DeployError, match="is a drill"):
+        FilesystemTarget(tmp_path / "board").deploy(digest, folder, token=1)
+    assert is_drill(folder)
+    assert not is_drill(source.path)
 
 
 def test_a_drill_that_is_rejected_was_caught_and_everybody_may_know(world, source):
