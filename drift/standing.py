@@ -78,7 +78,7 @@ class Standing:
         stratum: Its stratum; empty when the reference tells none apart.
         rebaselined: Declared changes in force that have constants of their own in the reference.
         muted: Object types that take no part.
-        masked: Regions that take no part, with what objects see of them from around (`Region.reached`).
+        masked: Regions that were declared; they take no part, nor does what sees them from around (`Region.reached`).
         smooth: Object types of which only the map is looked at, for holes: a change was seen to move the rest.
     """
 
@@ -124,11 +124,11 @@ class Standing:
         held = [one for one in rebaselined if one.holds(place) and one.id not in over]
         known = {one.id for one in held}
         muted: set[str] = set()
-        masked = {one.region.reached for one in held if one.region is not None}
+        masked = {one.region for one in held if one.region is not None}
         undone = [one for one in conditions.elsewhere if one.id in settled]
         for change in (*(one for one in conditions.declared if one.id not in settled), *undone):
             if change.region is not None:
-                masked.add(change.region.reached)
+                masked.add(change.region)
             if change.id not in known:
                 muted.update(one for one in change.objects if change.region is None or one != change.region.object)
         stratum = strata.of(conditions)

@@ -29,3 +29,19 @@ def widened(low: float, high: float, towers: int) -> tuple[float, float]:
     first = int(np.searchsorted(edges, low + 1e-9, side="right")) - 1 - towers
     last = int(np.searchsorted(edges, high - 1e-9, side="left")) + towers
     return min(low, float(edges[max(first, 0)])), max(high, float(edges[min(last, edges.size - 1)]))
+
+
+def turned(low: float, high: float, towers: int) -> tuple[float, float]:
+    """Return the span of azimuth that is so many towers wider than the towers that one touches, a turn at most.
+
+    Args:
+        low: Lower end of the span, radians.
+        high: Upper end, above it; it may pass pi.
+        towers: 0 leaves the span as it is.
+    """
+    if not towers:
+        return low, high
+    first = (np.floor(low / TOWER_PHI + 0.01) - towers) * TOWER_PHI
+    last = (np.ceil(high / TOWER_PHI - 0.01) + towers) * TOWER_PHI
+    beyond = max(0.0, float(last - first) - 2 * np.pi)
+    return float(first) + beyond / 2, float(last) - beyond / 2

@@ -146,14 +146,18 @@ class View:
     def without(
         self, name: str, regions: list[Region], layout: Layout, pileup: float, *, spectra: bool
     ) -> tuple[float, "View"]:
-        """Return the share of an object's total in regions of its map, and the view in which they are not looked at."""
+        """Return the share of an object's total that is not looked at, and the view without regions of its map.
+
+        Its spectra and the score are left out by the share of the regions themselves: what sees them from around
+        changes by a part only.
+        """
         grids = {grid.name: grid for grid in layout.maps if grid.object == name}
-        outside = {key: ~np.any([inside(grid, one) for one in regions], axis=0) for key, grid in grids.items()}
+        outside = {key: ~np.any([inside(grid, one.reached) for one in regions], axis=0) for key, grid in grids.items()}
         usual = next(one for one in self.cells if one.name == name).expected(1.0, pileup)
         left = np.where(outside[name], usual, 0.0)
-        share = float(1 - left.sum())
+        declared = float(usual[np.any([inside(grids[name], one) for one in regions], axis=0)].sum())
         streams, touched = _sectors_without(self.streams, name, usual, left, outside[name])
-        if spectra and share > SMALL:
+        if spectra and declared > SMALL:
             touched |= about(streams.labels, [name, SCORE]) & ~_in_families(streams.labels, ("phi", "eta", "rate"))
             streams = _blind(streams, [name], layout)
         cells = tuple(_cells_without(one, outside[one.name]) if one.name in outside else one for one in self.cells)
@@ -161,7 +165,7 @@ class View:
             SCORE
         }
         quiet = Quiet(self.quiet.streams | touched, objects, {**self.quiet.outside, **outside})
-        return share, replace(self, streams=streams, cells=cells, quiet=quiet)
+        return float(1 - left.sum()), replace(self, streams=streams, cells=cells, quiet=quiet)
 
 
 def about(labels: tuple[StreamLabel, ...], objects: Iterable[str]) -> Bools:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drift.text_forms import json_of
-from drift.towers import TOWER_PHI, widened
+from drift.towers import turned, widened
 
 Place = tuple[int, int]
 """Run and lumisection."""
@@ -46,8 +46,7 @@ class Region:
     def reached(self) -> "Region":
         """Where objects can lie that see a part of it: what must not be compared when its towers are masked."""
         towers = REACH[self.object]
-        around = min(towers * TOWER_PHI, max(0.0, math.pi - (self.phi[1] - self.phi[0]) / 2))
-        return Region(self.object, widened(*self.eta, towers), (self.phi[0] - around, self.phi[1] + around))
+        return Region(self.object, widened(*self.eta, towers), turned(*self.phi, towers))
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that `region_of` reads."""

@@ -33,7 +33,7 @@ def test_only_the_region_with_what_sees_it_is_silent_where_a_region_is_declared(
     region = {"object": "EG", "eta": [-1.5, 0.0], "phi": [0.5, 1.0]}
     (told,) = in_force([change(kind="mask", objects=["EG"], region=region)], (6, 1), NOBODY)
 
-    assert told["silences"] == ["EG in eta -1.74 to 0.17, phi 0.33 to 1.17"]
+    assert told["silences"] == ["EG in eta -1.74 to 0.17, phi 0.26 to 1.22"]
 
 
 @pytest.mark.parametrize(

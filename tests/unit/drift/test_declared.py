@@ -84,7 +84,9 @@ def test_a_region_reaches_as_far_as_its_objects_see_and_never_more_than_a_turn()
     around = replace(HOLE, phi=(-3.0, 3.1))
 
     assert HOLE.reached.eta == (-4.191, -0.696)  # seven forward towers are wider than seven central ones
-    assert HOLE.reached.phi == pytest.approx((-1.571 - np.radians(35), -0.873 + np.radians(35)))
+    assert HOLE.reached.phi == pytest.approx(
+        (np.radians(-125), np.radians(-15))
+    )  # whole towers of five degrees, seven more
     assert replace(HOLE, object="MU").reached == replace(HOLE, object="MU")
     low, high = around.reached.phi
     assert high - low == pytest.approx(2 * np.pi)
@@ -251,10 +253,11 @@ def test_a_masked_map_is_expected_outside_and_normalised_there(toy_reference):
     view = toy_reference.under(Standing(masked=(HOLE,)))
     jets = next(one for one in view.cells if one.name == "JET")
     grid = next(one for one in layout_of(AXOL1TL_57).maps if one.name == "JET")
-    out = inside(grid, HOLE)
+    out = inside(grid, HOLE.reached)
     before = next(one for one in toy_reference.cells if one.name == "JET").expected(100.0, 50.0)
 
-    assert 19 * 8 <= out.sum() <= 20 * 9
+    assert 19 * 8 <= inside(grid, HOLE).sum() <= 20 * 9
+    assert out[inside(grid, HOLE)].all()
     assert jets.expected(100.0, 50.0)[out].sum() == 0
     assert jets.expected(100.0, 50.0).sum() == pytest.approx(100.0)
     assert jets.expected(100.0, 50.0)[~out] == pytest.approx(before[~out] * 100 / before[~out].sum())
@@ -266,7 +269,7 @@ def test_a_masked_tower_leaves_the_spectra_of_its_object_alone(toy_reference):
     quiet = toy_reference.under(Standing(masked=(tower,))).quiet
     silent = {label.name for label, off in zip(toy_reference.streams.labels, quiet.streams, strict=True) if off}
 
-    assert len(silent) == 2
+    assert 2 <= len(silent) <= 6  # rings and sectors that jets see it from
     assert all(name.startswith(("JET azimuth", "JET ring")) for name in silent)
 
 
