@@ -152,7 +152,7 @@ class People:
             raise PeopleError("to revoke a key, state one reason; it goes into the record")
         key = found[0]
         fact = SigningKeyRevoked(at=now, actor=by, person=key.person, key_id=key.key_id, reason=reason.strip())
-        self._ledger.append("people", (fact,))
+        self._ledger.doors.revoke_key(key.key_id, now, fact)
         return key
 
     def keys(self) -> dict[str, PersonKey]:

@@ -95,11 +95,11 @@ class DoorRows:
                 raise LedgerError("this passkey is registered already; take another one") from error
             raise
 
-    def revoke_passkey(self, credential_id: str, now: datetime, fact: Fact) -> None:
-        """Let a passkey speak for nobody any more, together with the fact that says so."""
+    def revoke_key(self, key_id: str, now: datetime, fact: Fact) -> None:
+        """Let a key speak for nobody any more: the fact that says so and, if it is a passkey, its row, together."""
         with writing(self._engine) as connection:
             chain.append(connection, [("people", (fact,), None)])
-            mine = t.passkeys.c.credential_id == credential_id
+            mine = (t.passkeys.c.key_id == key_id) & t.passkeys.c.revoked_at.is_(None)
             connection.execute(update(t.passkeys).where(mine).values(revoked_at=time_text(now)))
 
     def count_up(self, credential_id: str, found: int, to: int) -> bool:
