@@ -5,7 +5,7 @@ locked account cost the same work and give the same words, so that nobody learns
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -13,12 +13,12 @@ from functools import cached_property
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from daemon.errors import LockedOutError, LoginRefusedError, PeopleError
+from daemon.errors import LockedOutError, LoginRefusedError, PeopleError, RecordKeyError
 from daemon.ledger import Account, Ledger
 from daemon.lifecycle.facts import KeyRevoked, PasswordChanged, PersonAdded, RolesChanged
 from daemon.lifecycle.key_facts import SigningKeyAdded, SigningKeyRevoked
 from daemon.lifecycle.policy import ROLES
-from daemon.lifecycle.signing import PersonKey, key_id_of
+from daemon.lifecycle.signing import ED25519, PersonKey, key_id_of
 
 NAME = re.compile(r"[a-z][a-z0-9._-]{1,63}")
 RESERVED = frozenset({"daemon", "people", "root", "anonymous", "sign-on"})
@@ -41,9 +41,17 @@ class Person:
 class People:
     """The local accounts in one ledger."""
 
-    def __init__(self, ledger: Ledger, hasher: PasswordHasher | None = None) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        hasher: PasswordHasher | None = None,
+        *,
+        is_machine: Callable[[str], bool] = lambda _public: False,
+    ) -> None:
+        """Take the ledger, and what knows the daemon's own public keys (hex), which never speak for a person."""
         self._ledger = ledger
         self._hasher = hasher or PasswordHasher()
+        self._is_machine = is_machine
 
     def add_person(self, name: str, password: str, roles: Iterable[str], *, by: str, now: datetime) -> Person:
         """Open an account.
@@ -125,14 +133,20 @@ class People:
         """Let a public Ed25519 key, in hex, speak for a person.
 
         Raises:
-            PeopleError: There is no such open account, it is no such key, or the key was registered before: a key
-                speaks for one person, and a revoked one for nobody again.
+            PeopleError: There is no such open account, it is no such key, it is a key of the daemon's own, or it was
+                registered before: a key speaks for one person, and a revoked one for nobody again.
+            RecordKeyError: The daemon's own keys cannot be read, so that nobody knows whether it is one of them.
         """
         self._open_account(name)
         try:
             key_id = key_id_of(public)
         except ValueError as error:
             raise PeopleError(f"this is no public key: {error}; `retrigger people keygen` prints one") from error
+        if self._is_machine(public):
+            raise PeopleError(
+                f"the key {key_id[:16]} is the daemon's own, which signs record or bundles and never speaks for a "
+                "person; make one: retrigger people keygen"
+            )
         if any(one.key_id == key_id for one in self._keys_ever()):
             raise PeopleError(f"the key {key_id[:16]} was registered before; make a new one: retrigger people keygen")
         fact = SigningKeyAdded(at=now, actor=by, person=name, key_id=key_id, public=public.lower())
@@ -156,7 +170,7 @@ class People:
         return key
 
     def keys(self) -> dict[str, PersonKey]:
-        """Return the keys that speak for somebody now, by id, as `World.keys` wants them."""
+        """Return the keys that speak for somebody now, by id, as `World.keys` wants them; the daemon's own never do."""
         revoked = {
             one.fact.key_id
             for one in self._ledger.facts(subject="people", kind=SigningKeyRevoked.kind)
@@ -166,8 +180,14 @@ class People:
         return {
             one.key_id: PersonKey(key_id=one.key_id, person=one.person, public=one.public, kind=one.key_kind)
             for one in self._keys_ever()
-            if one.key_id not in revoked and one.person in there
+            if one.key_id not in revoked and one.person in there and not self._surely_machine(one)
         }
+
+    def _surely_machine(self, key: SigningKeyAdded) -> bool:
+        try:
+            return key.key_kind == ED25519 and self._is_machine(key.public)
+        except RecordKeyError:  # another user's eyes; the daemon itself reads its keys, and it alone writes a board
+            return False
 
     def _keys_ever(self) -> list[SigningKeyAdded]:
         stored = self._ledger.facts(subject="people", kind=SigningKeyAdded.kind)
