@@ -75,9 +75,11 @@ class People:
         """Give a person these roles and no others; approvals that need a lost role go stale.
 
         Raises:
-            PeopleError: There is no such open account, or a role is unknown.
+            PeopleError: There is no such open account, a role is unknown, or nobody would be root any more.
         """
         account, held = self._open_account(name), _known(roles)
+        if "root" not in held:
+            self._keep_a_root(account)
         fact = RolesChanged(at=now, actor=by, person=name, roles=tuple(sorted(held)))
         self._ledger.put_account(replace(account, roles=held), fact)
         return Person(name, held)
@@ -96,10 +98,14 @@ class People:
         """Close an account for good; approvals that rest on it go stale.
 
         Raises:
-            PeopleError: There is no such open account.
+            PeopleError: There is no such open account, the reason is missing, or nobody would be root any more.
         """
-        account = replace(self._open_account(name), revoked_at=now)
-        self._ledger.put_account(account, KeyRevoked(at=now, actor=by, person=name, reason=reason))
+        account = self._open_account(name)
+        if not reason.strip():
+            raise PeopleError("to close an account, state one reason; it goes into the record")
+        self._keep_a_root(account)
+        fact = KeyRevoked(at=now, actor=by, person=name, reason=reason.strip())
+        self._ledger.put_account(replace(account, revoked_at=now), fact)
 
     def check_password(self, name: str, password: str, now: datetime) -> Person:
         """Return the person whose password this is.
@@ -213,6 +219,12 @@ class People:
         wait_s = min(FIRST_WAIT_S * 2 ** min(failures - FREE_FAILURES - 1, 10), LONGEST_WAIT_S)
         locked = now + timedelta(seconds=wait_s) if failures > FREE_FAILURES else None
         self._ledger.note_login(account.person, failures, locked)
+
+    def _keep_a_root(self, account: Account) -> None:
+        """Refuse to lose the last root: then anybody on the host could open the next one."""
+        others = [one for one in self.everybody() if one.name != account.person]
+        if "root" in account.roles and not any("root" in one.roles for one in others):
+            raise PeopleError(f"{account.person} is the only root; give the role to somebody else first")
 
     def _open_account(self, name: str) -> Account:
         account = next(iter(self._ledger.accounts(name)), None)
