@@ -114,14 +114,17 @@ class DoorRows:
         with reading(self._engine) as connection:
             return connection.scalar(query)
 
-    def link(self, issuer: str, subject: str, person: str, fact: Fact) -> None:
-        """Let an identity speak for a person from now on, together with the fact that says so.
+    def link(self, issuer: str, subject: str, person: str, fact: Fact, *, instead_of: str | None = None) -> None:
+        """Let an identity speak for a person from now on, and no more for another, with the fact that says so.
 
         Raises:
             LedgerError: The identity is linked, or the person has another one.
         """
         with writing(self._engine) as connection:
             chain.append(connection, [("people", (fact,), None)])
+            if instead_of is not None:
+                theirs = (t.identities.c.issuer == issuer) & (t.identities.c.subject == subject)
+                connection.execute(delete(t.identities).where(theirs, t.identities.c.person == instead_of))
             connection.execute(insert(t.identities).values(issuer=issuer, subject=subject, person=person))
 
     def keep(self, person: str, key: str, asked: str, now: datetime) -> Kept | None:

@@ -117,3 +117,26 @@ def test_a_root_sets_the_password_of_somebody_who_forgot_it(home, record):
 
     assert People(record).check_password("timo", NEW, NOON).name == "timo"
     assert (newest(record).kind, newest(record).actor) == ("password_changed", "rita")
+
+
+ISSUER = ("--issuer", "https://auth.example", "--subject", "4711")
+
+
+def test_a_root_links_an_identity_and_stands_in_the_record_for_it(home, record):
+    assert say(home, "link", "mila", *ISSUER, person="rita") is None
+
+    assert record.doors.person_of("https://auth.example", "4711") == "mila"
+    assert (newest(record).kind, newest(record).actor) == ("identity_linked", "rita")
+
+
+def test_nobody_links_without_root_nor_themselves_nor_half(home, record):
+    head = record.head()
+    plain = say(home, "link", "timo", *ISSUER, person="mila")
+    own = say(home, "link", "rita", *ISSUER, person="rita")
+    half = say(home, "link", "mila", *ISSUER[:2], person="rita")
+
+    assert [type(one) for one in (plain, own, half)] == [RefusedError] * 3
+    assert "takes the role root" in str(plain)
+    assert "another root links it" in str(own)
+    assert "both --issuer and --subject" in str(half)
+    assert record.head() == head
