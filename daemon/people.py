@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
+from threading import Lock
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -36,6 +37,38 @@ class Person:
 
     name: str
     roles: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Tries:
+    """How often in a row a password was wrong, and until when nobody may try again."""
+
+    failures: int = 0
+    locked_until: datetime | None = None
+
+    def failed(self, now: datetime) -> "Tries":
+        """Return what one more wrong password makes of it."""
+        failures = self.failures + 1
+        wait_s = min(FIRST_WAIT_S * 2 ** min(failures - FREE_FAILURES - 1, 10), LONGEST_WAIT_S)
+        return Tries(failures, now + timedelta(seconds=wait_s) if failures > FREE_FAILURES else None)
+
+
+class Knocks:
+    """Wrong passwords of those who are nobody yet, by account: kept in memory, and gone with a new password."""
+
+    def __init__(self) -> None:
+        self._tries: dict[tuple[str, str], Tries] = {}
+        self._lock = Lock()
+
+    def of(self, account: Account) -> Tries:
+        """Return what was counted for an account under its present password."""
+        with self._lock:
+            return self._tries.get((account.person, account.password_hash), Tries())
+
+    def note(self, account: Account, tries: Tries) -> None:
+        """Count anew for an account; there are never more of them than accounts and their passwords."""
+        with self._lock:
+            self._tries[account.person, account.password_hash] = tries
 
 
 class People:
@@ -107,8 +140,11 @@ class People:
         fact = KeyRevoked(at=now, actor=by, person=name, reason=reason.strip())
         self._ledger.put_account(replace(account, revoked_at=now), fact)
 
-    def check_password(self, name: str, password: str, now: datetime) -> Person:
+    def check_password(self, name: str, password: str, now: datetime, knocks: Knocks | None = None) -> Person:
         """Return the person whose password this is.
+
+        Who is nobody yet, as at the log-in of the page, brings `knocks`: wrong passwords are counted there then, and
+        make nobody wait who is inside a session or at a terminal.
 
         Raises:
             LockedOutError: The account waits after too many wrong passwords; says the same as the next.
@@ -118,13 +154,14 @@ class People:
         right = self._matches(account.password_hash if account else self._nobodys_hash, password)
         if account is None or account.revoked_at is not None:
             raise LoginRefusedError(REFUSAL)
-        if account.locked_until is not None and now < account.locked_until:
+        seen = Tries(account.failures, account.locked_until) if knocks is None else knocks.of(account)
+        if seen.locked_until is not None and now < seen.locked_until:
             raise LockedOutError(REFUSAL)
         if not right:
-            self._note_failure(account, now)
+            self._note(account, seen.failed(now), knocks)
             raise LoginRefusedError(REFUSAL)
-        if account.failures:
-            self._ledger.note_login(name, 0, None)
+        if seen.failures:
+            self._note(account, Tries(), knocks)
         return Person(name, account.roles)
 
     def everybody(self) -> list[Person]:
@@ -214,11 +251,11 @@ class People:
             raise PeopleError(f"the password has {len(password)} characters; use {SHORTEST} to {LONGEST}")
         return self._hasher.hash(password)
 
-    def _note_failure(self, account: Account, now: datetime) -> None:
-        failures = account.failures + 1
-        wait_s = min(FIRST_WAIT_S * 2 ** min(failures - FREE_FAILURES - 1, 10), LONGEST_WAIT_S)
-        locked = now + timedelta(seconds=wait_s) if failures > FREE_FAILURES else None
-        self._ledger.note_login(account.person, failures, locked)
+    def _note(self, account: Account, tries: Tries, knocks: Knocks | None) -> None:
+        if knocks is None:
+            self._ledger.note_login(account.person, tries.failures, tries.locked_until)
+        else:
+            knocks.note(account, tries)
 
     def _keep_a_root(self, account: Account) -> None:
         """Refuse to lose the last root: then anybody on the host could open the next one."""
