@@ -8,14 +8,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from daemon.config import Settings
+from daemon.config import RecordSettings, Settings
 from daemon.deploy import DeployTarget
 from daemon.ledger import Ledger
 from daemon.lifecycle import Policy
 from daemon.observing import Observing
 from daemon.people import People
 from daemon.policy_file import InForce, policy_in_force
-from daemon.record import Cadence, CommandPlace, FolderPlace, HeadSigner, Place, Provenance, Shipping, own_key
+from daemon.record import (
+    Cadence,
+    CommandPlace,
+    FolderPlace,
+    HeadSigner,
+    Place,
+    Provenance,
+    Shipping,
+    is_machine,
+    own_key,
+    public_half,
+)
 from daemon.shelf import whole_champion
 from daemon.sight import Sight, TableCertifier
 from daemon.targets.catalogue import rehearsal_of, target_of
@@ -45,7 +56,7 @@ class Parts:
 def parts(settings: Settings) -> Iterator[Parts]:
     """Open the ledger and gather the parts around it; the ledger is closed afterwards."""
     with Ledger.open(settings.ledger.url) as ledger:
-        people = People(ledger)
+        people = People(ledger, is_machine=lambda public: _machines(settings.record, public))
         settings.deploy.folder.mkdir(parents=True, exist_ok=True)
         target = target_of(settings, utc_now)
         folder = settings.conditions.folder
@@ -63,6 +74,11 @@ def parts(settings: Settings) -> Iterator[Parts]:
         sight = Sight(ledger, people, target, *eyes)
         rules = policy_in_force(ledger, settings.policy, settings.policy_keys, unsigned=settings.policy_unsigned)
         yield Parts(settings, ledger, people, rules, target, beam, sight, observing)
+
+
+def _machines(record: RecordSettings, public: str) -> bool:
+    own = (public_half(record.key, "record"), public_half(record.build_key, "build"))
+    return is_machine([key for key in own if key is not None], public)
 
 
 def places_of(settings: Settings) -> list[Place]:

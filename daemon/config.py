@@ -114,6 +114,7 @@ class SignOnSettings(Section):
     groups_claim: str = "groups"
     name_claim: str = "preferred_username"
     roles: dict[str, str] = Field(default_factory=dict)
+    all_accounts_from_issuer: bool = False
 
 
 class WebSettings(Section):

@@ -51,8 +51,13 @@ class Passkeys:
         return not _number(self.rp_id) and (self.origin.startswith("https://") or self.rp_id == "localhost")
 
     def of(self, person: str) -> list[Passkey]:
-        """Return the passkeys that speak for a person now."""
-        return [one for one in self._ledger.doors.passkeys(person) if one.revoked_at is None]
+        """Return the passkeys that speak for a person now: the record decides, whatever a row says."""
+        kept = [one for one in self._ledger.doors.passkeys(person) if one.revoked_at is None]
+        if not kept:
+            return []
+        stored = self._ledger.facts(subject="people", kind=SigningKeyRevoked.kind)
+        revoked = {one.fact.key_id for one in stored if isinstance(one.fact, SigningKeyRevoked)}
+        return [one for one in kept if one.key_id not in revoked]
 
     def registration(self, person: str, challenge: bytes) -> dict[str, Any]:
         """Return what a browser needs to make a passkey for this person."""
@@ -158,11 +163,10 @@ class Passkeys:
         Raises:
             PeopleError: They have no such passkey.
         """
-        passkey = next((one for one in self.of(person) if one.key_id == key_id), None)
-        if passkey is None:
+        if not any(one.key_id == key_id for one in self.of(person)):
             raise PeopleError(f"{person} has no passkey {key_id[:16]!r}; the page Your account lists them")
         fact = SigningKeyRevoked(at=now, actor=by, person=person, key_id=key_id, reason=reason)
-        self._ledger.doors.revoke_passkey(passkey.credential_id, now, fact)
+        self._ledger.doors.revoke_key(key_id, now, fact)
 
     def _descriptors(self, person: str) -> list[PublicKeyCredentialDescriptor]:
         return [PublicKeyCredentialDescriptor(id=base64url_to_bytes(one.credential_id)) for one in self.of(person)]

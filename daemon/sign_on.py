@@ -43,6 +43,8 @@ class SignOnRules:
         roles: Which role a group gives.
         groups_claim: Claim of the ID token that lists the groups.
         name_claim: Claim that names the account.
+        all_accounts_from_issuer: Whether everybody's account comes from it, so that nobody can hold another one here;
+            if not, who signs on first holds no role until a root says whose account it is.
     """
 
     issuer: str
@@ -51,6 +53,7 @@ class SignOnRules:
     roles: Mapping[str, str] = field(default_factory=dict)
     groups_claim: str = "groups"
     name_claim: str = "preferred_username"
+    all_accounts_from_issuer: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ class SignOn:
     def __init__(self, rules: SignOnRules, callback: str, tokens: Callable[[], str]) -> None:
         """Take the rules, the address to which the issuer sends people back, and a source of unguessable text."""
         self._rules, self._callback, self._tokens = rules, callback, tokens
+        self.all_accounts = rules.all_accounts_from_issuer
         self._open: dict[str, _Open] = {}
         self._lock = Lock()
 

@@ -1,6 +1,7 @@
 """The command line: each module brings its verbs to `app`, `main` runs one."""
 
 from daemon.cli import (
+    accounts,
     asking,
     audit,
     boards,
@@ -28,6 +29,7 @@ from daemon.cli import (
 from daemon.cli.app import app, main
 
 __all__ = [
+    "accounts",
     "app",
     "asking",
     "audit",

@@ -9,7 +9,7 @@ import typer
 
 from daemon.assemble import Parts, utc_now
 from daemon.decisions import Signer
-from daemon.errors import LoginRefusedError
+from daemon.errors import LoginRefusedError, RefusedError
 from daemon.key_file import read_key
 from daemon.lifecycle.signing import sign
 from daemon.people import Person
@@ -49,3 +49,23 @@ def authenticate(ready: Parts, person: str, *, password_stdin: bool) -> Person:
     else:
         raise LoginRefusedError("nobody is there to type a password; pipe it and say --password-stdin")
     return ready.people.check_password(name, password, utc_now())
+
+
+def authenticate_root(ready: Parts, person: str, *, password_stdin: bool, to: str) -> Person:
+    """Return the person after checking the password and that they hold the role root; `to` says what for.
+
+    Raises:
+        LoginRefusedError: As `authenticate`.
+        RefusedError: They are no root.
+    """
+    me = authenticate(ready, person, password_stdin=password_stdin)
+    if "root" not in me.roles:
+        raise RefusedError(f"{me.name} may not {to}; it takes the role root")
+    return me
+
+
+def new_password(name: str, *, password_stdin: bool) -> str:
+    """Return a new password: the next line that is piped, or what is typed twice."""
+    if password_stdin:
+        return sys.stdin.readline().rstrip("\n")
+    return str(typer.prompt(f"new password of {name}", hide_input=True, confirmation_prompt=True))

@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from daemon import config
-from daemon.assemble import Parts, parts, utc_now
+from daemon.assemble import parts, utc_now
 from daemon.cli import say
 from daemon.cli.app import app
-from daemon.cli.identity import Me, PasswordStdin, authenticate
+from daemon.cli.identity import Me, PasswordStdin, authenticate, authenticate_root
 from daemon.cli.offline import ConfigFile, Json
 from daemon.cli.record import people_app
 from daemon.errors import RefusedError
@@ -17,7 +17,6 @@ from daemon.key_file import make_key, read_key
 from daemon.lifecycle.codec import plain
 from daemon.lifecycle.policy_signing import policy_statement, require_signed
 from daemon.lifecycle.signing import key_id_of, sign
-from daemon.people import Person
 from daemon.policy_file import add_signature, load_policy, load_root_keys, load_signatures
 
 policy_app = typer.Typer(help="The rules: who must agree, and who signed that.", no_args_is_help=True)
@@ -114,7 +113,7 @@ def people_add_key(
 ) -> None:
     """Let a key speak for a person; it takes somebody with the role root, and never that person alone."""
     with parts(config.load(config_file)) as ready:
-        me = _root(ready, person, password_stdin=password_stdin)
+        me = authenticate_root(ready, person, password_stdin=password_stdin, to="register keys")
         if me.name == name:
             raise RefusedError(f"{name} cannot register a key of their own; another root registers it")
         key = ready.people.add_key(name, public, by=me.name, now=utc_now())
@@ -145,10 +144,3 @@ def people_revoke_key(
         say.machine({"type": "signing_key_revoked", "person": key.person, "key_id": key.key_id})
     else:
         say.words(f"{key.key_id} speaks for {key.person} no more.")
-
-
-def _root(ready: Parts, person: str, *, password_stdin: bool) -> Person:
-    me = authenticate(ready, person, password_stdin=password_stdin)
-    if "root" not in me.roles:
-        raise RefusedError(f"{me.name} may not register keys; it takes the role root")
-    return me

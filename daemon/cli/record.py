@@ -1,6 +1,5 @@
 """Verbs about alarms that were raised, and about the accounts: alarms, people."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,10 +9,9 @@ from daemon import config
 from daemon.assemble import parts, utc_now
 from daemon.cli import say
 from daemon.cli.app import app
-from daemon.cli.identity import Me, PasswordStdin, authenticate
+from daemon.cli.identity import Me, PasswordStdin, authenticate_root, new_password
 from daemon.cli.offline import ConfigFile, Json
 from daemon.decisions import closing_words, closings
-from daemon.errors import RefusedError
 from daemon.lifecycle import facts as f
 from daemon.lifecycle.codec import plain
 
@@ -58,22 +56,13 @@ def people_add(
     with parts(config.load(config_file)) as ready:
         by = "setup"
         if any("root" in one.roles for one in ready.people.everybody()):
-            me = authenticate(ready, person, password_stdin=password_stdin)
-            if "root" not in me.roles:
-                raise RefusedError(f"{me.name} may not open accounts; it takes the role root")
-            by = me.name
-        password = _new_password(name, password_stdin=password_stdin)
+            by = authenticate_root(ready, person, password_stdin=password_stdin, to="open accounts").name
+        password = new_password(name, password_stdin=password_stdin)
         added = ready.people.add_person(name, password, role, by=by, now=utc_now())
     if json:
         say.machine({"type": "person", "name": added.name, "roles": sorted(added.roles)})
     else:
         say.words(f"{added.name}: {', '.join(sorted(added.roles))}")
-
-
-def _new_password(name: str, *, password_stdin: bool) -> str:
-    if password_stdin:
-        return sys.stdin.readline().rstrip("\n")
-    return str(typer.prompt(f"new password of {name}", hide_input=True, confirmation_prompt=True))
 
 
 @people_app.command("list")

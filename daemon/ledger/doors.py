@@ -95,11 +95,11 @@ class DoorRows:
                 raise LedgerError("this passkey is registered already; take another one") from error
             raise
 
-    def revoke_passkey(self, credential_id: str, now: datetime, fact: Fact) -> None:
-        """Let a passkey speak for nobody any more, together with the fact that says so."""
+    def revoke_key(self, key_id: str, now: datetime, fact: Fact) -> None:
+        """Let a key speak for nobody any more: the fact that says so and, if it is a passkey, its row, together."""
         with writing(self._engine) as connection:
             chain.append(connection, [("people", (fact,), None)])
-            mine = t.passkeys.c.credential_id == credential_id
+            mine = (t.passkeys.c.key_id == key_id) & t.passkeys.c.revoked_at.is_(None)
             connection.execute(update(t.passkeys).where(mine).values(revoked_at=time_text(now)))
 
     def count_up(self, credential_id: str, found: int, to: int) -> bool:
@@ -114,14 +114,17 @@ class DoorRows:
         with reading(self._engine) as connection:
             return connection.scalar(query)
 
-    def link(self, issuer: str, subject: str, person: str, fact: Fact) -> None:
-        """Let an identity speak for a person from now on, together with the fact that says so.
+    def link(self, issuer: str, subject: str, person: str, fact: Fact, *, instead_of: str | None = None) -> None:
+        """Let an identity speak for a person from now on, and no more for another, with the fact that says so.
 
         Raises:
             LedgerError: The identity is linked, or the person has another one.
         """
         with writing(self._engine) as connection:
             chain.append(connection, [("people", (fact,), None)])
+            if instead_of is not None:
+                theirs = (t.identities.c.issuer == issuer) & (t.identities.c.subject == subject)
+                connection.execute(delete(t.identities).where(theirs, t.identities.c.person == instead_of))
             connection.execute(insert(t.identities).values(issuer=issuer, subject=subject, person=person))
 
     def keep(self, person: str, key: str, asked: str, now: datetime) -> Kept | None:

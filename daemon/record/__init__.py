@@ -7,7 +7,7 @@ from daemon.record.checked import Checked, check_export, read_head
 from daemon.record.evidence import pack
 from daemon.record.evidence_check import EvidenceChecked, check_evidence
 from daemon.record.heads import TreeHead
-from daemon.record.keys import OwnKey, PublicKey, is_machine, own_key, read_keys, write_keys
+from daemon.record.keys import OwnKey, PublicKey, is_machine, own_key, public_half, read_keys, write_keys
 from daemon.record.places import CommandPlace, FolderPlace, Place
 from daemon.record.provenance import Provenance, statement_path
 from daemon.record.shipping import Sent, Shipping, sent
@@ -33,6 +33,7 @@ __all__ = [
     "is_machine",
     "own_key",
     "pack",
+    "public_half",
     "read_head",
     "read_keys",
     "sent",

@@ -84,6 +84,25 @@ def own_key(path: Path, use: Use) -> OwnKey:
     return OwnKey(use, CryptoSigner(private))
 
 
+def public_half(path: Path, use: Use) -> PublicKey | None:
+    """Return the public half of the key in this file, to compare with; None if there is no file, and none is made.
+
+    Raises:
+        RecordKeyError: The file cannot be read, or is no Ed25519 key.
+    """
+    try:
+        private = load_pem_private_key(path.read_bytes(), None)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise RecordKeyError(
+            f"{path}: the {use} key cannot be read to compare with ({error}); say this as the daemon's own user"
+        ) from error
+    if not isinstance(private, Ed25519PrivateKey):
+        raise RecordKeyError(f"{path}: is a {type(private).__name__}, expected Ed25519; move it away, one is made anew")
+    return PublicKey(use, private.public_key().public_bytes_raw().hex())
+
+
 def _make(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # its owner's alone from the start

@@ -58,7 +58,7 @@ def log_in(request: Request, body: LogIn) -> Response:
     office: Office = request.app.state.office
     now = office.clock()
     try:
-        person = office.check_password(body.name.strip(), body.password, now)
+        person = office.log_in(body.name.strip(), body.password, now)
     except LoginRefusedError as error:
         return problem(403, "Not logged in", str(error))
     begun = entered(office, request, person.name, "/", now, "password")

@@ -130,7 +130,7 @@ def login(
     office: Office = request.app.state.office
     now = office.clock()
     try:
-        person = office.check_password(name.strip(), password, now)
+        person = office.log_in(name.strip(), password, now)
     except LoginRefusedError as error:
         return login_page(request, to, status=403, problem=str(error), name=name.strip())
     return entered(office, request, person.name, to, now, "password")

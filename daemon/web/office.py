@@ -1,7 +1,7 @@
 """What the pages stand on: the ledger, the people, eyes for the world, the rules and a clock, in one frozen value."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from threading import BoundedSemaphore
@@ -12,12 +12,13 @@ from daemon.decisions import Looks
 from daemon.ledger import Ledger
 from daemon.lifecycle import Policy
 from daemon.passkeys import Passkeys
-from daemon.people import People, Person
+from daemon.people import Knocks, People, Person
 from daemon.sign_on import SignOn
 from daemon.web.challenges import Challenges
 from daemon.web.sessions import Session, Sessions
 
 PASSWORDS_AT_ONCE = BoundedSemaphore(2)  # argon2 takes 64 MiB and a core for each
+LOG_INS_AT_ONCE = BoundedSemaphore(2)  # apart: a crowd before the door holds nobody up inside
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Office:
         sign_on: A single sign-on, where one is configured.
         proxy: A proxy whose word about names is taken, where one is configured.
         explanations: Folder of the explanations of alarms; None where none are kept.
+        knocks: Wrong passwords at the log-in.
     """
 
     ledger: Ledger
@@ -72,6 +74,7 @@ class Office:
     sign_on: SignOn | None = None
     proxy: Proxy | None = None
     explanations: Path | None = None
+    knocks: Knocks = field(default_factory=Knocks)
 
     @property
     def secure(self) -> bool:
@@ -84,13 +87,22 @@ class Office:
         return "__Host-retrigger" if self.secure else "retrigger"
 
     def check_password(self, name: str, password: str, now: datetime) -> Person:
-        """Return the person whose password this is; a few at a time, so that log-ins cannot fill the memory.
+        """Return the person in a session whose password this is; a few at a time, so as not to fill the memory.
 
         Raises:
             LoginRefusedError: It is not right, or the account waits or is closed.
         """
         with PASSWORDS_AT_ONCE:
             return self.people.check_password(name, password, now)
+
+    def log_in(self, name: str, password: str, now: datetime) -> Person:
+        """Return the person who comes in by password; whoever fails here makes nobody wait who is inside already.
+
+        Raises:
+            LoginRefusedError: It is not right, or the log-in of this account waits, or it is closed.
+        """
+        with LOG_INS_AT_ONCE:
+            return self.people.check_password(name, password, now, self.knocks)
 
     def person_of(self, session: Session) -> Person | None:
         """Return the person of a session with the roles they hold now; None when the account was closed."""

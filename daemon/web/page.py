@@ -80,6 +80,7 @@ def _sign_on(web: WebSettings) -> SignOnRules | None:
         roles=asked.roles,
         groups_claim=asked.groups_claim,
         name_claim=asked.name_claim,
+        all_accounts_from_issuer=asked.all_accounts_from_issuer,
     )
 
 

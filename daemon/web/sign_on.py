@@ -53,11 +53,11 @@ def answer(request: Request, state: str = "", code: str = "", error: str = "") -
     now = office.clock()
     try:
         identity, to = office.sign_on.finish(state, code, request.cookies.get(_cookie(office), ""), now)
-        person = admit(office.ledger, identity, now)
+        person = admit(office.ledger, identity, now, all_from_issuer=office.sign_on.all_accounts)
     except LoginRefusedError as refused:
         return login_page(request, "/", status=403, problem=str(refused))
     office.sessions.end(request.cookies.get(office.cookie, ""))
-    done = page(request, "signed_on.html", now=now, name=person.name, to=to)
+    done = page(request, "signed_on.html", now=now, name=person.name, to=to, waits=identity.roles - person.roles)
     done.set_cookie(office.cookie, office.sessions.begin(person.name, now, "sign-on"), **cookie_rules(office))
     done.delete_cookie(_cookie(office), path="/", secure=office.secure, httponly=True, samesite="lax")
     return done

@@ -40,7 +40,7 @@ def test_a_passkey_comes_back_counts_up_once_and_is_revoked_with_its_facts(ledge
     assert doors.count_up("AAEC", 3, 9)
     assert not doors.count_up("AAEC", 3, 10)
     gone = SigningKeyRevoked(at=NOON, actor="mila", person="mila", key_id=KEY.key_id, reason="lost")
-    doors.revoke_passkey("AAEC", NOON, gone)
+    doors.revoke_key(KEY.key_id, NOON, gone)
 
     assert doors.passkeys() == [replace(KEY, sign_count=9, revoked_at=NOON)]
     assert [one.fact for one in ledger.facts(subject="people")][-2:] == [ADDED, gone]

@@ -7,11 +7,14 @@ from argon2 import PasswordHasher
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from daemon.errors import PeopleError
+from daemon import config
+from daemon.assemble import parts
+from daemon.errors import PeopleError, RecordKeyError
 from daemon.key_file import make_key, read_key
 from daemon.ledger import Ledger
 from daemon.lifecycle.signing import key_id_of
 from daemon.people import People
+from daemon.record import is_machine, own_key
 from tests.unit.daemon.lifecycle_examples import NOON
 
 SECRET = "correct horse battery"
@@ -91,6 +94,33 @@ def test_a_key_is_registered_once_for_one_person_and_never_again(people):
 
     with pytest.raises(PeopleError, match="registered before"):
         people.add_key("mila", ONE.upper(), by="root", now=NOON)
+
+
+@pytest.mark.parametrize("use", ["record", "build"])
+def test_a_key_of_the_daemon_never_speaks_for_a_person(people, tmp_path, use):
+    own = own_key(tmp_path / "own.pem", use).public
+
+    guarded = People(people._ledger, is_machine=lambda public: is_machine([own], public))
+    with pytest.raises(PeopleError, match="daemon's own"):
+        guarded.add_key("mila", own.public.upper(), by="root", now=NOON)
+    assert guarded.add_key("mila", ONE, by="root", now=NOON).person == "mila"
+
+
+def test_a_key_of_the_daemon_that_was_registered_before_speaks_for_nobody(people, tmp_path):
+    (tmp_path / "retrigger.toml").write_text("")
+    settings = config.load(tmp_path / "retrigger.toml")
+    build = own_key(settings.record.build_key, "build").public.public
+    with parts(settings) as ready:
+        ready.people.add_person("mila", SECRET, ["ml_expert"], by="root", now=NOON)
+        registered = People(ready.ledger).add_key("mila", build, by="root", now=NOON)
+
+        assert set(People(ready.ledger).keys()) == {registered.key_id}
+        assert ready.people.keys() == {}
+        with pytest.raises(PeopleError, match="daemon's own"):
+            ready.people.add_key("mila", build, by="root", now=NOON)
+        settings.record.build_key.write_text("no key")
+        with pytest.raises(RecordKeyError, match="daemon's own user"):
+            ready.people.add_key("mila", ONE, by="root", now=NOON)
 
 
 @pytest.mark.parametrize(("name", "public", "says"), [("mila", "11", "32 bytes"), ("nobody", ONE, "no open account")])

@@ -8,6 +8,7 @@ import pytest
 from daemon.decisions import code_of
 from daemon.lifecycle import Phase, signing
 from daemon.lifecycle.assertions import verifies
+from daemon.lifecycle.key_facts import SigningKeyRevoked
 from tests.unit.daemon.page_world import PASSWORD, PageWorld
 from tests.unit.daemon.soft_passkey import VERIFIED, SoftPasskey, flipped
 from tests.unit.daemon.web_visitors import Browser, application
@@ -182,6 +183,40 @@ def test_a_revoked_passkey_speaks_for_nobody_and_its_approval_is_void(world, mil
     assert world.people.keys() == {}
     assert post(mila, "challenges", says="reject", subject=name, about="x", reason="x").status_code == 409
     assert world.candidate(name).phase is not Phase.APPROVED
+
+
+def _revoked_by_root(world):
+    key = next(iter(world.people.keys()))
+    world.people.revoke_key(key[:16], "stolen", by="rita", now=world.now)
+
+
+def _revoked_by_an_older_version(world):
+    """The fact without the row, as `people revoke-key` wrote it once."""
+    key = next(iter(world.people.keys()))
+    gone = SigningKeyRevoked(at=world.now, actor="rita", person="mila", key_id=key, reason="stolen")
+    world.ledger.append("people", (gone,))
+
+
+@pytest.mark.parametrize("take", [_revoked_by_root, _revoked_by_an_older_version])
+def test_a_passkey_that_was_revoked_by_command_line_decides_nothing_and_enrols_no_other(world, mila, take):
+    name = world.propose()
+    about_making, about_rejecting = _about_making(mila), question(mila, world, name, says="reject").json()
+    take(world)
+
+    enrolling = post(mila, "passkey-options", assertion=mila.passkey.sign(about_making))
+    got = json.dumps(mila.passkey.sign(about_rejecting))
+    rejecting = mila.send(name, "reject", klass="rate", reason=REASON, password="", assertion=got)
+
+    assert (enrolling.status_code, rejecting.status_code) == (403, 403)
+    assert mila.get("/api/v1/passkeys").json() == []
+    assert world.candidate(name).phase is Phase.PENDING_APPROVAL
+
+
+def test_revoking_by_command_line_closes_the_row_with_the_fact(world, mila):
+    _revoked_by_root(world)
+
+    assert [one.revoked_at for one in world.ledger.doors.passkeys("mila")] == [world.now]
+    assert world.ledger.verify() == []
 
 
 def test_a_session_alone_registers_no_passkey(world, app):

@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 from joserfc import jwk
 
-from daemon.identities import link
+from daemon.errors import PeopleError
+from daemon.identities import confirm, link
 from daemon.sign_on import SignOnRules
 from daemon.web.office import Proxy
 from tests.unit.daemon.issuer import CLIENT, SECRET, Issuer
@@ -36,6 +37,15 @@ def issuer(world):
 
 @pytest.fixture
 def app(world, issuer):
+    rules = SignOnRules(
+        issuer=issuer.url, client_id=CLIENT, client_secret=SECRET, roles=ROLES, all_accounts_from_issuer=True
+    )
+    return application(world, sign_on_rules=rules)
+
+
+@pytest.fixture
+def beside(world, issuer):
+    """The page of a site where people may have local accounts too."""
     rules = SignOnRules(issuer=issuer.url, client_id=CLIENT, client_secret=SECRET, roles=ROLES)
     return application(world, sign_on_rules=rules)
 
@@ -150,6 +160,46 @@ def test_a_name_that_is_taken_is_not_handed_over_until_somebody_on_the_host_link
 
     assert browser.get("/api/v1/session").json()["person"] == "mila"
     assert world.people.roles()["mila"] == {"trigger_oncall"}
+
+
+def test_beside_local_accounts_a_first_sign_on_holds_no_role_until_a_root_confirms_it(beside, issuer, world):
+    browser, first = sign_on(beside, issuer)
+    sign_on(beside, issuer)
+    assert "retrigger people link anna" in first.text
+    assert browser.get("/api/v1/session").json()["roles"] == []
+    assert world.people.roles()["anna"] == frozenset()
+
+    said = confirm(world.ledger, "anna", by="rita", now=world.now)
+    _, again = sign_on(beside, issuer)
+
+    assert (said.issuer, said.identity, said.actor) == (issuer.url, "4711", "rita")
+    assert "retrigger people link" not in again.text
+    assert world.people.roles()["anna"] == {"trigger_oncall"}
+    assert world.ledger.verify() == []
+
+
+def test_who_signed_on_beside_a_local_account_is_linked_to_it_and_counts_once(beside, issuer, world):
+    browser, _ = sign_on(beside, issuer)
+    link(world.ledger, "mila", issuer.url, "4711", by="rita", now=world.now)
+    assert browser.get("/").status_code == 303
+    again, _ = sign_on(beside, issuer)
+
+    assert again.get("/api/v1/session").json()["person"] == "mila"
+    assert "anna" not in world.people.roles()
+    assert world.people.roles()["mila"] == {"trigger_oncall"}
+    with pytest.raises(PeopleError, match="opens the account of mila already"):
+        link(world.ledger, "timo", issuer.url, "4711", by="rita", now=world.now)
+
+
+@pytest.mark.parametrize("name", ["mila", "nobody", "anna"])
+def test_only_an_open_account_of_a_first_sign_on_is_confirmed_and_once(beside, issuer, world, name):
+    sign_on(beside, issuer)
+    confirm(world.ledger, "anna", by="rita", now=world.now)
+    head = world.ledger.head()
+
+    with pytest.raises(PeopleError):
+        confirm(world.ledger, name, by="rita", now=world.now)
+    assert world.ledger.head() == head
 
 
 def test_who_signed_on_is_known_by_subject_not_by_name(app, issuer, world):

@@ -7,6 +7,7 @@ import pytest
 
 from daemon.decisions import code_of
 from daemon.lifecycle import Phase
+from daemon.people import FREE_FAILURES
 from daemon.web.sessions import IDLE
 from tests.unit.daemon.page_world import PASSWORD, PageWorld
 from tests.unit.daemon.web_visitors import Browser, application
@@ -29,6 +30,41 @@ def api(browser, world, name, verb="approve", key="", token=None, etag=None, **b
         words.pop("code")
     headers = {"If-Match": etag, "X-Form-Token": token, **({"Idempotency-Key": key} if key else {})}
     return browser.http.post(f"/api/v1/candidates/{name}/{verb}", json={**words, **body}, headers=headers)
+
+
+@pytest.mark.parametrize("door", ["/login", "/api/v1/session"])
+def test_a_stranger_at_the_log_in_makes_nobody_wait_who_is_inside(world, door):
+    app = application(world)
+    timo, stranger = Browser(app, "timo"), Browser(app)
+    tried = {"name": "timo", "password": "wrong password"}
+
+    def knock(**more):
+        return stranger.http.post(door, **({"json": tried | more} if "api" in door else {"data": tried | more}))
+
+    answers = [knock().status_code for _ in range(FREE_FAILURES + 2)]
+    waits = knock(password=PASSWORD).status_code
+    proof = post_proof(timo)
+    world.people.set_password("timo", "another long password", by="rita", now=world.now)
+
+    assert answers == [403] * (FREE_FAILURES + 2)
+    assert waits == 403
+    assert proof.status_code == 200, proof.text
+    assert world.people.check_password("timo", "another long password", world.now).name == "timo"
+    assert knock(password="another long password").status_code in {200, 303}
+
+
+def test_wrong_passwords_inside_a_session_make_its_person_wait(world):
+    timo = Browser(application(world), "timo")
+    for _ in range(FREE_FAILURES + 1):
+        post_proof(timo, "wrong password")
+
+    assert post_proof(timo).status_code == 403
+
+
+def post_proof(browser, password=PASSWORD):
+    """Ask to register a passkey, which takes a proof of who is there."""
+    path, headers = "/api/v1/passkey-options", {"X-Form-Token": browser.token()}
+    return browser.http.post(path, json={"password": password}, headers=headers)
 
 
 def test_a_write_without_the_token_of_its_session_is_refused(world):
