@@ -171,8 +171,11 @@ class Following:
         spans = champion.recipe.lumisections
         return Learner(self.home, successor_of(self._settings, spans, champion, policy=way, forget=forget), champion)
 
-    def step(self, learner: Learner, lessons: Sequence[Outcome], now: datetime) -> None:
-        """Look after the child, and start one when there is something to learn.
+    def step(self, learner: Learner, lessons: Sequence[Outcome], now: datetime) -> Snapshot | None:
+        """Look after the child, start one when there is something to learn, and return what may be asked for.
+
+        A child that was killed may have left a snapshot that learned more than it said last; so both are held against
+        the lessons, and what is returned was read before another child could leave a newer one.
 
         Args:
             learner: Of what runs now.
@@ -180,10 +183,18 @@ class Following:
             now: UTC.
         """
         if self.busy:
-            return
+            return None
         self._ended(now)
-        if bad := _gone(learner.taken, lessons):
+        snapshot = learner.snapshot
+        learned = (*learner.taken, *(snapshot.taken if snapshot is not None else ()))
+        if bad := _gone(learned, lessons):
             learner.leave(f"it had learned {bad}, which may not be learned from any more")
+            snapshot = None
+        self._go_on(learner, lessons, now)
+        return snapshot
+
+    def _go_on(self, learner: Learner, lessons: Sequence[Outcome], now: datetime) -> None:
+        """Start a child when there is something to learn, unless a person has to look first."""
         broken = [reason for reason in learner.left if "failed" in reason]
         if len(broken) >= self._policy.attempts:
             self.trouble = (

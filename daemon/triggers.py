@@ -118,8 +118,7 @@ class Triggers:
         lessons = unlearned(self.lessons.every(), champion)
         asked = {str(one.recipe.get("snapshot")) for one in self._sight.candidates()}
         following.forget(asked)
-        following.step(learner, lessons, now)
-        snapshot = learner.snapshot
+        snapshot = following.step(learner, lessons, now)
         if snapshot is None or snapshot.digest in asked:
             return
         spans = learner.measured_on(snapshot, lessons, self._settings.retrain.maximum_lumisections)
