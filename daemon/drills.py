@@ -110,6 +110,10 @@ def propose(
     certified = sight.certification(spans)
     if not running or certified is None:
         raise RefusedError("the board or the certification cannot be read now; a drill needs both, try again")
+    if why := sight.quarantine(spans):
+        raise RefusedError(
+            f"{source.digest[:16]} learned what is {why} by now; a drill of it would go stale, not asked"
+        )
     number = max((one.number for one in known), default=0) + 1
     name = f"c-{number:04d}"
     made = spoilt(source, KINDS[kind], out)
