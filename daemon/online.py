@@ -230,8 +230,9 @@ class Following:
             self._child.wait()
 
     def forget(self, named: Iterable[str]) -> None:
-        """Remove snapshots that no candidate names and that no learner left last."""
-        kept = {*named, *((read_whole(path) or {}).get("digest") for path in self.home.glob("*/snapshot.json"))}
+        """Remove snapshots but those named, of candidates being built, and the last of each learner that goes on."""
+        last = [path for path in self.home.glob("*/snapshot.json") if not path.with_name("left.json").exists()]
+        kept = {*named, *((read_whole(path) or {}).get("digest") for path in last)}
         for path in (self.home / "snapshots").glob("*"):
             if path.name not in kept and not path.name.startswith("."):
                 shutil.rmtree(path)
