@@ -28,6 +28,7 @@ from daemon.training_settings import RetrainSettings
 from retrain.bundle import Bundle
 from retrain.dataset import kept_for_measuring
 from retrain.digest import digest_of
+from retrain.job import BUSY
 from retrain.progress import read_whole, write_whole
 from retrain.recipe import LumisectionRange, Recipe, ranges
 
@@ -197,8 +198,10 @@ class Following:
         """Start a child when there is something to learn, unless a person has to look first."""
         broken = [reason for reason in learner.left if "failed" in reason]
         if len(broken) >= self._policy.attempts:
+            last = self.home / f"{learner.key}-{len(learner.left)}" / "left.json"
             self.trouble = (
-                f"the online learner was begun {len(broken)} times in vain, last: {broken[-1]}; a person looks"
+                f"the online learner was begun {len(broken)} times in vain, last: {broken[-1]}; mend it, then remove "
+                f"{last} to have it go on"
             )
             return
         if self._retry is not None and now < self._retry:
@@ -256,6 +259,9 @@ class Following:
         if child is None or learner is None:
             return
         self._child = None
+        if child.returncode == BUSY:  # one of before this start ends soon
+            self._retry = now + self._policy.backoff(1)
+            return
         if child.returncode == 0:
             self._failures, self._retry, self.trouble = 0, None, ""
             return

@@ -1,9 +1,13 @@
 """Which snapshots of the online learner stay on disk."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 from daemon.config import Settings
-from daemon.online import Following
+from daemon.online import Following, Learner
 from daemon.policy_file import load_policy
 from retrain.progress import write_whole
+from tests.unit.daemon.test_triggers import NOON
 
 
 def test_only_snapshots_of_candidates_being_built_and_the_last_of_each_learner_are_kept(tmp_path):
@@ -18,3 +22,19 @@ def test_only_snapshots_of_candidates_being_built_and_the_last_of_each_learner_a
     following.forget(["building"])
 
     assert sorted(path.name for path in (following.home / "snapshots").iterdir()) == ["building", "last"]
+
+
+def test_a_learner_that_was_begun_in_vain_names_the_file_to_remove_and_then_goes_on(tmp_path):
+    policy = replace(load_policy(), attempts=1)
+    following = Following(Settings(state=tmp_path), policy)
+    learner = object.__new__(Learner)
+    learner.home, learner.key, learner.champion = following.home, "champion-terms", SimpleNamespace(digest="c" * 64)
+    learner.leave("the online learner failed 3 times: no space left on device")
+    following.step(learner, [], NOON)
+    told = following.trouble
+    left = following.home / "champion-terms-1" / "left.json"
+    left.unlink()
+    following.step(learner, [], NOON)
+
+    assert f"remove {left} to have it go on" in told
+    assert learner.folder == left.parent
