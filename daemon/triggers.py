@@ -160,7 +160,8 @@ class Triggers:
         needed = self._settings.retrain.per_fill
         if needed is None:
             return []
-        candidates = [one for one in self._sight.candidates() if one.slot == self._settings.stream.slot]
+        slot = self._settings.stream.slot
+        candidates = [one for one in self._sight.candidates() if one.slot == slot and not one.drill]
         beam = self._sight.beam(now)
         between = beam is not None and beam.mode in self._policy.deploy_beam_modes
         lessons = self.lessons.since(None)
