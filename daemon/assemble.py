@@ -71,7 +71,7 @@ def parts(settings: Settings) -> Iterator[Parts]:
         )
         crate = rehearsal_of(settings, utc_now)
         eyes = (TableCertifier(folder), beam, settings.stream.name, observing, crate.name if crate else "")
-        sight = Sight(ledger, people, target, *eyes)
+        sight = Sight(ledger, people, target, *eyes, settings.drift.quarantine_margin_lumisections)
         rules = policy_in_force(ledger, settings.policy, settings.policy_keys, unsigned=settings.policy_unsigned)
         yield Parts(settings, ledger, people, rules, target, beam, sight, observing)
 

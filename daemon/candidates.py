@@ -202,7 +202,8 @@ class Candidates:
             bundle = bundles.load(Path(candidate.bundle_path), candidate.bundle_digest)
         except BundleAlteredError as error:
             return self._failed(candidate, str(error), now)
-        if world.running is None or world.certification is None:
+        certification = self._sight.certification(Recipe.from_json(candidate.recipe).lumisections)
+        if world.running is None or certification is None:
             log.info("gates of %s wait: the board or the certification cannot be read", candidate.id)
             return False
         gates = tuple(
@@ -217,7 +218,7 @@ class Candidates:
             evidence_root=evidence_root(bundle),
             tier=self._tier(bundle, world.running),
             running_digest=world.running,
-            certification_digest=world.certification,
+            certification_digest=certification,
         )
         if self._provenance is not None:
             self._provenance.attest(bundle, now)

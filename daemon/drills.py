@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from daemon.errors import RefusedError
 from daemon.fatigue import Answer, answers
@@ -110,6 +110,10 @@ def propose(
     certified = sight.certification(spans)
     if not running or certified is None:
         raise RefusedError("the board or the certification cannot be read now; a drill needs both, try again")
+    if why := sight.quarantine(spans):
+        raise RefusedError(
+            f"{source.digest[:16]} learned what is {why} by now; a drill of it would go stale, not asked"
+        )
     number = max((one.number for one in known), default=0) + 1
     name = f"c-{number:04d}"
     made = spoilt(source, KINDS[kind], out)
@@ -232,7 +236,8 @@ def _as_if(ledger: Ledger, known: Iterable[Candidate]) -> tuple[f.Trigger, str]:
     """What asked for the last real candidate, in the same words: a drill looks like any other day."""
     real = [one for one in known if not one.drill and one.trigger != "manual"]
     if real:
-        trigger: f.Trigger = "drift" if real[-1].trigger == "drift" else "cron"
+        last = real[-1].trigger
+        trigger: f.Trigger = next((one for one in get_args(f.Trigger) if one == last), "cron")
         return trigger, real[-1].reason
     raised = [one.fact for one in ledger.facts(kind="alarm_raised") if isinstance(one.fact, f.AlarmRaised)]
     shifts = [one for one in raised if one.alarm.get("verdict") == "real_shift"]

@@ -28,6 +28,7 @@ from daemon.training_settings import RetrainSettings
 from retrain.bundle import Bundle
 from retrain.dataset import kept_for_measuring
 from retrain.digest import digest_of
+from retrain.job import BUSY
 from retrain.progress import read_whole, write_whole
 from retrain.recipe import LumisectionRange, Recipe, ranges
 
@@ -171,8 +172,11 @@ class Following:
         spans = champion.recipe.lumisections
         return Learner(self.home, successor_of(self._settings, spans, champion, policy=way, forget=forget), champion)
 
-    def step(self, learner: Learner, lessons: Sequence[Outcome], now: datetime) -> None:
-        """Look after the child, and start one when there is something to learn.
+    def step(self, learner: Learner, lessons: Sequence[Outcome], now: datetime) -> Snapshot | None:
+        """Look after the child, start one when there is something to learn, and return what may be asked for.
+
+        A child that was killed may have left a snapshot that learned more than it said last; so both are held against
+        the lessons, and what is returned was read before another child could leave a newer one.
 
         Args:
             learner: Of what runs now.
@@ -180,14 +184,24 @@ class Following:
             now: UTC.
         """
         if self.busy:
-            return
+            return None
         self._ended(now)
-        if bad := _gone(learner.taken, lessons):
+        snapshot = learner.snapshot
+        learned = (*learner.taken, *(snapshot.taken if snapshot is not None else ()))
+        if bad := _gone(learned, lessons):
             learner.leave(f"it had learned {bad}, which may not be learned from any more")
+            snapshot = None
+        self._go_on(learner, lessons, now)
+        return snapshot
+
+    def _go_on(self, learner: Learner, lessons: Sequence[Outcome], now: datetime) -> None:
+        """Start a child when there is something to learn, unless a person has to look first."""
         broken = [reason for reason in learner.left if "failed" in reason]
         if len(broken) >= self._policy.attempts:
+            last = self.home / f"{learner.key}-{len(learner.left)}" / "left.json"
             self.trouble = (
-                f"the online learner was begun {len(broken)} times in vain, last: {broken[-1]}; a person looks"
+                f"the online learner was begun {len(broken)} times in vain, last: {broken[-1]}; mend it, then remove "
+                f"{last} to have it go on"
             )
             return
         if self._retry is not None and now < self._retry:
@@ -219,8 +233,9 @@ class Following:
             self._child.wait()
 
     def forget(self, named: Iterable[str]) -> None:
-        """Remove snapshots that no candidate names and that no learner left last."""
-        kept = {*named, *((read_whole(path) or {}).get("digest") for path in self.home.glob("*/snapshot.json"))}
+        """Remove snapshots but those named, of candidates being built, and the last of each learner that goes on."""
+        last = [path for path in self.home.glob("*/snapshot.json") if not path.with_name("left.json").exists()]
+        kept = {*named, *((read_whole(path) or {}).get("digest") for path in last)}
         for path in (self.home / "snapshots").glob("*"):
             if path.name not in kept and not path.name.startswith("."):
                 shutil.rmtree(path)
@@ -244,6 +259,9 @@ class Following:
         if child is None or learner is None:
             return
         self._child = None
+        if child.returncode == BUSY:  # one of before this start ends soon
+            self._retry = now + self._policy.backoff(1)
+            return
         if child.returncode == 0:
             self._failures, self._retry, self.trouble = 0, None, ""
             return

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from daemon.deploy import DeployTarget
 from daemon.errors import DeployError
 from daemon.ledger import Ledger
+from daemon.lessons import FOREVER, quarantined
 from daemon.lifecycle import Candidate, Phase, World, fold, fold_daemon, open_faults
 from daemon.lifecycle.board_facts import RollbackRehearsed
 from daemon.lifecycle.candidate import WATCHED
@@ -100,8 +101,13 @@ class Sight:
         stream: str,
         observer: Observer | None = None,
         crate: str = "",
+        margin: int = 2,
     ) -> None:
-        """Gather where to look; `crate` is the target, beside the board, on which rehearsals of the way back count."""
+        """Gather where to look.
+
+        `crate` is the target, beside the board, on which rehearsals of the way back count; `margin` is how many
+        lumisections before its onset a fault quarantines.
+        """
         self._ledger = ledger
         self._people = people
         self._target = target
@@ -110,6 +116,7 @@ class Sight:
         self._stream = stream
         self._observer = observer
         self._rehearsed_on = {target.name, crate}
+        self._margin = margin
         self.unread = ""
 
     def candidates(self) -> list[Candidate]:
@@ -133,7 +140,7 @@ class Sight:
             target=self._target.name,
             running=self.running(),
             beam_mode=beam.mode if beam is not None else None,
-            certification=self.certification(spans) if spans else None,
+            certification=(self.quarantine(learned(candidate)) or self.certification(spans)) if spans else None,
             clock=self._ledger.clock() or now,
             people=self._people.roles(),
             keys=self._people.keys(),
@@ -163,6 +170,20 @@ class Sight:
             and running in {one.fact.to_digest, one.fact.from_digest}
         ]
         return max(rehearsals, default=None)
+
+    def quarantine(self, spans: Iterable[LumisectionRange]) -> str:
+        """Say which closed quarantine touches these lumisections; empty when none does.
+
+        A candidate is asked for outside of every quarantine, so one that touches what it learned came later: no digest
+        of the certification then, so that it goes stale.  An open fault holds everything up by itself.
+        """
+        told = list(spans)
+        facts = (one.fact for one in self._ledger.facts(subject=self._stream))
+        for first, last in quarantined(facts, self._margin):
+            touched = any((one.run, one.first) <= last and first <= (one.run, one.last) for one in told)
+            if touched and last != FOREVER:
+                return f"in quarantine from {first[0]}:{max(first[1], 1)} to {last[0]}:{last[1]}"
+        return ""
 
     def certification(self, spans: Iterable[LumisectionRange]) -> str | None:
         """Return the digest of how these lumisections are certified now; None when conditions cannot be read."""
@@ -194,6 +215,24 @@ class Sight:
         except BundleAlteredError as error:
             return {"bundle": None, "evidence_root": None, "bundle_problem": str(error)}
         return {"bundle": bundle.digest, "evidence_root": evidence_root(bundle), "bundle_problem": ""}
+
+
+def learned(candidate: Candidate) -> tuple[LumisectionRange, ...]:
+    """Return what a candidate learned from or is measured on; of an online learner's state, all that it took."""
+    recipe = Recipe.from_json(candidate.recipe)
+    if recipe.snapshot is None or candidate.build is None:
+        return recipe.lumisections
+    try:
+        told = bundles.load(Path(candidate.bundle_path), candidate.bundle_digest).evidence("training")
+    except BundleAlteredError:
+        return recipe.lumisections  # altered bits go no further anyway
+    return (*recipe.lumisections, *(_span(text) for text in told.get("online", {}).get("taken", ())))
+
+
+def _span(text: str) -> LumisectionRange:
+    run, _, numbers = text.partition(":")
+    first, _, last = numbers.partition("-")
+    return LumisectionRange(int(run), int(first), int(last))
 
 
 def _after(latest: tuple[int, int] | None) -> tuple[int, int]:

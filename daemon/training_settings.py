@@ -167,6 +167,13 @@ def impossible(retrain: RetrainSettings) -> Iterator[str]:
         yield f"retrain.learn is for model 'topology', and retrain.model is {retrain.model!r}; take one of them away"
     if retrain.learn and retrain.signals is None:
         yield "retrain.learn names signals, but retrain.signals names no folder of them; see `retrigger signal`"
+    if retrain.model == "topology" and retrain.online_every is not None:
+        yield "retrain.online_every is for an autoencoder; a classifier has no online learner (docs/learning.md)"
+    if retrain.per_fill is not None and retrain.per_fill > retrain.maximum_lumisections:
+        yield (
+            f"retrain.per_fill is {retrain.per_fill}, above retrain.maximum_lumisections "
+            f"{retrain.maximum_lumisections}, so that no fill would ever ask; lower the first or raise the second"
+        )
     if retrain.model == "topology" and retrain.policy != "full":
         yield f"retrain.policy is {retrain.policy!r}; a classifier is trained with 'full' (docs/retrain.md)"
 

@@ -19,7 +19,7 @@ from daemon.config import Settings
 from daemon.errors import RefusedError
 from daemon.ledger import Ledger, Outcome
 from daemon.lessons import Lessons, last_fill, row_of, spans_of, unlearned, within
-from daemon.lifecycle import Candidate, Policy, fold_daemon, open_faults, request_candidate
+from daemon.lifecycle import Candidate, Phase, Policy, fold_daemon, open_faults, request_candidate
 from daemon.lifecycle import facts as f
 from daemon.lifecycle.facts import Trigger
 from daemon.lifecycle.worth import Interval, Worth
@@ -116,10 +116,10 @@ class Triggers:
         forget = self.lessons.turned_bad(champion)
         learner = following.learner_of(champion, forget)
         lessons = unlearned(self.lessons.every(), champion)
-        asked = {str(one.recipe.get("snapshot")) for one in self._sight.candidates()}
-        following.forget(asked)
-        following.step(learner, lessons, now)
-        snapshot = learner.snapshot
+        candidates = self._sight.candidates()
+        asked = {str(one.recipe.get("snapshot")) for one in candidates}
+        following.forget(str(one.recipe.get("snapshot")) for one in candidates if one.phase is Phase.BUILDING)
+        snapshot = following.step(learner, lessons, now)
         if snapshot is None or snapshot.digest in asked:
             return
         spans = learner.measured_on(snapshot, lessons, self._settings.retrain.maximum_lumisections)
@@ -160,7 +160,8 @@ class Triggers:
         needed = self._settings.retrain.per_fill
         if needed is None:
             return []
-        candidates = [one for one in self._sight.candidates() if one.slot == self._settings.stream.slot]
+        slot = self._settings.stream.slot
+        candidates = [one for one in self._sight.candidates() if one.slot == slot and not one.drill]
         beam = self._sight.beam(now)
         between = beam is not None and beam.mode in self._policy.deploy_beam_modes
         lessons = self.lessons.since(None)

@@ -36,7 +36,7 @@ def request_candidate(
         candidates: All candidates of every slot.
         policy: For the cool-down.
         slot: Which model.
-        trigger: ``drift`` obeys the cool-down; ``cron`` and ``manual`` do not.
+        trigger: ``drift`` obeys the cool-down, which the last candidate that drift asked for began; no other does.
         initiator: ``daemon`` or a person's name; that person cannot approve the candidate.
         recipe_digest: Identity of the recipe; one candidate per recipe, while it is not finished with.
         recipe: The recipe itself, as JSON.
@@ -66,10 +66,11 @@ def request_candidate(
         raise RefusedError(
             f"{slot}: {same[-1].id} has this very recipe and is {same[-1].phase}; change the recipe or use it"
         )
-    last = max((candidate.requested_at for candidate in mine), default=None)
+    last = max((candidate.requested_at for candidate in mine if candidate.trigger == "drift"), default=None)
     if trigger == "drift" and last is not None and clock < (free := last + timedelta(hours=policy.cooldown_hours)):
         raise RefusedError(
-            f"{slot}: cooling down until {free:%Y-%m-%d %H:%M} UTC, {policy.cooldown_hours:g} h after the last"
+            f"{slot}: cooling down until {free:%Y-%m-%d %H:%M} UTC, {policy.cooldown_hours:g} h after the last that "
+            "drift asked for"
         )
     return CandidateRequested(
         at=clock,

@@ -24,7 +24,7 @@ class World:
         bundle: Digest of the candidate's bundle, recomputed from its bytes now; None if it could not be read.
         bundle_problem: What was altered, when the bytes no longer give the digest in the record.
         evidence_root: Digest of the candidate's evidence, recomputed now.
-        certification: Digest of how the training lumisections are certified now.
+        certification: Digest of how the training lumisections are certified now, or which quarantine they lie in.
         people: Roles held now, by person; closed accounts are absent.
         keys: Signing keys that speak for somebody now, by their id; revoked ones are absent.
         open_faults: Ids of the alarms whose fault is open on the slot's stream.

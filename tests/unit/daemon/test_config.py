@@ -71,6 +71,8 @@ def test_every_mistake_is_told_at_once_with_the_nearest_name(tmp_path):
         ('[retrain]\nlearn = ["TTbar"]\n', "is for model 'topology'"),
         ('[retrain]\nmodel = "topology"\nlearn = ["TTbar"]\n', "names no folder"),
         ('[retrain]\nmodel = "topology"\npolicy = "replay"\n', "trained with 'full'"),
+        ('[retrain]\nmodel = "topology"\nonline_every = 50\n', "has no online learner"),
+        ("[retrain]\nper_fill = 9000\n", "no fill would ever ask"),
         ('[retrain]\neras = [[5, "B"], [9, "A"]]\n', "sort in time"),
         ("[retrain]\ndistillation = 2.0\n", "takes no distillation"),
         ("[worth]\ncost = [1.0, 2.0]\n", "belong together"),

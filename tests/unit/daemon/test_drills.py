@@ -1,18 +1,21 @@
 """A drill looks like any candidate, is caught or missed by a person, and goes nowhere."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from daemon.decisions import code_of
 from daemon.deploy import is_drill
-from daemon.drills import KINDS, given_answers, propose, seeders, source_of
+from daemon.drills import KINDS, _as_if, given_answers, propose, seeders, source_of
 from daemon.errors import DeployError, RefusedError
 from daemon.fatigue import Answer, due, figures
+from daemon.ledger import Ledger
 from daemon.lifecycle import Phase, request_candidate
 from daemon.lifecycle import facts as f
 from daemon.targets.filesystem import FilesystemTarget
+from tests.unit.daemon.lifecycle_examples import Course
 from tests.unit.daemon.page_world import NOON, PageWorld
 from tests.unit.daemon.web_visitors import Browser, application
 
@@ -207,3 +210,12 @@ def test_the_record_marks_a_drill_from_its_first_fact(world, source):
 
     assert isinstance(stored, f.CandidateRequested)
     assert stored.drill
+
+
+@pytest.mark.parametrize("trigger", ["drift", "cron", "fill", "online"])
+def test_a_drill_is_asked_for_by_what_asked_for_the_last_real_one(tmp_path, trigger):
+    real = replace(Course().candidate, trigger=trigger)
+    with Ledger.open(f"sqlite:///{tmp_path}/ledger.db") as ledger:
+        told = _as_if(ledger, [real])
+
+    assert told == (trigger, real.reason)

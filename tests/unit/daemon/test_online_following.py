@@ -20,7 +20,7 @@ from retrain import bundle as bundles
 from retrain.dataset import ListedLumisection, load
 from retrain.progress import read_whole, write_whole
 from retrain.recipe import Recipe, ranges
-from tests.unit.daemon.test_triggers import NOON, NOWHERE, SLOT, STREAM, Settings, asked, fill
+from tests.unit.daemon.test_triggers import NOON, NOWHERE, SLOT, STREAM, Settings, asked, closed, fault, fill
 from tests.unit.retrain.conftest import axol1tl_contract, derive, stage_bundle, zero_bias
 
 # brevitas and torch warn about each other's deprecations at import and first use
@@ -145,6 +145,34 @@ def test_a_lesson_that_turns_out_bad_has_the_learner_begin_anew_from_the_champio
     assert len(learned(tmp_path)) == 2
     assert f"{before[0].run}:{before[0].first}" in learner.left[0]
     assert not any(span.first <= before[0].first <= span.last for span in learner.taken)
+
+
+@pytest.mark.parametrize("how", ["certified bad", "a fault that was opened and closed"])
+def test_a_snapshot_of_a_killed_child_that_learned_what_is_bad_by_now_is_left_and_not_asked_for(
+    ledger, daemon_of, champion, tmp_path, how
+):
+    from retrain.follow import run
+
+    fill(ledger, 12, events=tmp_path / "events")
+    watch = daemon_of()
+    learner = watch.following.learner_of(champion)
+    learner.feed(watch.lessons.every(), 5, watch._settings.retrain)
+    run(learner.folder)
+    (learner.folder / "learned.json").unlink()  # as a kill inside the portion, after its snapshot, leaves it
+    bad = learner.snapshot.taken[0]
+    if how == "certified bad":
+        ledger.certify([(bad.run, bad.first, False)], NOON)
+    else:
+        opened, shut = (
+            replace(fault(), onset_run=bad.run, onset_lumisection=bad.first),
+            closed(bad.run, bad.first),
+        )
+        ledger.append(STREAM, (opened, shut))
+    watch.step(NOON)
+
+    assert asked(ledger) == []
+    assert len(learner.left) == 1
+    assert "may not be learned from any more" in learner.left[0]
 
 
 def test_a_learner_that_fails_is_tried_again_later_and_then_left(ledger, daemon_of, tmp_path):

@@ -1,5 +1,6 @@
 """What `Sight` gathers for the watched phases: keys, fill, what an observer saw, and the last rehearsal."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,11 +12,26 @@ from daemon.deploy import InMemoryTarget
 from daemon.errors import DeployError
 from daemon.ledger import Ledger
 from daemon.lifecycle import Act, Phase
+from daemon.lifecycle import facts as f
+from daemon.lifecycle.binding import changes
 from daemon.lifecycle.board_facts import RollbackRehearsed
 from daemon.people import People
-from daemon.sight import Sight
+from daemon.sight import Sight, learned
 from drift.conditions import BeamModeFeed
-from tests.unit.daemon.lifecycle_examples import NOON, OLD, SLOT, WATCHED_POLICY, Course, healthy, requested, sha
+from retrain import bundle as bundles
+from retrain.recipe import LumisectionRange, Recipe
+from tests.unit.daemon.lifecycle_examples import (
+    NOON,
+    OLD,
+    POLICY,
+    SLOT,
+    WATCHED_POLICY,
+    Course,
+    healthy,
+    requested,
+    sha,
+)
+from tests.unit.retrain.conftest import stage_bundle
 
 STREAM, NEWER = "ZeroBias", sha("newer")
 
@@ -120,3 +136,39 @@ def test_a_drill_is_refused_at_the_board_itself(ledger, people, tmp_path):
         with pytest.raises(DeployError, match="never reaches a board"):
             hands._write_board(drill, Act(step="deploy", key="k", why="w"), NOON)
     assert target.writes == []
+
+
+@pytest.mark.parametrize("phase", [Phase.READY, Phase.PENDING_APPROVAL])
+@pytest.mark.parametrize(("onset", "until", "clean"), [(12, (1, 14), False), (500, (1, 510), True)])
+def test_a_fault_that_reaches_into_what_a_candidate_learned_has_it_go_stale_once_closed(
+    ledger, people, tmp_path, phase, onset, until, clean
+):
+    candidate = replace(Course().to(phase).candidate, recipe=Recipe(SLOT, (LumisectionRange(1, 1, 40),)).to_json())
+    opened = f.FaultOpened(
+        at=NOON, actor="daemon", stream=STREAM, alarm_id="a:b", alarm={}, onset_run=1, onset_lumisection=onset
+    )
+    shut = f.FaultClosed(
+        at=NOON, actor="cleo", stream=STREAM, alarm_id="a:b", person="cleo", reason="mended", until_run=until[0],
+        until_lumisection=until[1],
+    )  # fmt: skip
+    ledger.append(STREAM, (opened,))
+    before = sight(ledger, people, tmp_path).world(candidate, [], NOON)
+    ledger.append(STREAM, (shut,))
+    after = sight(ledger, people, tmp_path).world(candidate, [], NOON)
+
+    told = changes(candidate, after, POLICY).changed
+    assert before.certification == sha("certified")
+    assert any("now" in one and "in quarantine from 1:10 to 1:14" in one for one in told) is not clean
+    assert (after.certification == sha("certified")) is clean
+
+
+def test_of_an_online_learners_state_all_that_it_took_counts(tmp_path):
+    identity = stage_bundle(tmp_path / "staging")
+    bundles.write_json(tmp_path / "staging" / "evidence" / "training.json", {"online": {"taken": ["1:1-9", "2:4-4"]}})
+    sealed = bundles.seal(tmp_path / "staging", tmp_path / "bundles", identity)
+    of_full = Course().to(Phase.READY).candidate
+    build = replace(of_full.build, bundle_digest=sealed.digest, bundle_path=str(sealed.path))
+    recipe = {**Recipe(SLOT, (LumisectionRange(2, 1, 5),)).to_json(), "champion": OLD, "snapshot": sha("state")}
+    candidate = replace(of_full, build=build, recipe={**recipe, "policy": {"name": "online"}})
+
+    assert learned(candidate) == (LumisectionRange(2, 1, 5), LumisectionRange(1, 1, 9), LumisectionRange(2, 4, 4))

@@ -238,6 +238,18 @@ def test_the_drift_trigger_cools_down_but_a_person_need_not_wait(ledger):
     assert [fact.trigger for fact in asked(ledger)] == ["drift", "manual"]
 
 
+@pytest.mark.parametrize("trigger", ["online", "fill", "cron", "manual"])
+def test_what_others_asked_for_does_not_keep_a_real_shift_waiting(ledger, trigger):
+    fill(ledger, 40)
+    ledger.add_work("train", NOON, {"trigger": trigger, "initiator": "daemon", "reason": "it was time"})
+    triggers(ledger).step(NOON)
+    ledger.append(asked(ledger)[0].candidate, (f.GivenUp(at=NOON, actor="daemon", reason="disk full"),))
+    ledger.append(STREAM, (raised("real_shift"),))
+    triggers(ledger).step(NOON + timedelta(minutes=1))
+
+    assert [fact.trigger for fact in asked(ledger)] == [trigger, "drift"]
+
+
 def test_a_shift_that_a_person_dismissed_is_not_trained_on(ledger):
     fill(ledger, 40)
     dismissed = replace(closed(10, 40), alarm_id="a:real_shift")
