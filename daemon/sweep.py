@@ -23,6 +23,8 @@ from retrain.progress import read_whole, write_whole
 
 ROWS, FAILURES = "rows.jsonl", "failures.json"
 LOOK_S = 0.2
+ENDED = frozenset({"candidate", "refused"})
+"""Verdicts that stand; a job that was given up is taken up again when somebody says so."""
 Row = dict[str, Any]
 
 
@@ -138,10 +140,10 @@ def _step(sweep: Sweep, runner: JobRunner, entry: Entry, failures: dict[str, int
         failures[digest] = failures.get(digest, 0) + max(state.losses, 1)
         write_whole(sweep.out / FAILURES, failures)
         why = state.text or str((state.result or {}).get("reason", "no reason given"))
+        _aside(folder, state, failures[digest])
         if failures[digest] >= sweep.failures:
             end = {"verdict": "given_up", "reason": f"failed {failures[digest]} times, last: {why}"}
             return _row(sweep, entry, end, failures[digest], 0)
-        _aside(folder, state, failures[digest])
     runner.start(folder)
     return None
 
@@ -175,8 +177,9 @@ def _row(sweep: Sweep, entry: Entry, result: Mapping[str, Any], failures: int, l
         "path": str(folder),
         "bundle": result.get("bundle"),
     }
-    for name in ("features.npy", "pure.npy"):  # the copy of the events; the same for every job of the sweep
-        (folder / "stages" / "1-dataset" / name).unlink(missing_ok=True)
+    if row["verdict"] in ENDED:  # what was given up may be taken up again, from its whole stages
+        for name in ("features.npy", "pure.npy"):  # the copy of the events; the same for every job of the sweep
+            (folder / "stages" / "1-dataset" / name).unlink(missing_ok=True)
     return row
 
 
