@@ -199,6 +199,11 @@ def misplaced(executor: ExecutorSettings) -> Iterator[str]:
     batch = executor.kind in {"htcondor", "slurm"}
     if executor.scheduler and executor.kind != "dask":
         yield f"executor.scheduler is for executor.kind 'dask'; kind is {executor.kind!r}; take one of them away"
+    if executor.scheduler and not executor.scheduler.startswith("tls://"):
+        yield (
+            f"executor.scheduler is {executor.scheduler!r}; expected tls://HOST:PORT, since a scheduler runs whatever "
+            "it is sent; start it with certificates, and name the client's in Dask's configuration (docs/retrain.md)"
+        )
     if executor.gpus and (executor.device != "cuda" or batch):
         yield (
             f"executor.gpus names devices of this machine, with executor.device 'cuda'; device is {executor.device!r} "
