@@ -4,6 +4,7 @@ The sections themselves, and what in one of them contradicts itself; `daemon.con
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,9 +19,9 @@ Amount = Annotated[str, Field(pattern=r"^\d+(\.\d+)? ?[kKMGT]i?B$")]
 
 
 class Section(BaseModel):
-    """A table of the configuration file: frozen, and without unknown keys."""
+    """A table of the configuration file: frozen, without unknown keys, with finite numbers."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class RetrainSettings(Section):
@@ -192,6 +193,13 @@ def priceless(asked: WorthSettings) -> Iterator[str]:
             "worth.threshold_share reaches 1 or worth.model_share 0, so that no retrain could ever surely pay; give "
             "the shares that your own candidates or docs/benchmarks/continual.md showed"
         )
+
+
+def over(asked: WorthSettings, now: datetime) -> Iterator[str]:
+    """Say that the last date of use is past: then costs decide nothing until somebody gives the next one."""
+    if asked.cost is not None and asked.until is not None and asked.until[1] <= now:
+        last = asked.until[1].astimezone(UTC)
+        yield f"worth.until ({last:%Y-%m-%d %H:%M} UTC) is over; set the next one or take worth.cost away"
 
 
 def misplaced(executor: ExecutorSettings) -> Iterator[str]:

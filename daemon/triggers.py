@@ -22,7 +22,7 @@ from daemon.lessons import Lessons, last_fill, row_of, spans_of, unlearned, with
 from daemon.lifecycle import Candidate, Policy, fold_daemon, open_faults, request_candidate
 from daemon.lifecycle import facts as f
 from daemon.lifecycle.facts import Trigger
-from daemon.lifecycle.worth import Interval, Worth
+from daemon.lifecycle.worth import Interval, Worth, WorthError
 from daemon.online import Following
 from daemon.recipes import placed, recipe_of, successor_of
 from daemon.sight import Sight
@@ -200,7 +200,13 @@ class Triggers:
         """
         reason, again, told = self._judged
         if reason != asked.reason or now >= again:
-            told = judge(self._settings, self._ledger, champion, lessons, now)
+            try:
+                told = judge(self._settings, self._ledger, champion, lessons, now)
+            except WorthError as error:  # what else is due in this step goes on
+                raise RefusedError(
+                    f"{self._settings.stream.slot}: whether a retrain for {asked.reason} pays cannot be told: {error}; "
+                    "mend [worth], or ask for one with `retrigger train`"
+                ) from error
             again = now + timedelta(hours=told.look_again_hours or self._settings.worth.look_again_hours)
             self._judged = asked.reason, again, told
             log.info("worth of a retrain for %s: %s, %s", asked.reason, told.answer, told.reason)
