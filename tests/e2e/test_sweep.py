@@ -122,6 +122,8 @@ def test_what_was_given_up_after_its_dataset_was_whole_ends_when_it_is_tried_aga
     blocked.rmdir()
     sweeping.forgive(sweep.out)
     second = sweeping.run(sweep, runners[1], width=1, clock=now, say=lambda row: None)
+    for runner in runners:
+        runner.stop()
 
     assert [row["verdict"] for row in first] == ["given_up"]
     assert kept
