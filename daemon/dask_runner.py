@@ -75,8 +75,11 @@ def _own(gpus: Sequence[str]) -> tuple[str, ...]:
 def _begin(folder: Path, token: str) -> int:
     """Write down that a submission is begun, before anything else; return how often it was, this time included."""
     line = {"token": token, "host": socket.gethostname(), "pid": os.getpid(), "at": datetime.now(tz=UTC).isoformat()}
-    with (folder / STARTS).open("ab") as sink:
-        sink.write(json.dumps(line).encode() + b"\n")
+    with (folder / STARTS).open("a+b") as sink:
+        end = sink.seek(0, os.SEEK_END)
+        sink.seek(max(end - 1, 0))
+        torn = sink.read(1) not in {b"", b"\n"}  # by a worker killed while it wrote; its line must not take ours along
+        sink.write(b"\n" * torn + json.dumps(line).encode() + b"\n")
         sink.flush()
         os.fsync(sink.fileno())
     return sum(one["token"] == token for one in beginnings(folder))
