@@ -59,7 +59,7 @@ class Sweep:
 
 
 def rows_of(out: Path) -> list[Row]:
-    """Return the rows of a sweep so far, in the order of its plan."""
+    """Return the rows of a sweep so far, in the order of its plan; after them those that only an earlier plan names."""
     try:
         return [json.loads(line) for line in (out / ROWS).read_text(encoding="utf-8").splitlines()]
     except FileNotFoundError:
@@ -107,7 +107,9 @@ def run(
         SetupError: Nothing can be written to the folder, or a plan of other data was begun there.
     """
     places = {entry.recipe.digest: entry for entry in sweep.entries}
-    done = {row["recipe"]: row for row in rows_of(sweep.out) if row["recipe"] in places}
+    before = rows_of(sweep.out)
+    done = {row["recipe"]: row for row in before if row["recipe"] in places}
+    others = [row for row in before if row["recipe"] not in places]  # of an earlier plan; what is done stays done
     failures: dict[str, int] = dict(read_whole(sweep.out / FAILURES) or {})
     waiting = [digest for digest in places if digest not in done]
     begun: dict[str, float] = {}
@@ -120,7 +122,7 @@ def run(
         for row in ended:
             row["wall_s"] = round(time.monotonic() - begun.pop(row["recipe"]), 1)
             done[row["recipe"]] = row
-            _keep(sweep.out, [done[digest] for digest in places if digest in done])
+            _keep(sweep.out, [*(done[digest] for digest in places if digest in done), *others])
             say(row)
         if not ended:
             time.sleep(LOOK_S)
