@@ -15,7 +15,7 @@ from daemon.config import Settings
 from daemon.ledger import Ledger, Outcome
 from daemon.lifecycle import facts as f
 from daemon.lifecycle.worth import Interval, Prospect, Worth, worth
-from daemon.training_settings import WorthSettings
+from daemon.training_settings import WorthSettings, over
 from retrain.bundle import Bundle
 from retrain.champion import Champion
 from retrain.dataset import read_features
@@ -28,7 +28,7 @@ REMEMBERED = 10
 def judge(
     settings: Settings, ledger: Ledger, champion: Champion | None, lessons: Sequence[Outcome], now: datetime
 ) -> Worth:
-    """Return whether to retrain for a shift.
+    """Return whether to retrain for a shift; once ``worth.until`` is over costs decide nothing, and the reason says so.
 
     Args:
         settings: With costs in ``[worth]``.
@@ -39,11 +39,14 @@ def judge(
 
     Raises:
         DatasetError: A file of the event store is missing or altered.
+        WorthError: What is configured, or was measured, is no interval.
     """
     asked = settings.worth
     assert asked.cost is not None
     assert asked.until is not None
     nothing = Interval(0.0, 0.0)
+    for past in over(asked, now):  # nobody says until when a model would serve: retrain as without costs
+        return Worth("act", past, nothing)
     if not isinstance(champion, Bundle):
         why = "what runs now is no bundle, so nothing says which rate it promised; the loss is not known"
         return Worth("wait", why, nothing, asked.look_again_hours)

@@ -23,6 +23,8 @@ from retrain.progress import read_whole, write_whole
 
 ROWS, FAILURES = "rows.jsonl", "failures.json"
 LOOK_S = 0.2
+ENDED = frozenset({"candidate", "refused"})
+"""Verdicts that stand; a job that was given up is taken up again when somebody says so."""
 Row = dict[str, Any]
 
 
@@ -57,7 +59,7 @@ class Sweep:
 
 
 def rows_of(out: Path) -> list[Row]:
-    """Return the rows of a sweep so far, in the order of its plan."""
+    """Return the rows of a sweep so far, in the order of its plan; after them those that only an earlier plan names."""
     try:
         return [json.loads(line) for line in (out / ROWS).read_text(encoding="utf-8").splitlines()]
     except FileNotFoundError:
@@ -105,7 +107,9 @@ def run(
         SetupError: Nothing can be written to the folder, or a plan of other data was begun there.
     """
     places = {entry.recipe.digest: entry for entry in sweep.entries}
-    done = {row["recipe"]: row for row in rows_of(sweep.out) if row["recipe"] in places}
+    before = rows_of(sweep.out)
+    done = {row["recipe"]: row for row in before if row["recipe"] in places}
+    others = [row for row in before if row["recipe"] not in places]  # of an earlier plan; what is done stays done
     failures: dict[str, int] = dict(read_whole(sweep.out / FAILURES) or {})
     waiting = [digest for digest in places if digest not in done]
     begun: dict[str, float] = {}
@@ -118,7 +122,7 @@ def run(
         for row in ended:
             row["wall_s"] = round(time.monotonic() - begun.pop(row["recipe"]), 1)
             done[row["recipe"]] = row
-            _keep(sweep.out, [done[digest] for digest in places if digest in done])
+            _keep(sweep.out, [*(done[digest] for digest in places if digest in done), *others])
             say(row)
         if not ended:
             time.sleep(LOOK_S)
@@ -138,10 +142,10 @@ def _step(sweep: Sweep, runner: JobRunner, entry: Entry, failures: dict[str, int
         failures[digest] = failures.get(digest, 0) + max(state.losses, 1)
         write_whole(sweep.out / FAILURES, failures)
         why = state.text or str((state.result or {}).get("reason", "no reason given"))
+        _aside(folder, state, failures[digest])
         if failures[digest] >= sweep.failures:
             end = {"verdict": "given_up", "reason": f"failed {failures[digest]} times, last: {why}"}
             return _row(sweep, entry, end, failures[digest], 0)
-        _aside(folder, state, failures[digest])
     runner.start(folder)
     return None
 
@@ -175,8 +179,9 @@ def _row(sweep: Sweep, entry: Entry, result: Mapping[str, Any], failures: int, l
         "path": str(folder),
         "bundle": result.get("bundle"),
     }
-    for name in ("features.npy", "pure.npy"):  # the copy of the events; the same for every job of the sweep
-        (folder / "stages" / "1-dataset" / name).unlink(missing_ok=True)
+    if row["verdict"] in ENDED:  # what was given up may be taken up again, from its whole stages
+        for name in ("features.npy", "pure.npy"):  # the copy of the events; the same for every job of the sweep
+            (folder / "stages" / "1-dataset" / name).unlink(missing_ok=True)
     return row
 
 

@@ -4,6 +4,7 @@ The sections themselves, and what in one of them contradicts itself; `daemon.con
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,9 +19,9 @@ Amount = Annotated[str, Field(pattern=r"^\d+(\.\d+)? ?[kKMGT]i?B$")]
 
 
 class Section(BaseModel):
-    """A table of the configuration file: frozen, and without unknown keys."""
+    """A table of the configuration file: frozen, without unknown keys, with finite numbers."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class RetrainSettings(Section):
@@ -201,11 +202,23 @@ def priceless(asked: WorthSettings) -> Iterator[str]:
         )
 
 
+def over(asked: WorthSettings, now: datetime) -> Iterator[str]:
+    """Say that the last date of use is past: then costs decide nothing until somebody gives the next one."""
+    if asked.cost is not None and asked.until is not None and asked.until[1] <= now:
+        last = asked.until[1].astimezone(UTC)
+        yield f"worth.until ({last:%Y-%m-%d %H:%M} UTC) is over; set the next one or take worth.cost away"
+
+
 def misplaced(executor: ExecutorSettings) -> Iterator[str]:
     """Say which keys of [executor] belong to another kind of it."""
     batch = executor.kind in {"htcondor", "slurm"}
     if executor.scheduler and executor.kind != "dask":
         yield f"executor.scheduler is for executor.kind 'dask'; kind is {executor.kind!r}; take one of them away"
+    if executor.scheduler and not executor.scheduler.startswith("tls://"):
+        yield (
+            f"executor.scheduler is {executor.scheduler!r}; expected tls://HOST:PORT, since a scheduler runs whatever "
+            "it is sent; start it with certificates, and name the client's in Dask's configuration (docs/retrain.md)"
+        )
     if executor.gpus and (executor.device != "cuda" or batch):
         yield (
             f"executor.gpus names devices of this machine, with executor.device 'cuda'; device is {executor.device!r} "

@@ -22,7 +22,7 @@ from daemon.lessons import Lessons, last_fill, row_of, spans_of, unlearned, with
 from daemon.lifecycle import Candidate, Phase, Policy, fold_daemon, open_faults, request_candidate
 from daemon.lifecycle import facts as f
 from daemon.lifecycle.facts import Trigger
-from daemon.lifecycle.worth import Interval, Worth
+from daemon.lifecycle.worth import Interval, Worth, WorthError
 from daemon.online import Following
 from daemon.recipes import placed, recipe_of, successor_of
 from daemon.sight import Sight
@@ -37,6 +37,7 @@ TRAIN = "train"
 WEIGHTS, THRESHOLD = "weights", "threshold"
 ACTIONS = (WEIGHTS, THRESHOLD)
 """What a candidate renews: the network, or only where its score is cut.  Which suffices an alarm says by its rung."""
+THRESHOLD_OF = "to derive a threshold for"
 LEASE_S = 60.0
 
 
@@ -112,7 +113,7 @@ class Triggers:
         running = self._sight.running()
         if not following.due((self._ledger.latest(self._settings.stream.name), self._ledger.head(), running), now):
             return
-        champion = self._parent(self._champion())
+        champion = self._parent(self._champion(), "to learn online from")
         forget = self.lessons.turned_bad(champion)
         learner = following.learner_of(champion, forget)
         lessons = unlearned(self.lessons.every(), champion)
@@ -182,7 +183,9 @@ class Triggers:
         champion = self._champion()
         lessons = self.lessons.since(asked.since)
         if asked.action == THRESHOLD or (asked.trigger == "fill" and self._settings.retrain.way.from_champion):
-            lessons = unlearned(lessons, self._parent(champion))
+            lessons = unlearned(
+                lessons, self._parent(champion, THRESHOLD_OF if asked.action == THRESHOLD else "to go on from")
+            )
         minimum = self._settings.retrain.minimum_lumisections
         if len(lessons) < minimum and not self._faults():
             raise RefusedError(
@@ -201,7 +204,13 @@ class Triggers:
         """
         reason, again, told = self._judged
         if reason != asked.reason or now >= again:
-            told = judge(self._settings, self._ledger, champion, lessons, now)
+            try:
+                told = judge(self._settings, self._ledger, champion, lessons, now)
+            except WorthError as error:  # what else is due in this step goes on
+                raise RefusedError(
+                    f"{self._settings.stream.slot}: whether a retrain for {asked.reason} pays cannot be told: {error}; "
+                    "mend [worth], or ask for one with `retrigger train`"
+                ) from error
             again = now + timedelta(hours=told.look_again_hours or self._settings.worth.look_again_hours)
             self._judged = asked.reason, again, told
             log.info("worth of a retrain for %s: %s, %s", asked.reason, told.answer, told.reason)
@@ -250,11 +259,12 @@ class Triggers:
             )
         return None
 
-    def _parent(self, champion: Champion | None) -> Bundle:
+    def _parent(self, champion: Champion | None, purpose: str) -> Bundle:
         if not isinstance(champion, Bundle):
+            weights = ", or ask for weights" if purpose == THRESHOLD_OF else ""
             raise RefusedError(
-                f"{self._settings.stream.slot}: no whole bundle of what runs now, so there is no network to derive a "
-                "threshold for; import it with `retrigger import-champion`, or ask for weights"
+                f"{self._settings.stream.slot}: no whole bundle of what runs now, so there is no network {purpose}; "
+                f"import it with `retrigger import-champion`{weights}"
             )
         return champion
 
@@ -262,7 +272,7 @@ class Triggers:
         settings = self._settings.retrain
         spans = ranges((one.run, one.lumisection) for one in lessons)
         if asked.action == THRESHOLD:
-            parent = self._parent(champion)
+            parent = self._parent(champion, THRESHOLD_OF)
             if parent.recipe.rate != "total":
                 raise RefusedError(
                     f"{self._settings.stream.slot}: {parent.digest[:16]} was cut for a {parent.recipe.rate} rate, and "

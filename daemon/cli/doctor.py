@@ -19,6 +19,7 @@ from daemon.config import Settings
 from daemon.errors import RetriggerError
 from daemon.input_faults import fault_words
 from daemon.shelf import champion_digest
+from daemon.training_settings import over
 from drift.errors import DriftError
 
 Finding = tuple[str, bool, str]
@@ -36,6 +37,7 @@ def doctor(*, config_file: ConfigFile = Path("retrigger.toml"), json: Json = Fal
     problems, settings = config.check(config_file)
     findings.append(("configuration", settings is not None, "; ".join(problems) or str(config_file)))
     if settings is not None:
+        findings += [("worth of a retrain", False, past) for past in over(settings.worth, utc_now())]
         findings += _read_findings(settings)
         with parts(settings) as ready:
             findings += _setup_findings(ready)

@@ -61,11 +61,13 @@ def init(
 @app.command("check-config")
 def check_config(file: Annotated[Path, typer.Argument(help="The configuration file.")], *, json: Json = False) -> None:
     """Name every problem of a configuration file at once; the files that it names are for `doctor` to open."""
+    from daemon.assemble import utc_now  # noqa: PLC0415 as below
     from daemon.config_names import unknown  # noqa: PLC0415 failure modes are loaded by the verbs that name them
+    from daemon.training_settings import over  # noqa: PLC0415 as above
 
     problems, settings = config.check(file)
     if settings is not None:
-        problems += [*config.unready(settings), *unknown(settings)]
+        problems += [*config.unready(settings), *unknown(settings), *over(settings.worth, utc_now())]
     if json:
         say.machine({"type": "config", "file": str(file), "problems": problems, "files_opened": False})
     elif problems:

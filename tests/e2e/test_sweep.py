@@ -110,6 +110,27 @@ def test_a_recipe_that_takes_every_worker_with_it_is_given_up_and_the_others_end
     assert rows[1]["failures"] == 0
 
 
+def test_what_was_given_up_after_its_dataset_was_whole_ends_when_it_is_tried_again(base, tmp_path):
+    sweep = replace(sweep_of(base, tmp_path / "again", [1]), failures=1)
+    folder = sweep.folder(sweep.entries[0])
+    blocked = folder / "stages" / "2-train"
+    blocked.mkdir(parents=True)  # a stage that counts as done and holds nothing: the one after it fails
+    runners = [SubprocessRunner(stalled_s=120.0) for _ in range(2)]  # one a start of the verb
+
+    first = sweeping.run(sweep, runners[0], width=1, clock=now, say=lambda row: None)
+    kept = (folder / "stages/1-dataset/features.npy").exists()
+    blocked.rmdir()
+    sweeping.forgive(sweep.out)
+    second = sweeping.run(sweep, runners[1], width=1, clock=now, say=lambda row: None)
+    for runner in runners:
+        runner.stop()
+
+    assert [row["verdict"] for row in first] == ["given_up"]
+    assert kept
+    assert [row["verdict"] for row in second] == ["refused"]
+    assert not (folder / "stages/1-dataset/features.npy").exists()
+
+
 def test_the_verb_sweeps_on_the_job_of_a_candidate_and_does_nothing_twice(base, tmp_path):
     (tmp_path / "base.json").write_text(json.dumps(base))
     (tmp_path / "plan.toml").write_text("[[recipes]]\nweight_bits = 4\n")

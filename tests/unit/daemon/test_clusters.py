@@ -114,6 +114,17 @@ def test_a_job_that_took_its_workers_with_it_is_not_begun_again(tmp_path):
     assert end == {"losses": 1, "text": "1 workers were lost while they ran it; the job is not begun again"}
 
 
+def test_a_beginning_after_a_torn_line_counts(tmp_path):
+    (tmp_path / STARTS).write_text('{"token": "one"}\n{"token": "one", "ho')
+    (tmp_path / "job.json").write_text("{}")
+    (tmp_path / "result.json").write_text('{"verdict": "refused"}')
+
+    end = work_on(str(tmp_path), "one", 60.0, starts=2)
+
+    assert end == {"losses": 1, "result": {"verdict": "refused"}}
+    assert [one["token"] for one in beginnings(tmp_path)] == ["one", "one"]
+
+
 def test_beginnings_of_another_submission_do_not_count(tmp_path):
     (tmp_path / STARTS).write_text('{"token": "before"}\n')
     (tmp_path / "job.json").write_text("{}")

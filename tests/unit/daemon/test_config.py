@@ -83,11 +83,16 @@ def test_every_mistake_is_told_at_once_with_the_nearest_name(tmp_path):
             "no retrain could ever surely pay",
         ),
         ("[worth]\nuntil = [2026-10-01T00:00:00, 2026-12-01T00:00:00]\n", "timezone"),
+        ("[worth]\nthreshold_share = [nan, 0.5]\n", "finite"),
+        ("[worth]\nhours_to_model = [1.0, inf]\n", "finite"),
+        ("[worth]\nprice_per_hz_hour = inf\n", "finite"),
         ('[executor]\nkind = "htcondor"\nqueue = "long"\n', "HTCondor has none"),
         ('[executor]\nkind = "htcondor"\ndirectives = ["getenv"]\n', "NAME = VALUE"),
         ('[executor]\nqueue = "long"\n', "for a batch system"),
         ('[executor]\ngpus = ["0"]\n', "executor.device 'cuda'"),
         ('[executor]\nkind = "slurm"\nscheduler = "tls://host:8786"\n', "executor.kind 'dask'"),
+        ('[executor]\nkind = "dask"\nscheduler = "tcp://host:8786"\n', "expected tls://HOST:PORT"),
+        ('[executor]\nkind = "dask"\nscheduler = "host:8786"\n', "expected tls://HOST:PORT"),
         ('[executor]\nmemory = "much"\n', "executor.memory"),
         ('[executor]\nwalltime = "2h"\n', "executor.walltime"),
     ],
@@ -97,6 +102,12 @@ def test_contradictions_are_told(tmp_path, text, word):
 
     assert settings is None
     assert word in problems[0]
+
+
+def test_a_scheduler_that_speaks_tls_is_taken(tmp_path):
+    settings = config.load(write(tmp_path, '[executor]\nkind = "dask"\nscheduler = "tls://host:8786"\n'))
+
+    assert settings.executor.scheduler == "tls://host:8786"
 
 
 def test_an_absent_file_names_the_verb_that_writes_one(tmp_path):

@@ -90,3 +90,21 @@ def test_without_being_told_to_no_fill_asks(ledger, beam):
     beam(ledger, "BEAM DUMP", 1, per_fill=None).step(NOON)
 
     assert asked(ledger) == []
+
+
+def test_a_fill_without_a_bundle_to_go_on_from_is_told_in_words_about_weights(ledger, beam):
+    fill(ledger, 40)
+    watch = beam(ledger, "BEAM DUMP", 1, policy="replay")
+    watch.step(NOON)
+
+    assert "no network to go on from; import it with `retrigger import-champion`" in watch.waiting_for
+    assert "threshold" not in watch.waiting_for
+
+
+def test_an_online_learner_without_a_bundle_is_told_in_words_about_learning(ledger, beam):
+    fill(ledger, 40)
+    watch = beam(ledger, "STABLE BEAMS", 1, online_every=5)
+    watch.step(NOON)
+
+    assert "no network to learn online from" in watch.waiting_for
+    assert "threshold" not in watch.waiting_for

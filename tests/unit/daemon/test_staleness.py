@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from daemon.cli import main
 from daemon.config import Settings
 from daemon.deploy import InMemoryTarget
 from daemon.ledger import Ledger
@@ -151,6 +152,41 @@ def test_after_the_last_use_there_is_nothing_to_save(ledger, champion, tmp_path)
 
     assert asked(ledger) == []
     assert "be replaced after" in watch.waiting_for
+
+
+def test_once_the_last_use_is_over_costs_decide_nothing_and_the_request_says_so(ledger, champion, tmp_path):
+    sealed = champion(0.0, 1.0)
+    shifted(ledger, tmp_path)
+    past = (NOON - timedelta(hours=9), NOON)
+    daemon_of(ledger, sealed, cost=(1e12, 2e12), until=past).step(NOON)
+
+    assert [fact.trigger for fact in asked(ledger)] == ["drift"]
+    said = f"worth.until ({NOON:%Y-%m-%d %H:%M} UTC) is over; set the next one or take worth.cost away"
+    assert said in asked(ledger)[0].reason
+
+
+def test_check_config_and_doctor_tell_that_the_last_use_is_over(tmp_path, capsys):
+    file = tmp_path / "retrigger.toml"
+    file.write_text(
+        "[worth]\ncost = [1.0, 2.0]\nthreshold_share = [0.0, 0.5]\nmodel_share = [0.5, 1.0]\n"
+        "until = [2020-10-01T00:00:00Z, 2020-12-01T00:00:00Z]\n"
+    )
+
+    for words in (["check-config", str(file)], ["doctor", "--config", str(file)]):
+        with pytest.raises(SystemExit) as left:
+            main(words)
+        assert left.value.code == 1
+        assert "worth.until (2020-12-01 00:00 UTC) is over" in capsys.readouterr().out
+
+
+def test_costs_that_are_none_hold_up_nothing_but_the_retrain(ledger, champion, tmp_path):
+    sealed = champion(0.0, 1e-6)
+    shifted(ledger, tmp_path)
+    watch = daemon_of(ledger, sealed, cost=(-2.0, -1.0))
+    watch.step(NOON)
+
+    assert asked(ledger) == []
+    assert "cannot be told: cost is -2 to -1; expected nothing below 0; mend [worth]" in watch.waiting_for
 
 
 def test_the_loss_is_the_gap_between_promise_and_rate_in_hertz(ledger, champion, tmp_path):

@@ -178,6 +178,16 @@ def test_what_was_given_up_is_tried_again_only_when_somebody_says_so(tmp_path):
     assert [row["verdict"] for row in after] == ["candidate"] * 4
 
 
+def test_rows_of_recipes_that_a_changed_plan_no_longer_names_are_kept(tmp_path):
+    run(swept(tmp_path, seeds=3), ScriptedRunner())
+    changed = sweeping.Sweep(read_plan(plan(tmp_path, "grid.seed = [4, 2]"), BASE), JOB, tmp_path / "out", 3)
+    rows = run(changed, runner := ScriptedRunner())
+
+    assert [row["changes"]["seed"] for row in rows] == [4, 2]
+    assert [row["changes"]["seed"] for row in sweeping.rows_of(tmp_path / "out")] == [4, 2, 1, 3]
+    assert sum(runner.starts.values()) == 1
+
+
 def test_two_never_sweep_in_one_folder(tmp_path):
     with sweeping.alone(tmp_path), pytest.raises(SetupError, match="another process"), sweeping.alone(tmp_path):
         pass
