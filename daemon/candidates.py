@@ -264,7 +264,7 @@ class Candidates:
             if act.step == "deploy":
                 self._target.deploy(candidate.bundle_digest, Path(candidate.bundle_path), token=self._lead.token)
             else:
-                self._target.roll_back(candidate.bundle_digest, token=self._lead.token)
+                self._go_back(candidate)
         except (DeployError, BundleAlteredError, OSError) as error:
             log.warning("%s of %s failed: %s", act.step, candidate.id, error)
             request = candidate.request.request_id if candidate.request else ""
@@ -282,3 +282,9 @@ class Candidates:
                 ),
             )
         return True
+
+    def _go_back(self, candidate: Candidate) -> None:
+        """Roll back and see what runs; what cannot be seen is a failure, after which the next attempt waits."""
+        self._target.roll_back(candidate.bundle_digest, token=self._lead.token)
+        if self._sight.running() is None:
+            raise DeployError(f"went back, but what runs cannot be read: {self._sight.unread}")

@@ -61,8 +61,8 @@ class GuardTripped(Fact):
     """Something that was watched went wrong, so that the daemon goes back to the digest before, by itself.
 
     Attributes:
-        guard: ``mismatch``, ``rate``, ``latency``, ``drift``, ``changed``, ``doubt`` (no answer in time) or
-            ``break_glass`` (its fill is over).
+        guard: ``mismatch``, ``rate``, ``latency``, ``drift``, ``changed``, ``doubt`` (no answer in time),
+            ``break_glass`` (its fill is over) or ``cut_off`` (a write failed and left a board that cannot be read).
         reason: What was seen and what was allowed.
     """
 
