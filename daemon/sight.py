@@ -160,7 +160,7 @@ class Sight:
             for one in self._ledger.facts(subject=slot, kind=RollbackRehearsed.kind)
             if isinstance(one.fact, RollbackRehearsed)
             and one.fact.target in self._rehearsed_on
-            and running in {one.fact.to_digest, one.fact.from_digest}
+            and one.fact.to_digest == running
         ]
         return max(rehearsals, default=None)
 
