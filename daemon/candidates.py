@@ -16,8 +16,9 @@ from daemon.errors import DeployError, FencedError, LeadershipTakenError, Retrig
 from daemon.ledger import Lead, Ledger
 from daemon.lifecycle import Act, Candidate, Policy, World, decide, fold
 from daemon.lifecycle import facts as f
+from daemon.measured import evidence_root, outcomes
 from daemon.record import Provenance
-from daemon.sight import Sight, evidence_root
+from daemon.sight import Sight
 from daemon.training import JobRunner, write_job
 from retrain import bundle as bundles
 from retrain.digest import digest_of
@@ -205,16 +206,12 @@ class Candidates:
         if world.running is None or world.certification is None:
             log.info("gates of %s wait: the board or the certification cannot be read", candidate.id)
             return False
-        gates = tuple(
-            f.GateOutcome(number=gate.number, name=gate.name, verdict=gate.verdict, summary=gate.summary)
-            for gate in bundle.gates
-        )
         fact = f.GatesEvaluated(
             at=now,
             actor=ACTOR,
             bundle_digest=bundle.digest,
-            gates=gates,
-            evidence_root=evidence_root(bundle),
+            gates=outcomes(bundle, world.running),
+            evidence_root=evidence_root(bundle, world.running),
             tier=self._tier(bundle, world.running),
             running_digest=world.running,
             certification_digest=world.certification,
