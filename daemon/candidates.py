@@ -16,8 +16,9 @@ from daemon.errors import DeployError, FencedError, LeadershipTakenError, Retrig
 from daemon.ledger import Lead, Ledger
 from daemon.lifecycle import Act, Candidate, Policy, World, decide, fold
 from daemon.lifecycle import facts as f
+from daemon.measured import evidence_root, outcomes
 from daemon.record import Provenance
-from daemon.sight import Sight, evidence_root
+from daemon.sight import Sight
 from daemon.training import JobRunner, write_job
 from retrain import bundle as bundles
 from retrain.digest import digest_of
@@ -206,16 +207,12 @@ class Candidates:
         if world.running is None or certification is None:
             log.info("gates of %s wait: the board or the certification cannot be read", candidate.id)
             return False
-        gates = tuple(
-            f.GateOutcome(number=gate.number, name=gate.name, verdict=gate.verdict, summary=gate.summary)
-            for gate in bundle.gates
-        )
         fact = f.GatesEvaluated(
             at=now,
             actor=ACTOR,
             bundle_digest=bundle.digest,
-            gates=gates,
-            evidence_root=evidence_root(bundle),
+            gates=outcomes(bundle, world.running),
+            evidence_root=evidence_root(bundle, world.running),
             tier=self._tier(bundle, world.running),
             running_digest=world.running,
             certification_digest=certification,
@@ -265,7 +262,7 @@ class Candidates:
             if act.step == "deploy":
                 self._target.deploy(candidate.bundle_digest, Path(candidate.bundle_path), token=self._lead.token)
             else:
-                self._target.roll_back(candidate.bundle_digest, token=self._lead.token)
+                self._go_back(candidate)
         except (DeployError, BundleAlteredError, OSError) as error:
             log.warning("%s of %s failed: %s", act.step, candidate.id, error)
             request = candidate.request.request_id if candidate.request else ""
@@ -283,3 +280,9 @@ class Candidates:
                 ),
             )
         return True
+
+    def _go_back(self, candidate: Candidate) -> None:
+        """Roll back and see what runs; what cannot be seen is a failure, after which the next attempt waits."""
+        self._target.roll_back(candidate.bundle_digest, token=self._lead.token)
+        if self._sight.running() is None:
+            raise DeployError(f"went back, but what runs cannot be read: {self._sight.unread}")

@@ -18,7 +18,8 @@ from daemon.ledger import Ledger
 from daemon.lifecycle import Candidate, Fact, Phase, Policy
 from daemon.lifecycle import facts as f
 from daemon.lifecycle.drill_facts import DrillSeeded
-from daemon.sight import Sight, evidence_root
+from daemon.measured import evidence_root, outcomes
+from daemon.sight import Sight
 from retrain import bundle as bundles
 from retrain.errors import BundleAlteredError
 
@@ -143,9 +144,7 @@ def _passed(
     made: bundles.Bundle, tier: str, running: str, certified: str, built_at: datetime, now: datetime
 ) -> list[Fact]:
     """What the record says of any bundle whose gates passed."""
-    gates = tuple(
-        f.GateOutcome(number=one.number, name=one.name, verdict=one.verdict, summary=one.summary) for one in made.gates
-    )
+    gates = outcomes(made, running)
     built = f.TrainingFinished(
         at=built_at,
         actor="daemon",
@@ -159,7 +158,7 @@ def _passed(
         actor="daemon",
         bundle_digest=made.digest,
         gates=gates,
-        evidence_root=evidence_root(made),
+        evidence_root=evidence_root(made, running),
         tier=tier,
         running_digest=running,
         certification_digest=certified,

@@ -5,7 +5,7 @@ The loop, the page and the command line all decide on a `World` made here, so th
 
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,11 +18,11 @@ from daemon.lifecycle import Candidate, Phase, World, fold, fold_daemon, open_fa
 from daemon.lifecycle.board_facts import RollbackRehearsed
 from daemon.lifecycle.candidate import WATCHED
 from daemon.lifecycle.observed import Observed
+from daemon.measured import evidence_root
 from daemon.people import People
 from drift.conditions import BeamMode, BeamModeFeed, ConditionsTable
 from drift.errors import ConditionsError
 from retrain import bundle as bundles
-from retrain.digest import digest_of
 from retrain.errors import BundleAlteredError
 from retrain.recipe import LumisectionRange, Recipe
 
@@ -76,12 +76,6 @@ def certification_digest(table: ConditionsTable, spans: Iterable[LumisectionRang
             certified = None if conditions is None else conditions.certified
             lines.update(f"{span.run}:{lumisection}={certified}\n".encode())
     return lines.hexdigest()
-
-
-def evidence_root(bundle: bundles.Bundle) -> str:
-    """Return one digest over every piece of evidence that the bundle's manifest lists."""
-    files: Mapping[str, Any] = bundle.manifest["files"]
-    return digest_of({name: entry for name, entry in files.items() if name.startswith("evidence/")})
 
 
 class Sight:
@@ -167,7 +161,7 @@ class Sight:
             for one in self._ledger.facts(subject=slot, kind=RollbackRehearsed.kind)
             if isinstance(one.fact, RollbackRehearsed)
             and one.fact.target in self._rehearsed_on
-            and running in {one.fact.to_digest, one.fact.from_digest}
+            and one.fact.to_digest == running
         ]
         return max(rehearsals, default=None)
 
@@ -214,7 +208,8 @@ class Sight:
             bundle = bundles.load(Path(candidate.bundle_path), candidate.bundle_digest)
         except BundleAlteredError as error:
             return {"bundle": None, "evidence_root": None, "bundle_problem": str(error)}
-        return {"bundle": bundle.digest, "evidence_root": evidence_root(bundle), "bundle_problem": ""}
+        judged_beside = candidate.gates.running_digest if candidate.gates else ""
+        return {"bundle": bundle.digest, "evidence_root": evidence_root(bundle, judged_beside), "bundle_problem": ""}
 
 
 def learned(candidate: Candidate) -> tuple[LumisectionRange, ...]:

@@ -22,7 +22,7 @@ from retrain.gates import (
 )
 from retrain.gates.result import VERDICTS, Evidence, Gate, GateResult, Verdict, overall, reason
 
-__all__ = ["GATES", "VERDICTS", "Gate", "GateResult", "Verdict", "judge", "overall", "reason"]
+__all__ = ["AGAINST_CHAMPION", "GATES", "VERDICTS", "Gate", "GateResult", "Verdict", "judge", "overall", "reason"]
 
 GATES: tuple[Gate, ...] = tuple(
     one.GATE
@@ -42,6 +42,9 @@ GATES: tuple[Gate, ...] = tuple(
     )
 )
 """Every gate, in the order in which a person would ask."""
+
+AGAINST_CHAMPION = frozenset(one.GATE.name for one in (non_inferiority, fault_sensitivity, new_data_gain))
+"""Gates whose verdict is about one champion, and about no other."""
 
 
 def judge(evidence: Mapping[str, Evidence], parent: str = "") -> tuple[GateResult, ...]:

@@ -18,8 +18,10 @@ def deploying(c: Candidate, world: World, policy: Policy, now: datetime) -> Deci
     assert c.request is not None
     assert c.started is not None
     ours = c.request.bundle_digest
+    if c.rollback is not None and world.running in {None, ours}:
+        return _rolling_back(c, world, policy, now, c.rollback)
     if world.running is None:
-        return _unreadable(c, policy, now, c.phase_since, ours)
+        return _cut_off(c, policy, now) or _unreadable(c, policy, now, c.phase_since, ours)
     if world.running == ours:
         return _read_back(c, world, policy, now)
     if world.running != c.request.running_digest and (alarm := _alarm_once(c, world, now, ours)):
@@ -42,10 +44,10 @@ def live(c: Candidate, world: World, policy: Policy, now: datetime) -> Decision:
 
 def off_board(c: Candidate, world: World, policy: Policy, now: datetime) -> Decision | None:
     """Return what a candidate that is on the board does before all else: go back if it must, see that it runs."""
-    if world.running is None:
-        return _unreadable(c, policy, now, c.phase_since, c.bundle_digest)
     if c.rollback is not None:
         return _rolling_back(c, world, policy, now, c.rollback)
+    if world.running is None:
+        return _unreadable(c, policy, now, c.phase_since, c.bundle_digest)
     replacing = WATCHED | {Phase.DEPLOYING}
     being_replaced = c.phase is Phase.LIVE and any(o.slot == c.slot and o.phase in replacing for o in world.others)
     if world.running != c.bundle_digest and not being_replaced:
@@ -126,13 +128,28 @@ def _reasons_to_abort(c: Candidate, world: World, policy: Policy, now: datetime)
         yield f"the write failed {c.deployment_failures} times, last: {c.last_failure}"
 
 
+def _cut_off(c: Candidate, policy: Policy, now: datetime) -> Act | None:
+    """A write that failed may have left boards mixed or half a set of bits: that goes back, it is not waited out."""
+    assert c.request is not None
+    since = max(c.phase_since, c.last_failure_at or c.phase_since)
+    if not c.deployment_failures or now < since + timedelta(minutes=policy.read_back_minutes):
+        return None
+    why = f"the write failed, and for {policy.read_back_minutes:g} min the board cannot be read: {c.last_failure}"
+    fact = b.GuardTripped(at=now, actor=ACTOR, request_id=c.request.request_id, guard="cut_off", reason=why)
+    return act(c, "trip", f"cut_off:{c.request.request_id}", why, fact)
+
+
 def _rolling_back(
     c: Candidate, world: World, policy: Policy, now: datetime, asked: f.RollbackRequested | b.GuardTripped
 ) -> Decision:
+    """Order the way back until the former digest is read; a board that cannot be read is no reason to stay."""
     assert c.request is not None
     before, why = c.request.running_digest, f"{asked.actor} asked: {asked.reason}"
-    if world.running == c.bundle_digest:
-        if c.deployment_failures >= policy.attempts and (alarm := _alarm_once(c, world, now, before)):
+    if world.running is None and c.deployment_failures and (alarm := _unread_once(c, now, before)):
+        return alarm
+    if world.running in {None, c.bundle_digest}:
+        tried = world.running is not None and c.deployment_failures >= policy.attempts
+        if tried and (alarm := _alarm_once(c, world, now, before)):
             return alarm
         attempt = c.deployment_failures + 1
         return _backing_off(c, policy, now) or act(c, "roll_back", f"{asked.at.isoformat()}:{attempt}", why)
@@ -169,10 +186,15 @@ def _unreadable(c: Candidate, policy: Policy, now: datetime, since: datetime, ex
     deadline = since + timedelta(minutes=policy.read_back_minutes)
     if now < deadline:
         return Wait(for_what="the board to be readable", until=deadline)
-    if c.board_seen is None or c.board_seen.found:
-        fact = f.BoardDiffers(at=now, actor=ACTOR, slot=c.slot, expected=expected, found="")
-        return act(c, "alarm", f"unreadable:{c.latest_at.isoformat()}", "the board cannot be read back", fact)
-    return Wait(for_what="the board to be readable; an alarm stands", until=now + policy.recheck)
+    standing = Wait(for_what="the board to be readable; an alarm stands", until=now + policy.recheck)
+    return _unread_once(c, now, expected) or standing
+
+
+def _unread_once(c: Candidate, now: datetime, expected: str) -> Act | None:
+    if c.board_seen is not None and not c.board_seen.found:
+        return None
+    fact = f.BoardDiffers(at=now, actor=ACTOR, slot=c.slot, expected=expected, found="")
+    return act(c, "alarm", f"unreadable:{c.latest_at.isoformat()}", "the board cannot be read back", fact)
 
 
 def _alarm_once(c: Candidate, world: World, now: datetime, expected: str) -> Act | None:

@@ -61,8 +61,8 @@ class GuardTripped(Fact):
     """Something that was watched went wrong, so that the daemon goes back to the digest before, by itself.
 
     Attributes:
-        guard: ``mismatch``, ``rate``, ``latency``, ``drift``, ``changed``, ``doubt`` (no answer in time) or
-            ``break_glass`` (its fill is over).
+        guard: ``mismatch``, ``rate``, ``latency``, ``drift``, ``changed``, ``doubt`` (no answer in time),
+            ``break_glass`` (its fill is over) or ``cut_off`` (a write failed and left a board that cannot be read).
         reason: What was seen and what was allowed.
     """
 
@@ -111,11 +111,13 @@ class GlassReviewed(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class RollbackRehearsed(Fact):
-    """The way back was walked: from one digest to the one before and forth again.  Subject: the slot.
+    """The way back to a digest was walked, from another that stood in for a candidate.  Subject: the slot.
+
+    It says nothing of the way back to the digest that stood in.
 
     Attributes:
-        from_digest: What ran, and runs again.
-        to_digest: What was returned to, as read back: the way back to it is rehearsed.
+        from_digest: What was put on for it, in place of a candidate that fails.
+        to_digest: What came back, as read back, and ran before: the way back to it is rehearsed.
         seconds: From the order to the digest read back.
         target: Where it was rehearsed.
     """

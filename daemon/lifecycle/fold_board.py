@@ -122,7 +122,7 @@ BOARD_RULES: Mapping[type[Fact], Rule] = {
     b.Confirmed: (frozenset({Phase.SHADOW}), _confirmed),
     f.Deployed: (frozenset({Phase.DEPLOYING, Phase.SHADOW}), _deployed),
     b.ProbationPassed: (frozenset({Phase.LIVE_PROBATION}), _passed),
-    b.GuardTripped: (WATCHED, _tripped),
+    b.GuardTripped: (WATCHED | {Phase.DEPLOYING}, _tripped),
     f.RollbackRequested: (_TOUCHED, _rollback_requested),
     f.RolledBack: (_TOUCHED, _rolled_back),
     f.Restored: (frozenset({Phase.SUPERSEDED}), _restored),

@@ -20,13 +20,13 @@ from daemon.lifecycle.world import World
 
 def shadow(c: Candidate, world: World, policy: Policy, now: datetime) -> Decision:
     """Compare board and emulator while the bits do not trigger; then, if nothing changed, let them."""
-    if first := _first(c, world, policy, now):
-        return first
     seen = changes(c, world, policy, also_running=c.bundle_digest)
-    if seen.changed:
-        return _trip(c, now, "changed", f"changed in shadow: {'; '.join(seen.changed)}")
     verdicts = _guards(world.observed, policy, policy.shadow_lumisections)
-    if tripped := _tripped(c, now, verdicts):
+    changed = _trip(c, now, "changed", f"changed in shadow: {'; '.join(seen.changed)}") if seen.changed else None
+    tripped = changed or _tripped(c, now, verdicts)
+    if first := _first(c, world, policy, now, tripped):
+        return first
+    if tripped:
         return tripped
     open_points = [f"{' and '.join(seen.unseen)} to be readable"] if seen.unseen else []
     open_points += _open_points(c, world, policy, now, verdicts)
@@ -37,12 +37,13 @@ def shadow(c: Candidate, world: World, policy: Policy, now: datetime) -> Decisio
 
 def probation(c: Candidate, world: World, policy: Policy, now: datetime) -> Decision:
     """Watch rate, mismatches, latency and drift of bits that trigger; then they have proven themselves."""
-    if first := _first(c, world, policy, now):
-        return first
-    if over := _fill_is_over(c, world, policy, now):
+    if c.rollback is None and (over := _fill_is_over(c, world, policy, now)):
         return _trip(c, now, "break_glass", over)
     verdicts = _guards(world.observed, policy, policy.probation_lumisections)
-    if tripped := _tripped(c, now, verdicts):
+    tripped = _tripped(c, now, verdicts)
+    if first := _first(c, world, policy, now, tripped):
+        return first
+    if tripped:
         return tripped
     if c.glass_broken:
         return Wait(for_what="the end of the fill for which the glass was broken", until=now + policy.recheck)
@@ -69,8 +70,13 @@ def with_review(c: Candidate, policy: Policy, now: datetime, decision: Decision)
     return Wait(for_what=decision.for_what, until=min(decision.until, due))
 
 
-def _first(c: Candidate, world: World, policy: Policy, now: datetime) -> Decision | None:
-    """Return what comes before all watching; a board that shows nothing of ours is not waited for for ever."""
+def _first(c: Candidate, world: World, policy: Policy, now: datetime, tripped: Act | None) -> Decision | None:
+    """Return what comes before all watching; a board that shows nothing of ours is not waited for for ever.
+
+    What has tripped goes back before a board that cannot be read is waited for: altered bits may be why it tripped.
+    """
+    if world.running is None and c.rollback is None and tripped:
+        return tripped
     first = off_board(c, world, policy, now)
     if not isinstance(first, Wait) or c.rollback is not None:
         return first

@@ -11,6 +11,7 @@ from daemon.ledger import StoredFact, check_record, stored
 from daemon.lifecycle import BundleAttested, parse_policy
 from daemon.lifecycle import facts as f
 from daemon.lifecycle.codec import canonical, parse
+from daemon.measured import evidence_root, outcomes
 from daemon.record import archive
 from daemon.record.envelope import opened
 from daemon.record.evidence import BUNDLE, FACTS, FORMAT, HEAD, PAYLOAD_TYPE, POLICY, STATEMENT, TOP, names
@@ -19,7 +20,7 @@ from daemon.record.keys import PublicKey
 from daemon.record.merkle import included
 from daemon.record.statement import check_statement
 from retrain.bundle import Bundle, load
-from retrain.digest import digest_of, digest_of_bytes
+from retrain.digest import digest_of_bytes
 from retrain.errors import RetrainError
 
 
@@ -127,8 +128,9 @@ def _agree(folder: Path, bundle: Bundle, found: EvidenceChecked) -> None:
         found.problems.append("the record does not know the statement of where the bundle came from")
     for gates in (one for one in facts if isinstance(one, f.GatesEvaluated) and one.bundle_digest == bundle.digest):
         told = {(one.number, one.name, one.verdict) for one in gates.gates}
-        same = told == {(one.number, one.name, one.verdict) for one in bundle.gates}
-        if not same or gates.evidence_root != _evidence_root(bundle):
+        beside = gates.running_digest
+        same = told == {(one.number, one.name, one.verdict) for one in outcomes(bundle, beside)}
+        if not same or gates.evidence_root != evidence_root(bundle, beside):
             found.problems.append("the gates in the record are not those in the bundle's evidence")
     requests = {one.request_id: one for one in facts if isinstance(one, f.Proposed)}
     requests = {key: one for key, one in requests.items() if one.bundle_digest == bundle.digest}
@@ -144,9 +146,3 @@ def _agree(folder: Path, bundle: Bundle, found: EvidenceChecked) -> None:
         found.notes.append(
             f"{len(other)} request(s) were made under another policy than the one enclosed ({policy[:16]})"
         )
-
-
-def _evidence_root(bundle: Bundle) -> str:
-    """One digest over all evidence, as a request names it (`daemon.sight.evidence_root`)."""
-    files = bundle.manifest["files"]
-    return digest_of({name: entry for name, entry in files.items() if name.startswith("evidence/")})

@@ -57,7 +57,7 @@ def safety(ledger: Ledger, candidate: Candidate, world: World, now: datetime) ->
     walked = [
         one.fact
         for one in ledger.facts(subject=candidate.slot, kind=RollbackRehearsed.kind)
-        if isinstance(one.fact, RollbackRehearsed) and back in {one.fact.to_digest, one.fact.from_digest}
+        if isinstance(one.fact, RollbackRehearsed) and one.fact.to_digest == back
     ]
     if walked:
         last = max(walked, key=lambda one: one.at)

@@ -181,7 +181,8 @@ class Experiment:
             case "roll_back" if self.running == candidate.bundle_digest:
                 self.running = self.replaced[self.running]
                 self.writes.append(f"back to {self.running}")
-        return []
+        unread = decision.step == "roll_back" and not self.readable  # what was done cannot be seen to be done
+        return [self._failure(candidate)] if unread else []
 
     def _gates(self, candidate: Candidate) -> f.GatesEvaluated:
         assert candidate.build is not None

@@ -3,7 +3,7 @@
 from daemon.lifecycle import Act, Done, Phase, Wait
 from daemon.lifecycle import board_facts as b
 from daemon.lifecycle import facts as f
-from daemon.lifecycle.candidate import IN_FLIGHT, OPEN_REQUEST
+from daemon.lifecycle.candidate import IN_FLIGHT, ON_BOARD, OPEN_REQUEST
 from daemon.lifecycle.decide import ratchet
 
 PEOPLES = f.Approved | f.Rejected | f.Revoked | b.Waived | b.Confirmed | b.GlassBroken | b.GlassReviewed
@@ -28,6 +28,8 @@ def candidates_hold(experiment, phases_before):
         if isinstance(decision, Wait):
             assert decision.until > ratchet(one, experiment.world(one), experiment.now)
             assert decision.for_what
+            back = one.rollback is not None and one.phase in {Phase.DEPLOYING, *ON_BOARD}
+            assert not (back and "readable" in decision.for_what)
         elif isinstance(decision, Act):
             assert decision.key.startswith(f"{one.id}:")
             assert decision.why

@@ -15,9 +15,10 @@ from argon2 import PasswordHasher
 from daemon.ledger import FileTaken, Ledger, Outcome
 from daemon.lifecycle import Act, decide, fold
 from daemon.lifecycle import facts as f
+from daemon.measured import evidence_root
 from daemon.people import People
 from daemon.policy_file import load_policy
-from daemon.sight import Sight, evidence_root
+from daemon.sight import Sight
 from daemon.snapshot import LoopView
 from daemon.targets.filesystem import FilesystemTarget
 from drift.conditions import BeamModeFeed
@@ -237,7 +238,7 @@ class PageWorld:
             actor="daemon",
             bundle_digest=made.digest,
             gates=gates,
-            evidence_root=evidence_root(made),
+            evidence_root=evidence_root(made, self.champion.digest),
             tier="T1",
             running_digest=self.champion.digest,
             certification_digest=certified,

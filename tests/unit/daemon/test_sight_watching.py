@@ -17,6 +17,7 @@ from daemon.lifecycle.binding import changes
 from daemon.lifecycle.board_facts import RollbackRehearsed
 from daemon.people import People
 from daemon.sight import Sight, learned
+from daemon.web.board_words import safety
 from drift.conditions import BeamModeFeed
 from retrain import bundle as bundles
 from retrain.recipe import LumisectionRange, Recipe
@@ -105,16 +106,26 @@ def test_an_observer_is_asked_for_what_is_watched_alone(ledger, people, tmp_path
     assert sight(ledger, people, tmp_path).world(watched, [], NOON).observed is None
 
 
-def test_the_last_rehearsal_of_what_runs_on_this_target_counts(ledger, people, tmp_path):
+def test_the_last_rehearsal_of_the_way_to_what_runs_on_this_target_counts(ledger, people, tmp_path):
     eyes, candidate = sight(ledger, people, tmp_path), Course().candidate
     before = eyes.world(candidate, [], NOON).rehearsed_at
     later = NOON + timedelta(hours=1)
-    ledger.append(SLOT, [rehearsed(NOON), rehearsed(later, OLD, sha("older"))])
+    ledger.append(SLOT, [rehearsed(NOON), rehearsed(later)])
     ledger.append(SLOT, [rehearsed(NOON + timedelta(hours=2), target="crate-8")])
     ledger.append(SLOT, [rehearsed(NOON + timedelta(hours=3), to_digest=sha("another"))])
+    ledger.append(SLOT, [rehearsed(NOON + timedelta(hours=4), OLD, sha("older"))])
 
     assert before is None
     assert eyes.world(candidate, [], NOON).rehearsed_at == later
+
+
+def test_a_way_walked_away_from_what_runs_is_no_way_back_to_it(ledger, people, tmp_path):
+    eyes, candidate = sight(ledger, people, tmp_path), Course().candidate
+    ledger.append(SLOT, [rehearsed(NOON, from_digest=OLD, to_digest=NEWER)])
+    world = eyes.world(candidate, [], NOON)
+
+    assert world.rehearsed_at is None
+    assert dict(safety(ledger, candidate, world, NOON))["Last rehearsed"].startswith("never")
 
 
 def test_a_drill_is_refused_at_the_board_itself(ledger, people, tmp_path):

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from daemon.candidates import Candidates
-from daemon.lifecycle import BundleAttested
+from daemon.lifecycle import BundleAttested, Phase
 from daemon.lifecycle import facts as f
+from daemon.measured import evidence_root
 from daemon.record import Provenance, own_key, statement_path
 from retrain import bundle as bundles
+from retrain.verify import AGAINST_CHAMPION
 from tests.unit.daemon.page_world import NOON, SLOT, PageWorld, example_bundle
 
 NOTHING: Any = None
@@ -27,17 +29,18 @@ def world(tmp_path):
 @pytest.fixture
 def loop(world, tmp_path):
     build = own_key(tmp_path / "build.pem", "build")
-    return Candidates(
-        world.ledger,
-        world.sight,
-        world.policy,
-        world.target,
-        NOTHING,
-        jobs=tmp_path,
-        job_of=NOTHING,
-        lead=NOTHING,
-        provenance=Provenance(world.ledger, lambda: build, "urn:retrigger:p5"),
-    )
+    with world.ledger.lead("test", NOON) as lead:
+        yield Candidates(
+            world.ledger,
+            world.sight,
+            world.policy,
+            world.target,
+            NOTHING,
+            jobs=tmp_path,
+            job_of=NOTHING,
+            lead=lead,
+            provenance=Provenance(world.ledger, lambda: build, "urn:retrigger:p5"),
+        )
 
 
 def trained(world):
@@ -68,6 +71,23 @@ def test_a_bundle_is_attested_when_it_is_verified_and_only_then_proposed(world, 
     assert statement_path(made.path).is_file()
     assert loop.troubles == {}
     assert bundles.verify(made.path) == made.digest
+
+
+def test_verdicts_against_another_champion_than_the_one_that_runs_are_open_under_another_root(world, loop):
+    made = trained(world)
+    newer = example_bundle(world.folder / "bundles", seed=2, champion=None)
+    world.target.deploy(newer.digest, newer.path, token=1)
+    loop.step(NOON)
+    judged = world.candidate("c-0001")
+    told = {one.name: one.verdict for one in judged.gates.gates}
+    before = {one.name: one.verdict for one in made.gates}
+
+    assert judged.phase is Phase.NEEDS_EXPERT
+    assert {name for name, verdict in told.items() if verdict != before[name]} == AGAINST_CHAMPION & set(told)
+    assert any(f"measured against {made.recipe.champion[:16]}" in one.summary for one in judged.gates.gates)
+    assert judged.gates.evidence_root == evidence_root(made, newer.digest)
+    assert judged.gates.evidence_root != evidence_root(made, world.champion.digest)
+    assert world.sight.world(judged, [], NOON).evidence_root == judged.gates.evidence_root
 
 
 @pytest.mark.parametrize("edit", ["gone", "of another bundle"])
