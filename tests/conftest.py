@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from drift.simulate import SimulatedStream
 
 ROOT = Path(__file__).parents[1]
 SEED = 1
+
+settings.register_profile("no clock", deadline=None)  # a busy machine is no failure
+settings.load_profile("no clock")
 
 
 @pytest.fixture(scope="session")

@@ -8,13 +8,13 @@ can refuse a daemon which lost its lead without noticing.
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, func, insert, select, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from daemon.errors import LeadershipTakenError
 from daemon.ledger import schema as t
@@ -88,4 +88,6 @@ def _advisory_lock(engine: Engine) -> Iterator[Connection]:
         try:
             yield connection
         finally:
-            connection.invalidate()  # ends the session, and with it the lock
+            with suppress(SQLAlchemyError):  # a session that is gone holds nothing
+                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": LEAD_LOCK})
+            connection.invalidate()  # ends the session; a busy server takes its time to see that
