@@ -63,8 +63,8 @@ def test_quiet_for_some_hours_reaches_the_channels_with_its_end(world):
 def test_a_viewer_may_not_and_nothing_is_recorded(world):
     answer = send(world, "vera", hours="2")
 
-    assert answer.status_code == 409
-    assert "vera cannot do this; it takes one of" in answer.text
+    assert answer.status_code == 403
+    assert "Not for your roles" in answer.text
     assert said(world) == []
 
 
