@@ -6,6 +6,7 @@ again on the new facts.  Who the person is was settled before: by a session, or 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -34,6 +35,55 @@ class Looks(Protocol):
         """Return what is seen now, the bundle's bytes re-hashed."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Voice:
+    """One person who says something of one candidate: where it is recorded, what is seen, and which rules hold.
+
+    Attributes:
+        ledger: Where the fact goes.
+        looks: Sees bundle, evidence, board, certification, people.
+        policy: In force now.
+        candidate_id: Such as ``c-0042``.
+        person: From the session or the terminal's account; never from a form.
+        reason: One sentence, for the record.
+        now: UTC.
+        sign: Makes the person's electronic signature of the bytes it is given; None rests on their session.
+    """
+
+    ledger: Ledger
+    looks: Looks
+    policy: Policy
+    candidate_id: str
+    person: str
+    reason: str
+    now: datetime
+    sign: Signer | None = None
+
+    def signature(self, message: bytes) -> Signature | None:
+        """Return the person's signature of these bytes, None if they gave none."""
+        return self.sign(message) if self.sign else None
+
+    def says(self, word: Callable[[Candidate, World], Fact]) -> Candidate:
+        """Append what they say, on the facts that they saw, and return the candidate after it.
+
+        Raises:
+            RefusedError: There is no such candidate, the word refuses, or others wrote to the record too often.
+        """
+        name = self.candidate_id
+        for _ in range(TRIES):
+            stored = self.ledger.facts(subject=name)
+            if not stored or not isinstance(stored[0].fact, f.CandidateRequested):
+                raise RefusedError(f"there is no candidate {name!r}; `retrigger candidates` lists them")
+            candidate = fold(one.fact for one in stored)
+            fact = word(candidate, self.looks.world(candidate, self.looks.candidates(), self.now))
+            try:
+                self.ledger.append(name, (fact,), expect_sequence=stored[-1].sequence)
+            except StaleSequenceError:
+                continue
+            return fold([*(one.fact for one in stored), fact])
+        raise _busy(name)
+
+
 def code_of(candidate: Candidate) -> str:
     """Return the short code that a person types to approve: it names the candidate and this very request.
 
@@ -57,79 +107,48 @@ def role_for(candidate: Candidate, held: frozenset[str]) -> str:
     return next((role for role in missing_roles(candidate) if role in held), "")
 
 
-def approve(
-    ledger: Ledger,
-    looks: Looks,
-    policy: Policy,
-    *,
-    candidate_id: str,
-    request_id: str,
-    person: str,
-    role: str,
-    code: str,
-    reason: str,
-    now: datetime,
-    sign: Signer | None = None,
-) -> Candidate:
+def approve(voice: Voice, *, request_id: str, role: str, code: str) -> Candidate:
     """Record one person's yes to one request and return the candidate after it.
 
     Args:
-        ledger: Where the fact goes.
-        looks: Sees bundle, evidence, board, certification, people.
-        policy: In force now.
-        candidate_id: Such as ``c-0042``.
+        voice: Who says it.
         request_id: What the person saw on the page.
-        person: From the session; never from a form.
         role: In which they approve; empty takes the first missing one that they hold.
         code: What they typed; must be `code_of` the candidate.
-        reason: One sentence, for the record.
-        now: UTC.
-        sign: Makes the person's electronic signature of the bytes it is given; None rests on their session.
 
     Raises:
         StalePageError: The open request is another one, or none.
         RefusedError: The code is wrong, something the request rests on changed (said what), or the person cannot.
     """
+    person = voice.person
 
     def say(candidate: Candidate, world: World) -> Fact:
         held = world.people.get(person, frozenset())
         as_role = role or role_for(candidate, held) or _any_required(candidate, held)
-        message = signing.approval(candidate.id, request_id, person, as_role, reason.strip())
+        message = signing.approval(candidate.id, request_id, person, as_role, voice.reason.strip())
         fact = may_approve(
             candidate,
             world,
-            policy,
+            voice.policy,
             request_id=request_id,
             person=person,
             role=as_role,
-            reason=reason,
-            now=now,
-            signature=sign(message) if sign else None,
+            reason=voice.reason,
+            now=voice.now,
+            signature=voice.signature(message),
         )
         if as_role not in missing_roles(candidate):
-            raise RefusedError(f"{candidate_id}: somebody already approved as {as_role}; {person} is not needed for it")
+            raise RefusedError(f"{candidate.id}: somebody already approved as {as_role}; {person} is not needed for it")
         if code.strip().lower() != code_of(candidate).lower():
             raise RefusedError(
                 f"the code {code.strip()!r} is not that of this request; type {code_of(candidate)} as the page shows it"
             )
         return fact
 
-    return record(ledger, looks, candidate_id, now, say)
+    return voice.says(say)
 
 
-def reject(
-    ledger: Ledger,
-    looks: Looks,
-    policy: Policy,
-    *,
-    candidate_id: str,
-    request_id: str,
-    person: str,
-    role: str,
-    klass: str,
-    reason: str,
-    now: datetime,
-) -> Candidate:
+def reject(voice: Voice, *, request_id: str, role: str, klass: str) -> Candidate:
     """Record one person's no, which ends the candidate.  See `approve`; `klass` is one of the policy's classes.
 
     Raises:
@@ -138,52 +157,42 @@ def reject(
     """
 
     def say(candidate: Candidate, world: World) -> Fact:
-        held = world.people.get(person, frozenset())
-        as_role = role or next((one for one in policy.reject_roles if one in held), "none")
+        held = world.people.get(voice.person, frozenset())
+        as_role = role or next((one for one in voice.policy.reject_roles if one in held), "none")
         return may_reject(
             candidate,
             world,
-            policy,
+            voice.policy,
             request_id=request_id,
-            person=person,
+            person=voice.person,
             role=as_role,
             klass=klass,
-            reason=reason,
-            now=now,
+            reason=voice.reason,
+            now=voice.now,
         )
 
-    return record(ledger, looks, candidate_id, now, say)
+    return voice.says(say)
 
 
-def revoke(
-    ledger: Ledger, looks: Looks, *, candidate_id: str, request_id: str, person: str, reason: str, now: datetime
-) -> Candidate:
+def revoke(voice: Voice, *, request_id: str) -> Candidate:
     """Record that an approver takes their approval back, while the board is unwritten.
 
     Raises:
         StalePageError: The open request is another one, or none.
         RefusedError: They did not approve it, or it is too late.
     """
-
-    def say(candidate: Candidate, world: World) -> Fact:
-        return may_revoke(candidate, world, request_id=request_id, person=person, reason=reason, now=now)
-
-    return record(ledger, looks, candidate_id, now, say)
+    said = {"request_id": request_id, "person": voice.person, "reason": voice.reason}
+    return voice.says(lambda candidate, world: may_revoke(candidate, world, **said, now=voice.now))
 
 
-def roll_back(
-    ledger: Ledger, looks: Looks, policy: Policy, *, candidate_id: str, person: str, reason: str, now: datetime
-) -> Candidate:
+def roll_back(voice: Voice) -> Candidate:
     """Record that a person wants the digest before this candidate to run again; paused or frozen, always allowed.
 
     Raises:
         RefusedError: The candidate is not on the board, or the person may not.
     """
-
-    def say(candidate: Candidate, world: World) -> Fact:
-        return may_roll_back(candidate, world, policy, person=person, reason=reason, now=now)
-
-    return record(ledger, looks, candidate_id, now, say)
+    said = {"person": voice.person, "reason": voice.reason}
+    return voice.says(lambda candidate, world: may_roll_back(candidate, world, voice.policy, **said, now=voice.now))
 
 
 def close_fault(
@@ -264,28 +273,6 @@ def _any_required(candidate: Candidate, held: frozenset[str]) -> str:
     """The role that the refusal should speak of: one they hold if it is required at all, else the first required."""
     required = candidate.request.required_roles if candidate.request else ("none",)
     return next((role for role in required if role in held), required[0])
-
-
-def record(
-    ledger: Ledger, looks: Looks, candidate_id: str, now: datetime, say: Callable[[Candidate, World], Fact]
-) -> Candidate:
-    """Append what a person says of a candidate, on the facts that they saw, and return the candidate after it.
-
-    Raises:
-        RefusedError: There is no such candidate, `say` refuses, or others wrote to the record too often meanwhile.
-    """
-    for _ in range(TRIES):
-        stored = ledger.facts(subject=candidate_id)
-        if not stored or not isinstance(stored[0].fact, f.CandidateRequested):
-            raise RefusedError(f"there is no candidate {candidate_id!r}; `retrigger candidates` lists them")
-        candidate = fold(one.fact for one in stored)
-        fact = say(candidate, looks.world(candidate, looks.candidates(), now))
-        try:
-            ledger.append(candidate_id, (fact,), expect_sequence=stored[-1].sequence)
-        except StaleSequenceError:
-            continue
-        return fold([*(one.fact for one in stored), fact])
-    raise _busy(candidate_id)
 
 
 def _busy(subject: str) -> RefusedError:

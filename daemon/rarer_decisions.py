@@ -3,11 +3,11 @@
 As in `daemon.decisions`: read the facts, look at the world, ask the rules, append one fact with the sequence read.
 """
 
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
 
-from daemon.decisions import Looks, Signer, record
+from daemon.decisions import Voice
 from daemon.errors import RefusedError
-from daemon.ledger import Ledger
 from daemon.lifecycle import Candidate, Fact, Policy, World, signing
 from daemon.lifecycle import break_glass as may_break_glass
 from daemon.lifecycle import confirm as may_confirm
@@ -15,20 +15,7 @@ from daemon.lifecycle import review as may_review
 from daemon.lifecycle import waive as may_waive
 
 
-def waive(
-    ledger: Ledger,
-    looks: Looks,
-    policy: Policy,
-    *,
-    candidate_id: str,
-    gate: str,
-    evidence_root: str,
-    person: str,
-    reason: str,
-    hours: float,
-    now: datetime,
-    sign: Signer | None = None,
-) -> Candidate:
+def waive(voice: Voice, *, gate: str, evidence_root: str, hours: float) -> Candidate:
     """Record one person's waiver of one inconclusive gate, for so many hours; it takes two people.
 
     Raises:
@@ -36,115 +23,92 @@ def waive(
     """
 
     def say(candidate: Candidate, world: World) -> Fact:
-        role = _role(world, person, policy.waiver_roles)
-        expires_at = max(now, world.clock) + timedelta(hours=hours)
-        message = signing.waiver(candidate.id, evidence_root, gate, person, role, reason.strip(), expires_at)
+        role = _role(world, voice.person, voice.policy.waiver_roles)
+        expires_at = max(voice.now, world.clock) + timedelta(hours=hours)
+        reason = voice.reason.strip()
+        message = signing.waiver(candidate.id, evidence_root, gate, voice.person, role, reason, expires_at)
         return may_waive(
             candidate,
             world,
-            policy,
+            voice.policy,
             gate=gate,
             evidence_root=evidence_root,
-            person=person,
+            person=voice.person,
             role=role,
-            reason=reason,
+            reason=voice.reason,
             expires_at=expires_at,
-            now=now,
-            signature=sign(message) if sign else None,
+            now=voice.now,
+            signature=voice.signature(message),
         )
 
-    return record(ledger, looks, candidate_id, now, say)
+    return voice.says(say)
 
 
-def confirm(
-    ledger: Ledger,
-    looks: Looks,
-    policy: Policy,
-    *,
-    candidate_id: str,
-    request_id: str,
-    person: str,
-    reason: str,
-    now: datetime,
-    sign: Signer | None = None,
-) -> Candidate:
+def confirm(voice: Voice, *, request_id: str) -> Candidate:
     """Record one person's second confirmation of what is in shadow.
 
     Raises:
         StalePageError: It is not what is in shadow.
         RefusedError: See `daemon.lifecycle.confirm`.
     """
-
-    def say(candidate: Candidate, world: World) -> Fact:
-        tier = policy.tiers.get(candidate.request.tier) if candidate.request else None
-        role = _role(world, person, tier.confirm_roles if tier else ())
-        message = signing.confirmation(candidate.id, request_id, person, role, reason.strip())
-        return may_confirm(
-            candidate,
-            world,
-            policy,
-            request_id=request_id,
-            person=person,
-            role=role,
-            reason=reason,
-            now=now,
-            signature=sign(message) if sign else None,
-        )
-
-    return record(ledger, looks, candidate_id, now, say)
+    return _of_request(voice, request_id, signing.confirmation, may_confirm, _confirming)
 
 
-def break_glass(
-    ledger: Ledger,
-    looks: Looks,
-    policy: Policy,
-    *,
-    candidate_id: str,
-    request_id: str,
-    person: str,
-    reason: str,
-    now: datetime,
-    sign: Signer | None = None,
-) -> Candidate:
+def break_glass(voice: Voice, *, request_id: str) -> Candidate:
     """Record one person's wish to write the open request now, without its quorum and in mid fill; it takes two.
 
     Raises:
         StalePageError: The open request is another one, or none.
         RefusedError: See `daemon.lifecycle.break_glass`.
     """
-
-    def say(candidate: Candidate, world: World) -> Fact:
-        role = _role(world, person, policy.glass_roles)
-        message = signing.glass(candidate.id, request_id, person, role, reason.strip())
-        return may_break_glass(
-            candidate,
-            world,
-            policy,
-            request_id=request_id,
-            person=person,
-            role=role,
-            reason=reason,
-            now=now,
-            signature=sign(message) if sign else None,
-        )
-
-    return record(ledger, looks, candidate_id, now, say)
+    return _of_request(voice, request_id, signing.glass, may_break_glass, lambda _, policy: policy.glass_roles)
 
 
-def review(
-    ledger: Ledger, looks: Looks, policy: Policy, *, candidate_id: str, person: str, reason: str, now: datetime
-) -> Candidate:
+def review(voice: Voice) -> Candidate:
     """Record that a person looked into why the glass was broken.
 
     Raises:
         RefusedError: See `daemon.lifecycle.review`.
     """
+    policy, person, reason = voice.policy, voice.person, voice.reason
 
     def say(candidate: Candidate, world: World) -> Fact:
         role = _role(world, person, policy.review_roles)
-        return may_review(candidate, world, policy, person=person, role=role, reason=reason, now=now)
+        return may_review(candidate, world, policy, person=person, role=role, reason=reason, now=voice.now)
 
-    return record(ledger, looks, candidate_id, now, say)
+    return voice.says(say)
+
+
+def _confirming(candidate: Candidate, policy: Policy) -> tuple[str, ...]:
+    tier = policy.tiers.get(candidate.request.tier) if candidate.request else None
+    return tier.confirm_roles if tier else ()
+
+
+def _of_request(
+    voice: Voice,
+    request_id: str,
+    message: Callable[[str, str, str, str, str], bytes],
+    rule: Callable[..., Fact],
+    allowed: Callable[[Candidate, Policy], tuple[str, ...]],
+) -> Candidate:
+    """Record a signed word about one request, in the first of the allowed roles that its speaker holds."""
+
+    def say(candidate: Candidate, world: World) -> Fact:
+        role = _role(world, voice.person, allowed(candidate, voice.policy))
+        signed = voice.signature(message(candidate.id, request_id, voice.person, role, voice.reason.strip()))
+        return rule(
+            candidate,
+            world,
+            voice.policy,
+            request_id=request_id,
+            person=voice.person,
+            role=role,
+            reason=voice.reason,
+            now=voice.now,
+            signature=signed,
+        )
+
+    return voice.says(say)
 
 
 def _role(world: World, person: str, allowed: tuple[str, ...]) -> str:

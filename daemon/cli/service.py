@@ -20,6 +20,7 @@ from daemon.errors import ConfigurationError, RefusedError, UnfinishedError
 from daemon.lifecycle import Candidate, Phase, open_faults
 from daemon.lifecycle import facts as f
 from daemon.lifecycle.candidate import IN_FLIGHT, ON_BOARD
+from daemon.people import Person
 
 Reason = Annotated[str, typer.Option("--reason", help="One sentence; it goes into the record.")]
 CandidateId = Annotated[str, typer.Argument(metavar="ID", help="A candidate, such as c-0042.")]
@@ -176,19 +177,8 @@ def approve(
     with parts(config.load(config_file)) as ready:
         me = authenticate(ready, person, password_stdin=password_stdin)
         open_one = find(ready, candidate_id)
-        after = decisions.approve(
-            ready.ledger,
-            ready.sight,
-            ready.policy,
-            candidate_id=candidate_id,
-            request_id=open_one.request.request_id if open_one.request else "",
-            person=me.name,
-            role=role,
-            code=code,
-            reason=reason,
-            now=utc_now(),
-            sign=signer(key),
-        )
+        said = voice(ready, me, candidate_id, reason, key)
+        after = decisions.approve(said, request_id=open_request(open_one), role=role, code=code)
         report(ready, after, json=json)
 
 
@@ -207,19 +197,28 @@ def reject(
     with parts(config.load(config_file)) as ready:
         me = authenticate(ready, person, password_stdin=password_stdin)
         open_one = find(ready, candidate_id)
-        after = decisions.reject(
-            ready.ledger,
-            ready.sight,
-            ready.policy,
-            candidate_id=candidate_id,
-            request_id=open_one.request.request_id if open_one.request else "",
-            person=me.name,
-            role="",
-            klass=klass,
-            reason=reason,
-            now=utc_now(),
-        )
+        said = voice(ready, me, candidate_id, reason)
+        after = decisions.reject(said, request_id=open_request(open_one), role="", klass=klass)
         report(ready, after, json=json)
+
+
+def voice(ready: Parts, me: Person, candidate_id: str, reason: str, key: Path | None = None) -> decisions.Voice:
+    """Return the voice of somebody on the terminal, who signs if they named a key file."""
+    return decisions.Voice(
+        ledger=ready.ledger,
+        looks=ready.sight,
+        policy=ready.policy,
+        candidate_id=candidate_id,
+        person=me.name,
+        reason=reason,
+        now=utc_now(),
+        sign=signer(key),
+    )
+
+
+def open_request(candidate: Candidate) -> str:
+    """Return the id of the request that is open now, empty if none is."""
+    return candidate.request.request_id if candidate.request else ""
 
 
 def report(ready: Parts, after: Candidate, *, json: bool) -> None:
@@ -261,15 +260,7 @@ def rollback(
         on_board = [one for one in ready.sight.candidates() if one.phase in ON_BOARD | {Phase.DEPLOYING}]
         if not on_board:
             raise RefusedError("no candidate is on the board, so there is nothing to roll back")
-        after = decisions.roll_back(
-            ready.ledger,
-            ready.sight,
-            ready.policy,
-            candidate_id=on_board[-1].id,
-            person=me.name,
-            reason=reason,
-            now=utc_now(),
-        )
+        after = decisions.roll_back(voice(ready, me, on_board[-1].id, reason))
         report(ready, after, json=json)
 
 

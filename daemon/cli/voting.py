@@ -7,14 +7,13 @@ from typing import Annotated
 import typer
 
 from daemon import config, decisions, rarer_decisions
-from daemon.assemble import Parts, parts, utc_now
+from daemon.assemble import parts, utc_now
 from daemon.cli.app import app
-from daemon.cli.identity import KeyFile, Me, PasswordStdin, authenticate, signer
+from daemon.cli.identity import KeyFile, Me, PasswordStdin, authenticate
 from daemon.cli.offline import ConfigFile, Json
-from daemon.cli.service import CandidateId, Reason, find, report, switch
+from daemon.cli.service import CandidateId, Reason, find, open_request, report, switch, voice
 from daemon.lifecycle import Candidate
 from daemon.lifecycle import facts as f
-from daemon.people import Person
 
 
 def _deciding(
@@ -23,14 +22,15 @@ def _deciding(
     person: str,
     password_stdin: bool,
     json: bool,
-    decide: Callable[[Parts, Person, Candidate, str], Candidate],
+    reason: str,
+    decide: Callable[[decisions.Voice, Candidate], Candidate],
+    key: Path | None = None,
 ) -> None:
-    """Authenticate, find the candidate and its open request, decide, and say how it stands."""
+    """Authenticate, find the candidate, decide, and say how it stands."""
     with parts(config.load(config_file)) as ready:
         me = authenticate(ready, person, password_stdin=password_stdin)
         found = find(ready, candidate_id)
-        request = found.request.request_id if found.request else ""
-        report(ready, decide(ready, me, found, request), json=json)
+        report(ready, decide(voice(ready, me, candidate_id, reason, key), found), json=json)
 
 
 @app.command()
@@ -48,22 +48,11 @@ def waive(
 ) -> None:
     """Let an inconclusive gate count as passed; it takes two people, and a failed gate has no waiver."""
 
-    def say(ready: Parts, me: Person, found: Candidate, _: str) -> Candidate:
-        return rarer_decisions.waive(
-            ready.ledger,
-            ready.sight,
-            ready.policy,
-            candidate_id=candidate_id,
-            gate=gate,
-            evidence_root=found.gates.evidence_root if found.gates else "",
-            person=me.name,
-            reason=reason,
-            hours=hours,
-            now=utc_now(),
-            sign=signer(key),
-        )
+    def say(said: decisions.Voice, found: Candidate) -> Candidate:
+        evidence = found.gates.evidence_root if found.gates else ""
+        return rarer_decisions.waive(said, gate=gate, evidence_root=evidence, hours=hours)
 
-    _deciding(config_file, candidate_id, person, password_stdin, json, say)
+    _deciding(config_file, candidate_id, person, password_stdin, json, reason, say, key)
 
 
 @app.command()
@@ -79,20 +68,10 @@ def confirm(
 ) -> None:
     """Say for the second time that what is in shadow may go live."""
 
-    def say(ready: Parts, me: Person, _: Candidate, request: str) -> Candidate:
-        return rarer_decisions.confirm(
-            ready.ledger,
-            ready.sight,
-            ready.policy,
-            candidate_id=candidate_id,
-            request_id=request,
-            person=me.name,
-            reason=reason,
-            now=utc_now(),
-            sign=signer(key),
-        )
+    def say(said: decisions.Voice, found: Candidate) -> Candidate:
+        return rarer_decisions.confirm(said, request_id=open_request(found))
 
-    _deciding(config_file, candidate_id, person, password_stdin, json, say)
+    _deciding(config_file, candidate_id, person, password_stdin, json, reason, say, key)
 
 
 @app.command("break-glass")
@@ -108,20 +87,10 @@ def break_glass(
 ) -> None:
     """Write the open request now, in mid fill, for one fill; it takes two people, and a review within a day."""
 
-    def say(ready: Parts, me: Person, _: Candidate, request: str) -> Candidate:
-        return rarer_decisions.break_glass(
-            ready.ledger,
-            ready.sight,
-            ready.policy,
-            candidate_id=candidate_id,
-            request_id=request,
-            person=me.name,
-            reason=reason,
-            now=utc_now(),
-            sign=signer(key),
-        )
+    def say(said: decisions.Voice, found: Candidate) -> Candidate:
+        return rarer_decisions.break_glass(said, request_id=open_request(found))
 
-    _deciding(config_file, candidate_id, person, password_stdin, json, say)
+    _deciding(config_file, candidate_id, person, password_stdin, json, reason, say, key)
 
 
 @app.command()
@@ -136,18 +105,10 @@ def review(
 ) -> None:
     """Say what was found on why the glass was broken; nothing goes forward while this is overdue."""
 
-    def say(ready: Parts, me: Person, _: Candidate, __: str) -> Candidate:
-        return rarer_decisions.review(
-            ready.ledger,
-            ready.sight,
-            ready.policy,
-            candidate_id=candidate_id,
-            person=me.name,
-            reason=reason,
-            now=utc_now(),
-        )
+    def say(said: decisions.Voice, _: Candidate) -> Candidate:
+        return rarer_decisions.review(said)
 
-    _deciding(config_file, candidate_id, person, password_stdin, json, say)
+    _deciding(config_file, candidate_id, person, password_stdin, json, reason, say)
 
 
 @app.command()
@@ -162,18 +123,10 @@ def revoke(
 ) -> None:
     """Take your approval back, while the board is unwritten; the request ends."""
 
-    def say(ready: Parts, me: Person, _: Candidate, request: str) -> Candidate:
-        return decisions.revoke(
-            ready.ledger,
-            ready.sight,
-            candidate_id=candidate_id,
-            request_id=request,
-            person=me.name,
-            reason=reason,
-            now=utc_now(),
-        )
+    def say(said: decisions.Voice, found: Candidate) -> Candidate:
+        return decisions.revoke(said, request_id=open_request(found))
 
-    _deciding(config_file, candidate_id, person, password_stdin, json, say)
+    _deciding(config_file, candidate_id, person, password_stdin, json, reason, say)
 
 
 @app.command()

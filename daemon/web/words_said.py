@@ -6,7 +6,6 @@ It is shown to be theirs first, then handed to `daemon.decisions`, which asks th
 from daemon import decisions, rarer_decisions
 from daemon.lifecycle import Candidate
 from daemon.lifecycle import facts as f
-from daemon.lifecycle.fact import Signature
 from daemon.web.doors import Visit
 from daemon.web.pages import read_candidate
 from daemon.web.proof import SIGNED, Proof, Word, one_form, prove
@@ -34,107 +33,42 @@ def approve(
 ) -> Candidate:
     """Say yes; a passkey's assertion becomes its signature."""
     role = role_in(visitor, "approve", candidate_id, role)
-    signature = prove(visitor, proof, Word("approve", candidate_id, request, role, reason))
-    office = visitor.office
-    return decisions.approve(
-        office.ledger,
-        office.looks,
-        office.policy,
-        candidate_id=candidate_id,
-        request_id=request,
-        person=visitor.person.name,
-        role=role,
-        code=code,
-        reason=one_form(reason),
-        now=visitor.now,
-        sign=_signer(signature),
-    )
+    voice = _voice(visitor, proof, Word("approve", candidate_id, request, role, reason))
+    return decisions.approve(voice, request_id=request, role=role, code=code)
 
 
 def reject(
     visitor: Visit, proof: Proof, candidate_id: str, request: str, role: str, klass: str, reason: str
 ) -> Candidate:
     """Say no, with a class."""
-    prove(visitor, proof, Word("reject", candidate_id, request, role, reason))
-    office = visitor.office
-    return decisions.reject(
-        office.ledger,
-        office.looks,
-        office.policy,
-        candidate_id=candidate_id,
-        request_id=request,
-        person=visitor.person.name,
-        role=role,
-        klass=klass,
-        reason=one_form(reason),
-        now=visitor.now,
-    )
+    voice = _voice(visitor, proof, Word("reject", candidate_id, request, role, reason))
+    return decisions.reject(voice, request_id=request, role=role, klass=klass)
 
 
 def revoke(visitor: Visit, proof: Proof, candidate_id: str, request: str, reason: str) -> Candidate:
     """Take one's own yes back."""
-    prove(visitor, proof, Word("revoke", candidate_id, request, "", reason))
-    office = visitor.office
     return decisions.revoke(
-        office.ledger,
-        office.looks,
-        candidate_id=candidate_id,
-        request_id=request,
-        person=visitor.person.name,
-        reason=one_form(reason),
-        now=visitor.now,
+        _voice(visitor, proof, Word("revoke", candidate_id, request, "", reason)), request_id=request
     )
 
 
 def roll_back(visitor: Visit, proof: Proof, candidate_id: str, reason: str) -> Candidate:
     """Ask for the model that ran before."""
-    prove(visitor, proof, Word("rollback", candidate_id, "", "", reason))
-    office = visitor.office
-    return decisions.roll_back(
-        office.ledger,
-        office.looks,
-        office.policy,
-        candidate_id=candidate_id,
-        person=visitor.person.name,
-        reason=one_form(reason),
-        now=visitor.now,
-    )
+    return decisions.roll_back(_voice(visitor, proof, Word("rollback", candidate_id, "", "", reason)))
 
 
 def confirm(visitor: Visit, proof: Proof, candidate_id: str, request: str, reason: str) -> Candidate:
     """Say a second time that what is in shadow may go live."""
     role = role_in(visitor, "confirm", candidate_id, "")
-    signature = prove(visitor, proof, Word("confirm", candidate_id, request, role, reason))
-    office = visitor.office
-    return rarer_decisions.confirm(
-        office.ledger,
-        office.looks,
-        office.policy,
-        candidate_id=candidate_id,
-        request_id=request,
-        person=visitor.person.name,
-        reason=one_form(reason),
-        now=visitor.now,
-        sign=_signer(signature),
-    )
+    voice = _voice(visitor, proof, Word("confirm", candidate_id, request, role, reason))
+    return rarer_decisions.confirm(voice, request_id=request)
 
 
 def break_glass(visitor: Visit, proof: Proof, candidate_id: str, request: str, reason: str) -> Candidate:
     """Say that this request must be written now; it takes two people, and is reviewed."""
     role = role_in(visitor, "break-glass", candidate_id, "")
-    signature = prove(visitor, proof, Word("break-glass", candidate_id, request, role, reason))
-    office = visitor.office
-    return rarer_decisions.break_glass(
-        office.ledger,
-        office.looks,
-        office.policy,
-        candidate_id=candidate_id,
-        request_id=request,
-        person=visitor.person.name,
-        reason=one_form(reason),
-        now=visitor.now,
-        sign=_signer(signature),
-    )
+    voice = _voice(visitor, proof, Word("break-glass", candidate_id, request, role, reason))
+    return rarer_decisions.break_glass(voice, request_id=request)
 
 
 def waive(
@@ -145,35 +79,13 @@ def waive(
     The time at which a waiver ends is not known before it is recorded, so that a passkey shows who is there and signs
     no waiver: where the policy wants it signed, the command line does that.
     """
-    prove(visitor, proof, Word("waive", candidate_id, evidence, "", reason))
-    office = visitor.office
-    return rarer_decisions.waive(
-        office.ledger,
-        office.looks,
-        office.policy,
-        candidate_id=candidate_id,
-        gate=gate,
-        evidence_root=evidence,
-        person=visitor.person.name,
-        reason=one_form(reason),
-        hours=hours,
-        now=visitor.now,
-    )
+    voice = _voice(visitor, proof, Word("waive", candidate_id, evidence, "", reason))
+    return rarer_decisions.waive(voice, gate=gate, evidence_root=evidence, hours=hours)
 
 
 def review(visitor: Visit, proof: Proof, candidate_id: str, reason: str) -> Candidate:
     """Say what was found on why the glass was broken."""
-    prove(visitor, proof, Word("review", candidate_id, "", "", reason))
-    office = visitor.office
-    return rarer_decisions.review(
-        office.ledger,
-        office.looks,
-        office.policy,
-        candidate_id=candidate_id,
-        person=visitor.person.name,
-        reason=one_form(reason),
-        now=visitor.now,
-    )
+    return rarer_decisions.review(_voice(visitor, proof, Word("review", candidate_id, "", "", reason)))
 
 
 def close_fault(visitor: Visit, proof: Proof, alarm_id: str, reason: str) -> f.FaultClosed:
@@ -192,6 +104,20 @@ def close_fault(visitor: Visit, proof: Proof, alarm_id: str, reason: str) -> f.F
     )
 
 
-def _signer(signature: Signature | None) -> decisions.Signer | None:
-    """What hands the rule the signature that the person gave; the rule itself looks whether it is of its bytes."""
-    return None if signature is None else lambda _message: signature
+def _voice(visitor: Visit, proof: Proof, word: Word) -> decisions.Voice:
+    """Return the voice of a visitor who has shown to be there; only words that are recorded as signed carry one.
+
+    What the person gave is handed on for whatever bytes the rule has signed; the rule looks whether it is of its bytes.
+    """
+    signature = prove(visitor, proof, word)
+    office = visitor.office
+    return decisions.Voice(
+        ledger=office.ledger,
+        looks=office.looks,
+        policy=office.policy,
+        candidate_id=word.subject,
+        person=visitor.person.name,
+        reason=one_form(word.reason),
+        now=visitor.now,
+        sign=None if signature is None or word.says not in SIGNED else lambda _message: signature,
+    )
