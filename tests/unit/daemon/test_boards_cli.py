@@ -11,6 +11,7 @@ from tests.contract.fake_grafana import TOKEN, FakeGrafana, grafana_server
 
 
 def call(capsys, *words):
+    capsys.readouterr()  # what pytest's own plugins said before
     with pytest.raises(SystemExit) as leave:
         main([str(word) for word in words])
     said = capsys.readouterr()

@@ -136,12 +136,12 @@ def test_a_lesson_that_turns_out_bad_has_the_learner_begin_anew_from_the_champio
     fill(ledger, 12, events=tmp_path / "events")
     watch = daemon_of(every=1000)
     until_idle(watch)
-    before = watch.following.learner_of(watch._parent(watch._champion())).taken
+    before = watch.following.learner_of(watch._parent(watch._champion(), "to learn online from")).taken
     ledger.certify([(before[0].run, before[0].first, False)], NOON + timedelta(hours=1))
     until_idle(watch, NOON + timedelta(hours=1))
     until_idle(watch, NOON + timedelta(hours=2))
 
-    learner = watch.following.learner_of(watch._parent(watch._champion()))
+    learner = watch.following.learner_of(watch._parent(watch._champion(), "to learn online from"))
     assert len(learned(tmp_path)) == 2
     assert f"{before[0].run}:{before[0].first}" in learner.left[0]
     assert not any(span.first <= before[0].first <= span.last for span in learner.taken)
@@ -186,7 +186,7 @@ def test_a_learner_that_fails_is_tried_again_later_and_then_left(ledger, daemon_
         seen.append(watch.following.trouble)
 
     watch.step(NOON + timedelta(hours=3))
-    learner = watch.following.learner_of(watch._parent(watch._champion()))
+    learner = watch.following.learner_of(watch._parent(watch._champion(), "to learn online from"))
     assert "failed 1 times" in seen[0]
     assert "the file was altered" in seen[0]
     assert "failed 2 times" in learner.left[0]
