@@ -116,7 +116,7 @@ def watched(tmp_path_factory):
 
 
 def test_the_numbers_on_the_dashboard_are_those_of_the_record(watched):
-    shown = {title: filled_in(expr, interval_s=60, range_s=120) for _, title, expr in EXPRESSIONS}
+    shown = {title: filled_in(expr, interval_s=60, range_s=3_600) for _, title, expr in EXPRESSIONS}
 
     def number(title):
         return float(watched.now(shown[title])[0]["value"][1])
