@@ -5,19 +5,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from daemon.reports import figures, more_figures
 from daemon.reports.canvas import style
+from daemon.templating import strict_templates
 
-TEMPLATES = Environment(
-    loader=PackageLoader("daemon", "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+TEMPLATES = strict_templates()
 BEHIND = ("fill", "verdict", "headline", "budget", "compared", "inside", "maps", "outcomes")
 """What machines find in the file: the numbers behind the figures that matter most."""
 TONES = {"quiet": "good", "broken_detector": "bad", "contract": "bad"}

@@ -7,20 +7,14 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from daemon.ledger import Outcome
+from daemon.templating import strict_templates
 from daemon.web import drawing, evidence, explained, heat, words
 from daemon.web.office import Office
 from daemon.web.sessions import Session
 
-TEMPLATES = Environment(
-    loader=PackageLoader("daemon", "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+TEMPLATES = strict_templates()
 TEMPLATES.filters.update(
     short=words.short,
     moment=words.moment,
