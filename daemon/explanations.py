@@ -6,7 +6,6 @@ the file.  A kill in between leaves a file that the next attempt writes again, b
 """
 
 import hashlib
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from daemon.errors import ExplanationError, RefusedError
 from daemon.ledger import Ledger
 from daemon.lifecycle import facts as f
 from daemon.lifecycle.codec import canonical, parse
-from daemon.output import writing
+from daemon.output import flush_folder, kept, writing
 from drift.watch import Alarm
 
 Told = Mapping[str, Any]
@@ -50,17 +49,8 @@ def keep(folder: Path, alarm_id: str, told: Mapping[str, Any]) -> str:
         return sha256
     with writing(path, "an explanation") as sink:
         sink.write(content)
-    _flush_folder(path.parent)
+    flush_folder(path.parent)
     return sha256
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make a rename last through a loss of power."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def place(folder: Path, alarm_id: str, sha256: str) -> Path:
@@ -92,20 +82,7 @@ def read(folder: Path | None, alarm_id: str, alarm: Mapping[str, Any]) -> dict[s
             f"no explanation was kept with alarm {alarm_id}; `retrigger scan --explain DIR` on its files makes one anew"
         )
     path = place(folder, alarm_id, sha256)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ExplanationError(
-            f"the explanation of {alarm_id} cannot be read ({error.strerror}): {path}; bring it back from a backup of "
-            "the state folder"
-        ) from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        raise ExplanationError(
-            f"{path} was altered: the record names sha256 {sha256[:16]}, the file has {found[:16]}; bring it back from "
-            "a backup of the state folder"
-        )
-    told: dict[str, Any] = parse(content)
+    told: dict[str, Any] = parse(kept(path, sha256, f"the explanation of {alarm_id}", ExplanationError))
     if told.get("version") != READS:
         raise ExplanationError(
             f"{path} has version {told.get('version')}, this program reads {READS}; use the retrigger that wrote it"

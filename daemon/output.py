@@ -4,6 +4,7 @@ A file is written beside its place under the name ``PATH.part``, flushed, and re
 away again and what was there before stays.  Folders that are missing are made at the moment of writing, never before.
 """
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from daemon.errors import SetupError
+from daemon.errors import SetupError, VerdictError
 
 
 def writable(path: Path, what: str, *, pipes: bool = False) -> None:
@@ -87,6 +88,32 @@ def writing(path: Path, what: str) -> Iterator[BinaryIO]:
         except BaseException:
             half.unlink(missing_ok=True)
             raise
+
+
+def flush_folder(folder: Path) -> None:
+    """Make a rename in a folder last through a loss of power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def kept(path: Path, sha256: str, what: str, failure: type[VerdictError]) -> bytes:
+    """Return the bytes of a file whose digest is in the record.
+
+    Raises:
+        VerdictError: As ``failure``: it is gone, or was altered; the message names ``what``, the file, both digests.
+    """
+    remedy = "bring it back from a backup of the state folder"
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise failure(f"{what} cannot be read ({error.strerror}): {path}; {remedy}") from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise failure(f"{path} was altered: the record names sha256 {sha256[:16]}, the file has {found[:16]}; {remedy}")
+    return content
 
 
 @contextmanager

@@ -4,7 +4,6 @@ One HTML file an edition, named by the fill and by the SHA-256 of its bytes; the
 """
 
 import hashlib
-import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from daemon.errors import RefusedError, ReportError
 from daemon.ledger import Ledger
 from daemon.lifecycle import FillReported, FillReportFailed
+from daemon.output import flush_folder, kept
 
 SUBJECT = "reports"
 
@@ -58,11 +58,7 @@ def put(folder: Path, fill: int, made: Path) -> str:
     """Move a report that was made to its place and return its digest; the move lasts through a loss of power."""
     sha256 = hashlib.sha256(made.read_bytes()).hexdigest()
     made.replace(place(folder, fill, sha256))
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    flush_folder(folder)
     return sha256
 
 
@@ -79,17 +75,4 @@ def read(ledger: Ledger, folder: Path, stream: str, fill: int) -> tuple[FillRepo
         raise RefusedError(f"there is no report of fill {fill}, {why}; `retrigger report` lists those there are")
     sha256 = one.report.report_sha256
     path = place(folder, fill, sha256)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ReportError(
-            f"the report of fill {fill} cannot be read ({error.strerror}): {path}; bring it back from a backup of the "
-            "state folder"
-        ) from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        raise ReportError(
-            f"{path} was altered: the record names sha256 {sha256[:16]}, the file has {found[:16]}; bring it back from "
-            "a backup of the state folder"
-        )
-    return one.report, content
+    return one.report, kept(path, sha256, f"the report of fill {fill}", ReportError)

@@ -38,9 +38,14 @@ def locked(folder: Path, name: str, token: int) -> Iterator[None]:
 
 def write_text(path: Path, text: str) -> None:
     """Replace a file by one rename, and push it to the disk first."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, body: bytes) -> None:
+    """Replace a file by one rename, and push it to the disk first."""
     partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w") as out:
-        out.write(text)
+    with partial.open("wb") as out:
+        out.write(body)
         out.flush()
         os.fsync(out.fileno())
     partial.replace(path)

@@ -5,7 +5,6 @@ sign what runs; they belong to two hosts or people, so that neither can put anyt
 knows boards or bundles.
 """
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,7 +25,7 @@ from tuf.api.metadata import (  # type: ignore[attr-defined]  # re-exported with
 
 from daemon.errors import DeployError, UntrustedError
 from daemon.targets.conversation import ask
-from daemon.targets.locking import sync
+from daemon.targets.locking import write_bytes
 from daemon.targets.tuf_reading import named_attacks
 
 MOST_METADATA_BYTES = 5_000_000
@@ -205,14 +204,3 @@ class Repository:
 
 def _verify(root: Metadata[Root], role: str, metadata: Metadata[Any]) -> None:
     root.signed.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
-
-
-def write_bytes(path: Path, body: bytes) -> None:
-    """Replace a file by one rename, and push it to the disk first."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as out:
-        out.write(body)
-        out.flush()
-        os.fsync(out.fileno())
-    partial.replace(path)
-    sync(path.parent)

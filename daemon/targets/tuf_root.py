@@ -22,7 +22,8 @@ from tuf.api.metadata import (  # type: ignore[attr-defined]  # re-exported with
 )
 
 from daemon.errors import DeployError
-from daemon.targets.tuf_publishing import Lifetimes, Signers, write_bytes
+from daemon.targets.locking import write_bytes
+from daemon.targets.tuf_publishing import Lifetimes, Signers
 
 ROOT_LIFETIME = timedelta(days=365)
 LEAST_KEYS = 2
