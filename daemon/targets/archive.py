@@ -6,9 +6,13 @@ files and folders only, never outside its place, never more than the limits.  No
 
 import hashlib
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 
+from daemon.deploy import Verify, whole
 from daemon.errors import DeployError, UntrustedError
 
 MOST_FILES = 4000
@@ -79,3 +83,42 @@ def _take(stream: tarfile.TarFile, member: tarfile.TarInfo, goal: Path) -> None:
         while block := source.read(_BLOCK):
             out.write(block)
     path.chmod(0o755 if member.mode & 0o100 else 0o644)
+
+
+@contextmanager
+def checked_archive(verify: Verify, bundle: Path, digest: str) -> Iterator[Packed]:
+    """Yield a bundle as one archive that gives this digest when it is unpacked again; it is gone after the block.
+
+    Raises:
+        DeployError: The bundle is not whole or not this one: checked are the bytes that leave, not those read before.
+    """
+    whole(verify, bundle, digest)
+    with TemporaryDirectory(prefix="retrigger-archive-") as place:
+        packed = pack(bundle, Path(place) / "archive")
+        unpack(packed.path, Path(place) / "again")
+        whole(verify, Path(place) / "again", digest)
+        yield packed
+
+
+def believed(verify: Verify, folder: Path, digest: str, name: str, said: str) -> str:
+    """Return the digest of a bundle that a stranger served, if it is the one that was named.
+
+    Args:
+        verify: Makes the digest of its bytes.
+        folder: Where it was unpacked.
+        digest: Which one it should be.
+        name: Of the target.
+        said: Who says that it should be, as the beginning of a sentence, such as ``the artifact says``.
+
+    Raises:
+        UntrustedError: ``altered`` or ``wrong_bundle``.
+    """
+    try:
+        found = verify(folder)
+    except Exception as error:  # any way a bundle can be damaged ends in this sentence
+        raise UntrustedError(
+            "altered", f"{name}: {digest[:16]} was altered or is unreadable: {error}; roll back"
+        ) from error
+    if found != digest:
+        raise UntrustedError("wrong_bundle", f"{name}: {said} {digest[:16]}, what is served is {found[:16]}; roll back")
+    return found

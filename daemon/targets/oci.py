@@ -19,9 +19,9 @@ from jsonschema import ValidationError
 from oras.provider import Registry
 from requests.adapters import HTTPAdapter
 
-from daemon.deploy import Verify, bundle_digest, fence, step_back, well_formed, whole
+from daemon.deploy import Verify, bundle_digest, fence, step_back, well_formed
 from daemon.errors import DeployError, UntrustedError
-from daemon.targets.archive import MOST_BYTES, Packed, pack, unpack
+from daemon.targets.archive import MOST_BYTES, Packed, believed, checked_archive, unpack
 
 LAYER = "application/vnd.retrigger.bundle.v1.tar"
 EMPTY = "application/vnd.oci.empty.v1+json"
@@ -198,17 +198,7 @@ class OciTarget:
         with TemporaryDirectory(prefix="retrigger-oci-") as place:
             self._fetch(layers[0], Path(place) / "archive")
             unpack(Path(place) / "archive", Path(place) / "bundle", most_bytes=self._most)
-            try:
-                found = self._verify(Path(place) / "bundle")
-            except Exception as error:  # any way a bundle can be damaged ends in this sentence
-                raise UntrustedError(
-                    "altered", f"{self._name}: {named[:16]} was altered or is unreadable: {error}; roll back"
-                ) from error
-        if found != named:
-            raise UntrustedError(
-                "wrong_bundle", f"{self._name}: the artifact says {named[:16]} and holds {found[:16]}; roll back"
-            )
-        return found
+            return believed(self._verify, Path(place) / "bundle", named, self._name, "the artifact says")
 
     def _fetch(self, layer: Mapping[str, Any], goal: Path) -> None:
         expected, size = str(layer["digest"]), int(layer["size"])
@@ -239,11 +229,7 @@ class OciTarget:
         return None
 
     def _store(self, digest: str, bundle: Path) -> Mapping[str, Any]:
-        whole(self._verify, bundle, digest)
-        with TemporaryDirectory(prefix="retrigger-oci-") as place:
-            packed = pack(bundle, Path(place) / "archive")
-            unpack(packed.path, Path(place) / "again")
-            whole(self._verify, Path(place) / "again", digest)  # the bytes that are sent, not those that were read
+        with checked_archive(self._verify, bundle, digest) as packed:
             layer = self._upload(packed, LAYER)
         self._put(digest, layer, {DIGEST_KEY: digest})
         if self._stored(digest) is None:

@@ -15,7 +15,7 @@ from tuf.api.metadata import TargetFile  # type: ignore[attr-defined]  # re-expo
 
 from daemon.deploy import Verify, bundle_digest, speaking, step_back, well_formed, whole
 from daemon.errors import DeployError, FencedError, UntrustedError
-from daemon.targets.archive import pack, unpack
+from daemon.targets.archive import checked_archive, unpack
 from daemon.targets.locking import locked
 from daemon.targets.tuf_publishing import Lifetimes, Repository, Signers
 from daemon.targets.tuf_reading import Seen, TufReader, seen_of, target_path
@@ -136,11 +136,7 @@ class TufTarget:
         return path.with_name(f"{sha256}.{path.name}")
 
     def _store(self, digest: str, bundle: Path) -> tuple[str, int]:
-        whole(self._verify, bundle, digest)
-        with TemporaryDirectory(prefix="retrigger-tuf-") as place:
-            packed = pack(bundle, Path(place) / "archive")
-            unpack(packed.path, Path(place) / "again")
-            whole(self._verify, Path(place) / "again", digest)  # the bytes that are signed, not those that were read
+        with checked_archive(self._verify, bundle, digest) as packed:
             goal = self._file(packed.sha256)
             goal.parent.mkdir(parents=True, exist_ok=True)
             partial = goal.with_name(f".{goal.name}.partial")

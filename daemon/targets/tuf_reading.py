@@ -23,7 +23,7 @@ from urllib3.exceptions import HTTPError
 
 from daemon.deploy import Verify
 from daemon.errors import UntrustedError
-from daemon.targets.archive import MOST_BYTES, unpack
+from daemon.targets.archive import MOST_BYTES, believed, unpack
 
 _BLOCK = 1 << 18
 _ALARMS: tuple[tuple[type[Exception], str, str], ...] = (
@@ -153,7 +153,7 @@ class TufReader:
                 raise UntrustedError("endless", f"{self._name}: a bundle of {target.length} B is announced")
             archive = Path(updater.download_target(target))
             unpack(archive, Path(place) / "bundle")
-            return self._checked(Path(place) / "bundle", seen)
+            return believed(self._verify, Path(place) / "bundle", seen.digest, self._name, "signed is")
 
     def _updater(self, place: Path, fetcher: BoundedFetcher) -> Updater:
         self.metadata.mkdir(parents=True, exist_ok=True)
@@ -168,19 +168,6 @@ class TufReader:
         )
         updater.refresh()
         return updater
-
-    def _checked(self, folder: Path, seen: Seen) -> str:
-        try:
-            found = self._verify(folder)
-        except Exception as error:  # any way a bundle can be damaged ends in this sentence
-            raise UntrustedError(
-                "altered", f"{self._name}: {seen.digest[:16]} was altered or is unreadable: {error}; roll back"
-            ) from error
-        if found != seen.digest:
-            raise UntrustedError(
-                "wrong_bundle", f"{self._name}: {seen.digest[:16]} is signed and {found[:16]} is served; roll back"
-            )
-        return found
 
 
 def target_path(slot: str) -> str:
