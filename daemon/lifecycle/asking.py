@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from daemon.lifecycle import facts as f
 from daemon.lifecycle.binding import changes
 from daemon.lifecycle.candidate import IN_FLIGHT, Candidate
-from daemon.lifecycle.decision import ACTOR, Act, Decision, Wait, act, expire, halted, stale
+from daemon.lifecycle.decision import ACTOR, Act, Decision, Wait, act, expire, held_back, stale
 from daemon.lifecycle.policy import Policy
 from daemon.lifecycle.preparing import replaced
 from daemon.lifecycle.quorum import quorum
@@ -77,12 +77,7 @@ def _obstacles(c: Candidate, world: World, policy: Policy, now: datetime) -> Ite
         held = quorum(c.request.required_roles, c.approvals, c.initiator, world.people)
         if not held.complete:
             yield f"approval by {' and '.join(held.missing)}"
-    if halting := halted(c, world):
-        yield halting
-    if world.frozen:
-        yield f"the freeze to end ({world.frozen})"
-    if window := policy.frozen_by(now):
-        yield f"the freeze to end at {window.end:%Y-%m-%d %H:%M} UTC ({window.reason})"
+    yield from held_back(c, world, policy, now)
     if busy := [o.id for o in world.others if o.slot == c.slot and o.phase in IN_FLIGHT]:
         yield f"the deployment of {', '.join(busy)}"
     if policy.rehearsal_days and not _rehearsed(world, policy, now):

@@ -1,11 +1,13 @@
 """What `decide` can answer: act, wait until, or done."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from daemon.lifecycle import facts as f
 from daemon.lifecycle.candidate import Candidate
+from daemon.lifecycle.policy import Policy
 from daemon.lifecycle.world import World
 
 ACTOR = "daemon"
@@ -89,3 +91,13 @@ def halted(c: Candidate, world: World) -> str:
     if unreviewed := [o.id for o in world.others if o.slot == c.slot and o.review_overdue and o.review_owed]:
         return f"the review of why the glass was broken for {', '.join(unreviewed)}"
     return ""
+
+
+def held_back(c: Candidate, world: World, policy: Policy, now: datetime) -> Iterator[str]:
+    """Yield what keeps bits from being let forward on the board: whatever halts every step, and each freeze."""
+    if halting := halted(c, world):
+        yield halting
+    if world.frozen:
+        yield f"the freeze to end ({world.frozen})"
+    if window := policy.frozen_by(now):
+        yield f"the freeze to end at {window.end:%Y-%m-%d %H:%M} UTC ({window.reason})"

@@ -11,7 +11,7 @@ from daemon.lifecycle import board_facts as b
 from daemon.lifecycle.binding import changes
 from daemon.lifecycle.board import goes_live, off_board
 from daemon.lifecycle.candidate import Candidate
-from daemon.lifecycle.decision import ACTOR, Act, Decision, Done, Wait, act, halted
+from daemon.lifecycle.decision import ACTOR, Act, Decision, Done, Wait, act, held_back
 from daemon.lifecycle.observed import Judged, Observed, agreement_of, latency_verdict, rate_verdict
 from daemon.lifecycle.policy import Policy
 from daemon.lifecycle.quorum import quorum
@@ -126,12 +126,7 @@ def _open_points(
         held = quorum(tier.confirm_roles, c.confirmations, c.initiator, world.people)
         if not held.complete:
             yield f"a second confirmation by {' and '.join(held.missing)}"
-    if halting := halted(c, world):
-        yield halting
-    if world.frozen:
-        yield f"the freeze to end ({world.frozen})"
-    if window := policy.frozen_by(now):
-        yield f"the freeze to end at {window.end:%Y-%m-%d %H:%M} UTC ({window.reason})"
+    yield from held_back(c, world, policy, now)
 
 
 def _fill_is_over(c: Candidate, world: World, policy: Policy, now: datetime) -> str:
