@@ -86,8 +86,8 @@ def _pair(proof: Mapping[str, Any]) -> tuple[int, int] | None:
 
 
 def _rate(one: Mapping[str, Any]) -> tuple[float, float, float] | None:
-    found = tuple(_float(one.get(word)) for word in ("rate_hz", "low_hz", "high_hz"))
-    return None if None in found else found  # type: ignore[return-value]  # None was just ruled out
+    rate, low, high = (_float(one.get(word)) for word in ("rate_hz", "low_hz", "high_hz"))
+    return None if rate is None or low is None or high is None else (rate, low, high)
 
 
 def _signals(comparison: Mapping[str, Any]) -> dict[tuple[str, str], float]:

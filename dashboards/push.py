@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from dashboards.committed import boards
@@ -59,9 +60,9 @@ def push(
     steps: list[Callable[[], Done]] = [lambda: folder(grafana)]
     if prometheus:
         steps.append(lambda: source(grafana, prometheus))
-    steps += [lambda one=one: dashboard(grafana, one) for one in boards()]  # type: ignore[misc]  # one is bound now
+    steps += [partial(dashboard, grafana, one) for one in boards()]
     steps.append(lambda: rules(grafana))
-    steps += [lambda one=one: annotation(grafana, one) for one in notes]  # type: ignore[misc]  # one is bound now
+    steps += [partial(annotation, grafana, one) for one in notes]
     for step in steps:
         yield patiently(step, wait)
 
