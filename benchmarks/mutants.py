@@ -37,7 +37,7 @@ FLIPPED: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.In: (ast.NotIn,),
     ast.NotIn: (ast.In,),
 }
-# "module:line text: change" → why no test can notice it
+# "module.function: expression in its line: change" → why no test can notice it
 EQUIVALENT: dict[str, str] = {}
 
 
@@ -50,11 +50,13 @@ class Mutant:
     change: str
     line: int
     text: str
+    function: str
+    expression: str
 
     @property
     def name(self) -> str:
-        """What to call it, stable while its line does not change."""
-        return f"{self.module}:{self.text}: {self.change}"
+        """What to call it, stable while its line does not change, and no other mutant's name."""
+        return f"{self.module}.{self.function}: {self.expression} in {self.text}: {self.change}"
 
 
 def changes_of(node: ast.AST) -> Iterator[str]:
@@ -146,12 +148,14 @@ def mutants_of(name: str) -> Iterator[Mutant]:
     """Yield every mutant of one module of `daemon.lifecycle`."""
     source = (ROOT / "daemon" / "lifecycle" / f"{name}.py").read_text("utf-8")
     tree, lines = ast.parse(source), source.splitlines()
-    inside, line = inside_functions(tree), 0
+    inside, line, function = inside_functions(tree), 0, ""
     for number, node in enumerate(in_order(tree)):
         line = getattr(node, "lineno", line)
+        function = node.name if isinstance(node, ast.FunctionDef) else function
         if id(node) in inside:
+            expression = "" if isinstance(node, ast.If) else ast.unparse(node)
             for change in changes_of(node):
-                yield Mutant(name, number, change, line, lines[line - 1].strip())
+                yield Mutant(name, number, change, line, lines[line - 1].strip(), function, expression)
 
 
 def swap_in(mutant: Mutant) -> None:
@@ -201,7 +205,7 @@ class EachMutant:
             alive = self._passes(session, mutant)
             if alive and mutant.name not in EQUIVALENT:
                 self.survivors.append(mutant)
-                sys.stdout.write(f"ALIVE {mutant.module}.py:{mutant.line}: {mutant.text}  [{mutant.change}]\n")
+                sys.stdout.write(f"ALIVE {mutant.module}.py:{mutant.line}: {mutant.name}\n")
             if alive or count % 20 == 0:
                 sys.stdout.write(f"{count} of {len(self.mutants)}, {len(self.survivors)} not noticed\n")
                 sys.stdout.flush()

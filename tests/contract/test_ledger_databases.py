@@ -2,17 +2,18 @@
 
 import json
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from sqlalchemy.exc import DBAPIError
 
 from daemon.errors import LedgerError, NewerSchemaError, StaleSequenceError
-from daemon.ledger import Head, Ledger, each_fact, verify_export
+from daemon.ledger import Account, Head, Ledger, each_fact, verify_export
 from daemon.ledger.schema import APPEND_ONLY, metadata
 from daemon.lifecycle import Phase, fold
 from daemon.lifecycle import facts as f
-from tests.contract.ledger_examples import file, lumisection, paused, sql
+from tests.contract.ledger_examples import STREAM, file, lumisection, paused, sql
 from tests.unit.daemon.lifecycle_examples import NOON, SLOT, Course, sha
 
 # --- the chain ----------------------------------------------------------------------------------------------------
@@ -213,3 +214,67 @@ def test_two_daemons_that_open_an_empty_database_at_once_make_one_ledger(url):
     assert failures == []
     with Ledger.open(url) as ledger:
         assert ledger.head().sequence == 4
+
+
+# --- what the record's keepers read -------------------------------------------------------------------------------
+
+
+def test_every_hash_and_every_record_is_read_in_order_between_two_places(ledger):
+    ledger.append("daemon", [paused(f"{count}") for count in range(5)])
+    stored = ledger.facts()
+
+    assert ledger.hashes() == [(one.sequence, one.hash) for one in stored]
+    assert ledger.hashes(after=3) == ledger.hashes()[3:]
+    assert [one["sequence"] for one in ledger.records(1, 4)] == [2, 3, 4]
+    assert [one["hash"] for one in ledger.records(0, 99)] == [one.hash for one in stored]
+
+
+def test_the_newest_fact_of_every_kind_is_the_last_that_was_appended(ledger):
+    known = f.ChampionImported(at=NOON, actor="root", slot=SLOT, digest=sha("a"), bundle_path="/a")
+    ledger.append("daemon", [paused("one")])
+    ledger.append(SLOT, [known])
+    ledger.append("daemon", [paused("two")])
+
+    newest = ledger.newest_facts()
+
+    assert set(newest) == {"paused", "champion_imported"}
+    assert newest["paused"].fact.reason == "two"
+    assert newest["champion_imported"].sequence == 2
+
+
+def test_the_fills_of_the_latest_runs_span_their_runs(ledger):
+    rows = [lumisection(number, run=run, fill=fill) for run, fill in ((1, 8), (2, 9), (3, 9)) for number in (1, 2)]
+    ledger.take_file(file(), [*rows, lumisection(3, run=3, fill=None)], None, [])
+
+    spans = [(one.fill, one.first_run, one.last_run, one.lumisections) for one in ledger.fills(STREAM, 3)]
+
+    assert spans == [(8, 1, 1, 2), (9, 2, 3, 5)]
+    assert [one.fill for one in ledger.fills(STREAM, 2)] == [9]
+    assert ledger.fills("another", 3) == []
+
+
+def test_work_of_a_kind_waits_until_it_is_done(ledger):
+    ledger.add_work("export:left", NOON, {})
+    assert ledger.work_waits("export:left")
+    assert not ledger.work_waits("export:right")
+
+    claimed = ledger.claim_work(NOON, 60.0, "me")
+    assert ledger.work_waits("export:left")
+    ledger.finish_work(claimed, NOON)
+
+    assert not ledger.work_waits("export:left")
+
+
+def test_wrong_passwords_are_counted_beside_the_chain_and_a_right_one_forgets_them(ledger):
+    said = f.PersonAdded(at=NOON, actor="root", person="mila", roles=("viewer",))
+    account = Account(person="mila", password_hash="x", roles=frozenset({"viewer"}))
+    ledger.put_account(account, said)
+    locked = NOON + timedelta(minutes=5)
+
+    ledger.note_login("mila", 3, locked)
+    ledger.note_login("mila", 4, locked)
+    assert ledger.accounts("mila") == [replace(account, failures=4, locked_until=locked)]
+    ledger.note_login("mila", 0, None)
+
+    assert ledger.accounts() == [account]
+    assert len(ledger.facts()) == 1
