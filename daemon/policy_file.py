@@ -107,13 +107,20 @@ def policy_in_force(ledger: Ledger, path: Path | None, keys: Path | None, *, uns
         unsigned: Whether an own file may go without signatures: for a demo, an embedded test.
 
     Raises:
-        PolicyError: It cannot be read, too few root keys signed it, it is older than one that was in force, or nothing
-            says that an own file may go unsigned.
+        PolicyError: It cannot be read, too few root keys signed it, it is older than one that was in force, nothing
+            says that an own file may go unsigned, or it is unsigned where signed rules were in force.
     """
     policy = load_policy(path)
     try:
         names = _signers(policy, path, keys, unsigned=unsigned)
-        require_newer(policy, _adopted(ledger), signed=bool(names))
+        before = _adopted(ledger)
+        require_newer(policy, (before.version, before.policy_id) if before else None, signed=bool(names))
+        if before and before.signers and not names:
+            raise PolicyError(
+                f"nobody signed it, and version {before.version}, which is in force here, was signed by "
+                f"{', '.join(before.signers)}; name the root keys again in `policy_keys`.  A demo without signatures "
+                "takes a state folder and a ledger of its own"
+            )
     except PolicyError as error:
         raise PolicyError(f"{path or 'shipped policy.toml'}: {error}") from error
     return InForce(policy, names, "" if names else UNSIGNED)
@@ -135,7 +142,8 @@ def adopt(ledger: Ledger, found: InForce, now: datetime) -> None:
     """Record under which rules the daemon works from now on, once each, and say it loudly if nobody signed them."""
     if found.warning:
         log.warning("%s", found.warning)
-    if _adopted(ledger) != (found.policy.version, found.policy.id):
+    before = _adopted(ledger)
+    if before is None or (before.version, before.policy_id) != (found.policy.version, found.policy.id):
         fact = PolicyAdopted(
             at=max(now, ledger.clock() or now),
             actor="daemon",
@@ -146,7 +154,6 @@ def adopt(ledger: Ledger, found: InForce, now: datetime) -> None:
         ledger.append(SUBJECT, (fact,))
 
 
-def _adopted(ledger: Ledger) -> tuple[int, str] | None:
+def _adopted(ledger: Ledger) -> PolicyAdopted | None:
     stored = [one.fact for one in ledger.facts(subject=SUBJECT, kind=PolicyAdopted.kind)]
-    last = stored[-1] if stored else None
-    return (last.version, last.policy_id) if isinstance(last, PolicyAdopted) else None
+    return stored[-1] if stored and isinstance(stored[-1], PolicyAdopted) else None
