@@ -113,14 +113,7 @@ def policy_in_force(ledger: Ledger, path: Path | None, keys: Path | None, *, uns
     policy = load_policy(path)
     try:
         names = _signers(policy, path, keys, unsigned=unsigned)
-        before = _adopted(ledger)
-        require_newer(policy, (before.version, before.policy_id) if before else None, signed=bool(names))
-        if before and before.signers and not names:
-            raise PolicyError(
-                f"nobody signed it, and version {before.version}, which is in force here, was signed by "
-                f"{', '.join(before.signers)}; name the root keys again in `policy_keys`.  A demo without signatures "
-                "takes a state folder and a ledger of its own"
-            )
+        require_newer(policy, _adopted(ledger), signed=bool(names))
     except PolicyError as error:
         raise PolicyError(f"{path or 'shipped policy.toml'}: {error}") from error
     return InForce(policy, names, "" if names else UNSIGNED)

@@ -13,6 +13,7 @@ from typing import Any
 from daemon.errors import FactError, PolicyError
 from daemon.lifecycle.codec import build, canonical
 from daemon.lifecycle.fact import Signature
+from daemon.lifecycle.key_facts import PolicyAdopted
 from daemon.lifecycle.policy import Policy
 from daemon.lifecycle.signing import key_id_of, verifies
 
@@ -93,15 +94,16 @@ def require_signed(policy: Policy, signatures: Iterable[Signature], keys: RootKe
     return names
 
 
-def require_newer(policy: Policy, before: tuple[int, str] | None, *, signed: bool) -> None:
-    """Refuse a policy that may not follow the one before, given as its version and digest.
+def require_newer(policy: Policy, before: PolicyAdopted | None, *, signed: bool) -> None:
+    """Refuse a policy that may not follow the one that was in force last.
 
     Raises:
-        PolicyError: Its version is lower, or it is another policy under the same version although it is signed.
+        PolicyError: Its version is lower, it is another policy under the same version although it is signed, or nobody
+            signed it where signed rules were in force.
     """
     if before is None:
         return
-    version, policy_id = before
+    version, policy_id = before.version, before.policy_id
     if policy.version < version:
         raise PolicyError(
             f"version {policy.version} is older than version {version}, which was in force here; "
@@ -111,6 +113,11 @@ def require_newer(policy: Policy, before: tuple[int, str] | None, *, signed: boo
         raise PolicyError(
             f"version {version} was in force with other rules ({policy_id[:16]}, now {policy.id[:16]}); "
             "changed rules take a higher version"
+        )
+    if before.signers and not signed:
+        raise PolicyError(
+            f"nobody signed it, and version {version}, in force here, was signed by {', '.join(before.signers)}; "
+            "name the root keys again in `policy_keys`.  A demo without signatures takes a ledger of its own"
         )
 
 
