@@ -10,6 +10,7 @@ from pathlib import Path
 
 import awkward as ak
 import numpy as np
+import uproot
 
 from drift.schema import AXOL1TL_57
 from drift.simulate import columns as simulated
@@ -132,3 +133,16 @@ class BoardDouble:
         numbers = sorted(lumisections)
         folder.mkdir(parents=True, exist_ok=True)
         return write_file(folder, file_name(run, numbers[0], numbers[-1]), simulated.join(parts), "ttree", STAMP)
+
+
+def read_columns(path):
+    """Return a simulated run file's event columns as they were written, without what a board sent."""
+    with uproot.open(path) as file:
+        flat = file["Events"].arrays()
+    names = [name[1:] for name in flat.fields if name.startswith("n") and f"{name[1:]}_bx" in flat.fields]
+    of = {name: [one for one in flat.fields if one.startswith(f"{name}_")] for name in names}
+    grouped = {one for fields in of.values() for one in fields} | {f"n{name}" for name in names}
+    columns = {one: ak.to_numpy(flat[one]) for one in flat.fields if one not in grouped}
+    for name, fields in of.items():
+        columns[name] = ak.zip({one.removeprefix(f"{name}_"): flat[one] for one in fields})
+    return columns
