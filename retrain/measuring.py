@@ -50,13 +50,15 @@ def working_point(recipe: Recipe, one: Player, data: Dataset, champion: Champion
     learned = share(int(passed[~held].sum()), int((~held).sum()), recipe.confidence)
     kept_back = (int(passed[held].sum()), int(held.sum()))
     width: dict[str, Any] = {"bunches": recipe.bunches, "confidence": recipe.confidence}
-    if data.pure is None:
-        rows = strata(passed[held], pileup[held], **width)
-    else:
-        rows = pure_strata(passed[held], data.pure[held], pileup[held], **width)
+
+    def by_step(passing: NDArray[np.bool_]) -> list[dict[str, Any]]:
+        if data.pure is None:
+            return strata(passing, pileup[held], **width)
+        return pure_strata(passing, data.pure[held], pileup[held], **width)
+
     evidence = {
         **point,
-        "strata": rows,
+        "strata": by_step(passed[held]),
         "stability": stability(passed[held], pileup[held], group[held].astype(np.int64)),
         "training": {
             **asdict(learned),
@@ -69,7 +71,8 @@ def working_point(recipe: Recipe, one: Player, data: Dataset, champion: Champion
         beat(0.4, "the champion on the same events")
         theirs = champion.scores(np.ascontiguousarray(data.features[:, held])) >= champion.threshold
         compared = against_champion(passed[held], theirs, recipe.bunches, recipe.confidence)
-        evidence["against_champion"] = {"digest": champion.digest, "threshold": champion.threshold, **compared}
+        named = {"digest": champion.digest, "threshold": champion.threshold}
+        evidence["against_champion"] = {**named, **compared, "strata": by_step(theirs)}
     return evidence
 
 

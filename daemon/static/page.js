@@ -112,7 +112,7 @@ function draw(place, told) {
       ctx.lineWidth = 2 * devicePixelRatio;
       one.rate.forEach((rate, place) => {
         if (rate === null) return;
-        const x = plot.valToPos(told.pileup[place], "x", true);
+        const x = plot.valToPos(told.pileup[place], "x", true) + one.aside * devicePixelRatio;
         ctx.beginPath();
         ctx.moveTo(x, plot.valToPos(Math.max(one.low[place], told.floor), "y", true));
         ctx.lineTo(x, plot.valToPos(one.high[place], "y", true));

@@ -94,17 +94,24 @@ def gauge(value: float, budget: float, title: str) -> Markup:
     )
 
 
-def rate_chart(strata: Sequence[Mapping[str, Any]], target_hz: float | None, title: str) -> Markup:
+def rate_chart(
+    strata: Sequence[Mapping[str, Any]],
+    target_hz: float | None,
+    title: str,
+    beside: Sequence[Mapping[str, Any] | None] = (),
+) -> Markup:
     """Return the rate against pileup, a dot with its interval for each step, on a logarithmic axis.
 
     Args:
         strata: ``pileup_from``, ``rate_hz``, ``low_hz``, ``high_hz`` of each step of five units, lowest first.
         target_hz: Drawn as a dashed line.
         title: Said to screen readers.
+        beside: The champion's, in the same steps; None where it has none.
     """
-    lows = [float(one["low_hz"]) for one in strata if float(one["low_hz"]) > 0]
+    every = [*strata, *(one for one in beside if one is not None)]
+    lows = [float(one["low_hz"]) for one in every if float(one["low_hz"]) > 0]
     bottom = math.floor(math.log10(min([*lows, target_hz or 1e9, 1e9]))) if lows or target_hz else 0
-    top = math.ceil(math.log10(max(*(float(one["high_hz"]) for one in strata), target_hz or 1.0, 10.0**bottom * 10)))
+    top = math.ceil(math.log10(max(*(float(one["high_hz"]) for one in every), target_hz or 1.0, 10.0**bottom * 10)))
     across, up, tall = WIDTH - 64.0, HEIGHT - MARGIN - 8, HEIGHT
     first, last = float(strata[0]["pileup_from"]), float(strata[-1]["pileup_from"]) + 5.0
 
@@ -130,13 +137,15 @@ def rate_chart(strata: Sequence[Mapping[str, Any]], target_hz: float | None, tit
             f'<line class="target" x1="56" x2="{56 + across:g}" y1="{y(target_hz):.1f}" y2="{y(target_hz):.1f}"/>'
         )
     for one in strata:
-        middle = x(float(one["pileup_from"]) + 2.5)
-        low, high = y(float(one["low_hz"])), y(float(one["high_hz"]))
-        parts.append(f'<line class="bar" x1="{middle:.1f}" x2="{middle:.1f}" y1="{high:.1f}" y2="{low:.1f}"/>')
-        parts.append(f'<circle class="dot" cx="{middle:.1f}" cy="{y(float(one["rate_hz"])):.1f}" r="3"/>')
-        parts.append(
-            f'<text x="{x(float(one["pileup_from"])):.1f}" y="{tall - 14:g}" '
-            f'text-anchor="middle">{float(one["pileup_from"]):g}</text>'
-        )
+        edge = float(one["pileup_from"])
+        parts.append(f'<text x="{x(edge):.1f}" y="{tall - 14:g}" text-anchor="middle">{edge:g}</text>')
+    for steps, kind, aside in ((strata, "", -3.0 if beside else 0.0), (beside, " old", 3.0)):
+        for one in (step for step in steps if step is not None):
+            middle = x(float(one["pileup_from"]) + 2.5) + aside
+            rate, low, high = (y(float(one[f"{name}_hz"])) for name in ("rate", "low", "high"))
+            parts.append(
+                f'<line class="bar{kind}" x1="{middle:.1f}" x2="{middle:.1f}" y1="{high:.1f}" y2="{low:.1f}"/>'
+                f'<circle class="dot{kind}" cx="{middle:.1f}" cy="{rate:.1f}" r="3"/>'
+            )
     parts.append(f'<text x="{56 + across / 2:g}" y="{tall - 1:g}" text-anchor="middle">pileup</text></svg>')
     return Markup("".join(parts))  # noqa: S704  # every text in it was escaped or is a number

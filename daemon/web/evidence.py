@@ -5,7 +5,7 @@ out, never guessed.  Nothing here judges; the gates did.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from daemon.web.words import figure
@@ -102,30 +102,43 @@ def strata(bundle: Bundle) -> tuple[Mapping[str, Any], ...]:
     return tuple(one for one in found if one.get("pileup_from") is not None)
 
 
-def rate_rows(bundle: Bundle) -> tuple[Row, ...]:
-    """Return (pileup, rate with its interval, passing of events), for those who read numbers."""
+def champion_strata(bundle: Bundle) -> tuple[Mapping[str, Any] | None, ...]:
+    """Return the champion's rate in the same steps, None where it has none; empty where nothing says it."""
+    found = (evidence_of(bundle, "working_point").get("against_champion") or {}).get("strata") or ()
+    at = {float(one["pileup_from"]): one for one in found if one.get("pileup_from") is not None}
+    return tuple(at.get(float(one["pileup_from"])) for one in strata(bundle)) if at else ()
+
+
+def rate_rows(bundle: Bundle) -> tuple[tuple[str, str, str, str], ...]:
+    """Return (pileup, rate with its interval, passing of events, champion's rate), for those who read numbers."""
+    old = champion_strata(bundle) or (None,) * len(strata(bundle))
     return tuple(
         (
             f"{figure(one['pileup_from'])} to {figure(float(one['pileup_from']) + STEP)}",
             _rate(one),
             f"{figure(one.get('passing'))} of {figure(one.get('events'))}",
+            _rate(beside) if beside else "",
         )
-        for one in strata(bundle)
+        for one, beside in zip(strata(bundle), old, strict=True)
     )
 
 
 def rate_plot(bundle: Bundle) -> dict[str, Any]:
-    """Return the rate against pileup as `page.js` draws it, in kHz; the champion's total beside it as a level."""
+    """Return the rate against pileup as `page.js` draws it, in kHz, with the champion's beside it.
+
+    Bundles of before have only the champion's total, which is then a level.
+    """
     known, point = strata(bundle), evidence_of(bundle, "working_point")
     old = (point.get("against_champion") or {}).get("champion") or {}
-    champion = None if old.get("rate_hz") is None else float(old["rate_hz"]) / 1e3
+    beside = champion_strata(bundle)
+    champion = None if beside or old.get("rate_hz") is None else float(old["rate_hz"]) / 1e3
     target = None if point.get("target_rate_hz") is None else float(point["target_rate_hz"]) / 1e3
-    columns = {
-        name: [float(one[f"{key}_hz"]) / 1e3 for one in known]
-        for name, key in (("rate", "rate"), ("low", "low"), ("high", "high"))
-    }
-    levels = [one for one in (*columns["low"], target, champion) if one]
-    tops = [one for one in (*columns["high"], target, champion) if one]
+    drawn = [("candidate", "--blue", -4 if beside else 0, _columns(known))]
+    if beside:
+        drawn.append(("runs now", "--warn", 4, _columns(beside)))
+    columns = [one for *_, one in drawn]
+    levels = [one for one in (*(low for each in columns for low in each["low"]), target, champion) if one]
+    tops = [one for one in (*(high for each in columns for high in each["high"]), target, champion) if one]
     first = float(known[0]["pileup_from"])
     return {
         "pileup": [float(one["pileup_from"]) + STEP / 2 for one in known],
@@ -136,7 +149,14 @@ def rate_plot(bundle: Bundle) -> dict[str, Any]:
         "ceiling": 10.0 ** math.ceil(math.log10(max(tops) * 1.001)),
         "target": target,
         "champion": champion,
-        "lines": [{"name": "candidate", "colour": "--blue", **columns}],
+        "lines": [{"name": name, "colour": colour, "aside": aside, **each} for name, colour, aside, each in drawn],
+    }
+
+
+def _columns(steps: Sequence[Mapping[str, Any] | None]) -> dict[str, list[float | None]]:
+    return {
+        name: [None if one is None else float(one[f"{name}_hz"]) / 1e3 for one in steps]
+        for name in ("rate", "low", "high")
     }
 
 

@@ -7,15 +7,12 @@ import copy
 import json
 import shutil
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata, MetaFile
 
-from daemon.candidates import Candidates
 from daemon.errors import DeployError, FencedError, MixedBoardsError, UntrustedError
-from daemon.ledger import Ledger
 from daemon.targets.boards import BoardsTarget
 from daemon.targets.filesystem import FilesystemTarget
 from daemon.targets.oci import OciTarget
@@ -24,7 +21,6 @@ from daemon.targets.tuf_root import rotate
 from tests.contract.mirror import serving
 from tests.contract.registry import running_registry
 from tests.contract.target_examples import Keys, a_week_ago, make_bundle, now, tuf_target, verify
-from tests.unit.daemon.lifecycle_examples import NOON, POLICY
 
 FAR = timedelta(days=3650)
 
@@ -177,35 +173,6 @@ def test_what_expired_by_neglect_is_renewed_by_whoever_leads(tmp_path, keys, bun
     assert target.read_back() == bundles["old"][0]
     with pytest.raises(FencedError):
         target.renew(token=1)
-
-
-@pytest.fixture
-def loop_of(tmp_path):
-    """Give a daemon's own loop of a target, with no candidate in it."""
-    nothing: Any = None
-    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite") as ledger, ledger.lead("test", NOON) as lead:
-        given = {"jobs": tmp_path, "job_of": nothing, "lead": lead}
-        yield lambda target: Candidates(ledger, nothing, POLICY, target, nothing, **given)
-
-
-def test_the_loop_renews_signatures_with_no_candidate_in_sight(tmp_path, keys, bundles, loop_of):
-    tuf_target(tmp_path / "tuf", keys, clock=a_week_ago).deploy(*bundles["old"], token=1)
-    target = tuf_target(tmp_path / "tuf", keys)
-    loop = loop_of(target)
-    loop.step(NOON)
-
-    assert target.read_back() == bundles["old"][0]
-    assert loop.troubles == {}
-
-
-def test_a_loop_that_cannot_sign_says_so_each_turn_and_goes_on(tmp_path, keys, bundles, loop_of):
-    tuf_target(tmp_path / "tuf", keys, clock=a_week_ago).deploy(*bundles["old"], token=1)
-    others = tuf_target(tmp_path / "tuf", keys, signers=Keys().signers)
-    loop = loop_of(others)
-    loop.step(NOON)
-    loop.step(NOON)
-
-    assert "[unsigned]" in loop.troubles["target"]
 
 
 def test_endless_data_are_cut_off_at_the_signed_length(place, keys):

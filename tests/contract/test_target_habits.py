@@ -3,18 +3,22 @@
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from daemon.candidates import Candidates
 from daemon.deploy import InMemoryTarget
 from daemon.errors import DeployError, FencedError, MixedBoardsError
+from daemon.ledger import Ledger
 from daemon.targets.archive import pack, unpack
 from daemon.targets.boards import BoardsTarget
 from daemon.targets.command import CommandTarget
 from daemon.targets.tuf_keys import asked_signer, make_key, signer_of
 from daemon.targets.tuf_publishing import Signers
-from tests.contract.target_examples import Keys, make_bundle, site_tool, tuf_target, verify
+from tests.contract.target_examples import Keys, a_week_ago, make_bundle, site_tool, tuf_target, verify
+from tests.unit.daemon.lifecycle_examples import NOON, POLICY
 
 COSIGNER = """
 import sys
@@ -176,3 +180,37 @@ def test_a_key_that_others_can_read_is_refused_and_none_is_overwritten(tmp_path)
     with pytest.raises(DeployError, match="choose another name"):
         make_key(path)
     assert Path(path).exists()
+
+
+@pytest.fixture
+def keys():
+    return Keys()
+
+
+@pytest.fixture
+def loop_of(tmp_path):
+    """Give a daemon's own loop of a target, with no candidate in it."""
+    nothing: Any = None
+    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite") as ledger, ledger.lead("test", NOON) as lead:
+        given = {"jobs": tmp_path, "job_of": nothing, "lead": lead}
+        yield lambda target: Candidates(ledger, nothing, POLICY, target, nothing, **given)
+
+
+def test_the_loop_renews_signatures_with_no_candidate_in_sight(tmp_path, keys, bundles, loop_of):
+    tuf_target(tmp_path / "tuf", keys, clock=a_week_ago).deploy(*bundles["old"], token=1)
+    target = tuf_target(tmp_path / "tuf", keys)
+    loop = loop_of(target)
+    loop.step(NOON)
+
+    assert target.read_back() == bundles["old"][0]
+    assert loop.troubles == {}
+
+
+def test_a_loop_that_cannot_sign_says_so_each_turn_and_goes_on(tmp_path, keys, bundles, loop_of):
+    tuf_target(tmp_path / "tuf", keys, clock=a_week_ago).deploy(*bundles["old"], token=1)
+    others = tuf_target(tmp_path / "tuf", keys, signers=Keys().signers)
+    loop = loop_of(others)
+    loop.step(NOON)
+    loop.step(NOON)
+
+    assert "[unsigned]" in loop.troubles["target"]

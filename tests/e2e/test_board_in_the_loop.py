@@ -4,8 +4,10 @@ The daemon is a process of its own, the candidates are trained and proven by it,
 of whatever bundle the target's folder points at, event by event, in the files that the daemon then reads.
 """
 
+import re
 import time
 from datetime import UTC, datetime
+from importlib.resources import files
 from itertools import groupby
 
 import pytest
@@ -56,9 +58,11 @@ class Crate:
     def __init__(self, home, ready, daemon):
         self.home, self.ready, self.daemon, self.delivery = home, ready, daemon, Delivery(home)
         self.flipped, self.boards = 0, {}
-        files = sorted((home / "staged" / ACT.name / "incoming").glob("*.root"))
-        by_run = groupby(files, lambda one: one.name.partition("_")[0])
-        self.fills = {ACT.first_fill + count: list(group) for count, (_, group) in enumerate(by_run)}
+        staged = sorted((home / "staged" / ACT.name / "incoming").glob("*.root"))
+        published = (home / "staged" / ACT.name / "conditions" / "brilcalc.csv").read_text()
+        fill_of = dict(re.findall(r"^(\d+):(\d+),", published, re.MULTILINE))
+        by_fill = groupby(staged, lambda one: int(fill_of[one.name[3:9]]))
+        self.fills = {fill: list(group) for fill, group in by_fill}
         self.delivery.conditions(ACT)
 
     @property
@@ -128,8 +132,8 @@ def walked(tmp_path_factory):
     home = tmp_path_factory.mktemp("board") / "home"
     path = prepare(home, lambda _: None, Scale(block=5), [ACT])
     path.write_text(changed(path.read_text(), SETTINGS))
-    rules = home / "policy.toml"
-    rules.write_text(changed(rules.read_text(), POLICY))
+    shipped = files("daemon").joinpath("policy.toml").read_text("utf-8")
+    (home / "policy.toml").write_text(changed(shipped, POLICY))
     settings, daemon, seen = config.load(path), Daemon(path, page=False), {}
     daemon.alive()
     try:

@@ -27,7 +27,7 @@ from retrain.contract import axol1tl_contract
 from retrain.digest import digest_of, digest_of_bytes
 from retrain.recipe import LumisectionRange, Recipe
 from retrain.verify import judge
-from retrain.working_point import share
+from tests.unit.daemon.told_rates import working_point
 from tests.unit.daemon.told_rivals import rivals
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -282,7 +282,7 @@ def example_bundle(
     (staging / "emulator" / "emulator.cpp").write_text(f"// emulator of seed {seed}\n")
     files = bundles.file_digests(staging)
     threshold = real.get("threshold", 3_541 + seed)
-    point = _working_point(threshold, recipe, champion)
+    point = working_point(threshold, recipe, champion)
     point |= {"strata": real["strata"]} if "strata" in real else {}
     evidence: dict[str, dict[str, Any]] = {
         "dataset": {
@@ -352,40 +352,6 @@ def _metadata(files: dict[str, str], contract: str, threshold: int) -> dict[str,
         "onnx": files[bundles.PLAIN],
     }
     return {"digests": digests, "threshold": {"integer": threshold}}
-
-
-def _working_point(threshold: int, recipe: Recipe, champion: bundles.Bundle | None) -> dict[str, Any]:
-    events, passing = 7_000, 37
-    got, bunches = share(passing, events, 0.95), recipe.bunches
-    old = share(29, events, 0.95)
-    strata = []
-    for index, (edge, n, k) in enumerate(((35.0, 900, 2), (40.0, 1_500, 5), (45.0, 2_000, 10), (50.0, 2_600, 20))):
-        part = share(k, n, 0.95)
-        strata.append({"pileup_from": edge, **vars(part), **part.rates(bunches), "order": index})
-    return {
-        "threshold": threshold,
-        "target_rate_hz": recipe.target_rate_hz,
-        "bunches": bunches,
-        "confidence": 0.95,
-        "minimum_passing": 20,
-        **vars(got),
-        **got.rates(bunches),
-        "one_below_hz": got.rates(bunches)["rate_hz"] * 1.02,
-        "strata": strata,
-        "stability": {"cells": 6, "tested": True, "chi_square": 3.1, "degrees": 3, "p_value": 0.38},
-        "training": {**vars(share(240, 45_150, 0.95)), "held_out_fraction": 37 / 7_000, "p_value": 0.81},
-        "against_champion": None
-        if champion is None
-        else {
-            "digest": champion.digest,
-            "threshold": champion.threshold,
-            "champion": {**vars(old), **old.rates(bunches)},
-            "both": 24,
-            "gained": 13,
-            "lost": 5,
-            "overlap": 24 / 42,
-        },
-    }
 
 
 def _file(name: str, at: datetime) -> FileTaken:

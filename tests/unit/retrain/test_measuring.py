@@ -128,6 +128,11 @@ def test_against_itself_a_network_loses_nothing_at_one_rate(listed, signals, sea
     told = measuring.comparison(wanted, same, point["threshold"], data, signals, sealed, quiet)
 
     assert point["against_champion"]["digest"] == sealed.digest
+    assert {row["pileup_from"] for row in point["against_champion"]["strata"]} == {
+        row["pileup_from"] for row in point["strata"]
+    }
+    of_champion = point["against_champion"]["champion"]
+    assert sum(row["passing"] for row in point["against_champion"]["strata"]) == of_champion["passing"]
     assert told["champion"]["threshold_at_rate"] == told["threshold"]
     assert told["champion"]["threshold"] == sealed.threshold
     assert told["champion"]["in_its_recipe"] == told["champion"]["lumisections"] == 5
