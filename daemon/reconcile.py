@@ -68,7 +68,16 @@ class Ending:
 class Loop:
     """One turn after another."""
 
-    def __init__(self, parts: Parts, lead: Lead, source: RunSource, reader: Reader, started: datetime) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        lead: Lead,
+        source: RunSource,
+        reader: Reader,
+        started: datetime,
+        *,
+        reports: bool = True,
+    ) -> None:
         settings = parts.settings
         schema = schema_named(settings.stream.schema_name)
         reference = reference_of(settings)
@@ -112,7 +121,7 @@ class Loop:
             provenance=provenance_of(settings, parts.ledger),
         )
         self._shipping = shipping_of(settings, parts.ledger)
-        self._reports = FillReports(settings, parts.ledger)
+        self._reports = FillReports(settings, parts.ledger) if reports else None
         self._view = LoopView(started=started)
         self._certified_by: ConditionsTable | None = None
         self._troubles: dict[str, str] = {}
@@ -151,6 +160,8 @@ class Loop:
 
     def _report(self, now: datetime) -> None:
         """Make reports of fills; a report is no trouble of the loop's, whatever happens to it."""
+        if self._reports is None:
+            return
         try:
             self._reports.step(now, waiting=len(self._intake.view.owed))
         except LeadershipTakenError:
@@ -169,7 +180,8 @@ class Loop:
         """Whether a training runs, a report is made, or the online learner learns."""
         following = self.triggers.following
         learning = following is not None and following.busy
-        return self._runner.busy or self._reports.busy or learning
+        reporting = self._reports is not None and self._reports.busy
+        return self._runner.busy or reporting or learning
 
     def _say(self, now: datetime) -> None:
         settings, seen = self._parts.settings, self._intake.view
@@ -239,15 +251,19 @@ class Loop:
         self._runner.stop()
         if self.triggers.following is not None:
             self.triggers.following.stop()
-        self._reports.close()
+        if self._reports is not None:
+            self._reports.close()
 
 
-def run(parts: Parts, *, until_idle: bool = False, clock: Callable[[], datetime] = utc_now) -> Ending:
+def run(
+    parts: Parts, *, until_idle: bool = False, reports: bool = True, clock: Callable[[], datetime] = utc_now
+) -> Ending:
     """Lead, and turn until SIGTERM or SIGINT; return how the last turn left things.
 
     Args:
         parts: What to work with.
         until_idle: Return as soon as a turn found nothing to do (for scripts and tests).
+        reports: Whether the report of each fill that is over is made.
         clock: Where the time comes from.
 
     Raises:
@@ -261,7 +277,7 @@ def run(parts: Parts, *, until_idle: bool = False, clock: Callable[[], datetime]
         adopt(parts.ledger, parts.rules, started)
         source = _source(settings)
         with _reader(settings) as reader:
-            loop = Loop(parts, lead, source, reader, started)
+            loop = Loop(parts, lead, source, reader, started, reports=reports)
             server = None
             if settings.metrics.listen:
                 server = serve_metrics(settings.metrics.listen, lambda: loop.snapshot(clock()))

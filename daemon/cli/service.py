@@ -34,6 +34,9 @@ def run(
         bool, typer.Option("--once", help="Return when nothing is left to do: 0 all taken, 1 files wait, 2 it failed.")
     ] = False,
     page: Annotated[bool, typer.Option("--page/--no-page", help="Also start the approval page.")] = True,
+    reports: Annotated[
+        bool, typer.Option("--reports/--no-reports", help="Make the report of each fill that is over.")
+    ] = True,
     json: Json = False,  # noqa: ARG001 every verb has it; the log of this one goes to standard error
 ) -> None:
     """Run the daemon until it is told to stop."""
@@ -44,7 +47,7 @@ def run(
     if problems := config.unready(settings):
         raise ConfigurationError(f"{config_file}: {'; '.join(problems)}")
     with parts(settings) as ready, _page(config_file, wanted=page and bool(settings.web.listen) and not once):
-        ending = reconcile.run(ready, until_idle=once)
+        ending = reconcile.run(ready, until_idle=once, reports=reports)
     if once and ending.trouble:
         raise UnfinishedError(f"in trouble: {ending.trouble}")
     if once and ending.waiting:

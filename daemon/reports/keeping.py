@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ RUNS_BACK = 24
 FILLS_BACK = 3
 """Fills before the newest that are looked at: a daemon that was away for longer does not make them all."""
 TRIES, EDITIONS = 3, 5
+APART = timedelta(minutes=10)
+"""Between the first two editions; it doubles, so that five of them see what comes hours after the dump."""
 FOREVER_S = 3e9
 OVER = ("BEAM DUMP", "RAMP DOWN", "CYCLING", "NO BEAM", "SETUP")
 """Modes in which the fill that the machine names has no collisions any more."""
@@ -103,25 +105,32 @@ class FillReports:
         if spans and (spans[-1].fill == dumped or (later is not None and later > spans[-1].fill and not waiting)):
             over.append(spans[-1])
         told = {one.fill: one for one in shelf.listed(self._ledger, self._stream)}
-        for span in over:
-            if self._wanted(span, told.get(span.fill)):
+        due_at = {span: self._due_at(span, told.get(span.fill), now) for span in over}
+        for span, at in due_at.items():
+            if at is not None and at <= now:
                 return span
-        self._looked = seen
-        self._forget_trails(over, told)
+        if not any(due_at.values()):
+            self._looked = seen
+            self._forget_trails(over, told)
         return None
 
-    def _wanted(self, span: FillSpan, before: shelf.Listed | None) -> bool:
-        """Whether a fill has no report yet, or one that rests on fewer lumisections; tries and editions are bounded."""
+    def _due_at(self, span: FillSpan, before: shelf.Listed | None, now: datetime) -> datetime | None:
+        """Return when a fill without a report, or with one that rests on fewer lumisections, is due for one.
+
+        Tries and editions are bounded; None: no more of them, or none is wanted.
+        """
         if before is None:
-            return True
+            return now
         if before.failures:
-            return before.failures < TRIES
+            return now if before.failures < TRIES else None
         assert before.report is not None
+        if before.report.lumisections >= span.lumisections:
+            return None
         editions = sum(
             isinstance(one.fact, FillReported) and one.fact.fill == span.fill
             for one in self._ledger.facts(subject=shelf.SUBJECT, kind=FillReported.kind)
         )
-        return before.report.lumisections < span.lumisections and editions < EDITIONS
+        return before.at + APART * 2 ** (editions - 1) if editions < EDITIONS else None
 
     def _forget_trails(self, over: Sequence[FillSpan], told: dict[int, shelf.Listed]) -> None:
         """Drop what the watch saw of fills before the last one that has its report."""

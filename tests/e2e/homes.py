@@ -54,7 +54,7 @@ def deliver(home: Path, *files: Path) -> None:
 
 
 def run_once(home: Path, status: int = 0) -> None:
-    retrigger("run", "--config", home / "retrigger.toml", "--once", "--no-page", status=status)
+    retrigger("run", "--config", home / "retrigger.toml", "--once", "--no-page", "--no-reports", status=status)
 
 
 def outcomes(home: Path) -> list[tuple]:

@@ -38,6 +38,8 @@ POLICY = {
 }
 SETTINGS = {
     'board = "" ': f'board = "{COLLECTION}" ',
+    '# faults = ["gain=0.1", "hot_tower=0.05"]': "faults = []",  # a training as small as this sees them or not
+    "minimum_lumisections = 90 ": "minimum_lumisections = 60 ",
     '# policy = "policy.toml"': 'policy = "policy.toml"',
     "# policy_unsigned = true": "policy_unsigned = true",
 }

@@ -153,7 +153,16 @@ def test_kill_9_while_counters_are_heard_changes_not_a_bit(home, live, tmp_path)
         deliver(one, *live.files)
     run_once(straight)
     rng = random.Random(6)
-    command = [sys.executable, "-m", "daemon", "run", "--config", str(home / "retrigger.toml"), "--no-page"]
+    command = [
+        sys.executable,
+        "-m",
+        "daemon",
+        "run",
+        "--config",
+        str(home / "retrigger.toml"),
+        "--no-page",
+        "--no-reports",
+    ]
     for _ in range(4):
         child = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         time.sleep(1.5 + 2.0 * rng.random())

@@ -101,7 +101,7 @@ def test_the_daemon_calls_nobody_and_asks_for_no_candidate_about_an_expected_cha
         shutil.copy(source, home / "conditions" / source.name)
     for file in (base / "week" / "incoming").iterdir():
         shutil.copy(file, home / "incoming" / file.name)
-    retrigger("run", "--config", home / "retrigger.toml", "--once", "--no-page")
+    retrigger("run", "--config", home / "retrigger.toml", "--once", "--no-page", "--no-reports")
     with sqlite3.connect(home / "ledger.db") as ledger:
         kinds = [kind for (kind,) in ledger.execute("select kind from facts where subject = 'ZeroBias'")]
         bodies = [json.loads(body) for (body,) in ledger.execute("select body from facts where kind = 'alarm_raised'")]
@@ -122,7 +122,17 @@ def test_the_daemon_says_what_is_declared_in_force_and_what_was_not_understood(b
         shutil.copy(source, home / "conditions" / source.name)
     for file in (base / "week" / "incoming").iterdir():
         shutil.copy(file, home / "incoming" / file.name)
-    command = [sys.executable, "-m", "daemon", "run", "--config", str(home / "retrigger.toml"), "--once", "--no-page"]
+    command = [
+        sys.executable,
+        "-m",
+        "daemon",
+        "run",
+        "--config",
+        str(home / "retrigger.toml"),
+        "--once",
+        "--no-page",
+        "--no-reports",
+    ]
     log = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     told = retrigger("status", "--config", home / "retrigger.toml", status=None)[0]
     (row,) = [

@@ -85,7 +85,7 @@ def test_a_run_and_a_lumisection_come_as_exemplars(busy):
 
 @pytest.mark.skipif(shutil.which("prometheus-alertmanager") is None, reason="Alertmanager is not installed")
 def test_three_causes_tell_their_own_alert_to_people_and_nothing_else_and_resolve(tmp_path):
-    with stage(tmp_path, 60.0, always_beams=True, every="1s") as (made, _, found):
+    with stage(tmp_path, 120.0, always_beams=True) as (made, _, found):
         until(lambda: found.now("retrigger_audit_head_sequence"), "the first scrape")
         rows = [one_cause(made, cause) for cause in ("detector", "audit_broken", "menu_differs")]
 

@@ -104,7 +104,7 @@ def test_a_grace_goes_on_over_restarts_and_what_still_waits_is_told(home, live):
     config = home / "retrigger.toml"
     config.write_text(config.read_text().replace("gap_grace_s = 600.0", "gap_grace_s = 15.0"))
     deliver(home, live.files[0], *live.files[2:])
-    command = [sys.executable, "-m", "daemon", "run", "--config", str(config), "--once", "--no-page"]
+    command = [sys.executable, "-m", "daemon", "run", "--config", str(config), "--once", "--no-page", "--no-reports"]
     before = time.monotonic()
     told = subprocess.run(command, capture_output=True, text=True, check=False)
     held = len(outcomes(home))
@@ -177,7 +177,16 @@ def test_kill_9_in_the_middle_loses_and_doubles_nothing(home, live, tmp_path):
     run_once(straight)
     deliver(home, *live.files)
     rng = random.Random(5)
-    command = [sys.executable, "-m", "daemon", "run", "--config", str(home / "retrigger.toml"), "--no-page"]
+    command = [
+        sys.executable,
+        "-m",
+        "daemon",
+        "run",
+        "--config",
+        str(home / "retrigger.toml"),
+        "--no-page",
+        "--no-reports",
+    ]
     for _ in range(6):
         child = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         time.sleep(1.0 + 2.0 * rng.random())
@@ -190,7 +199,16 @@ def test_kill_9_in_the_middle_loses_and_doubles_nothing(home, live, tmp_path):
 
 
 def test_a_second_daemon_on_the_same_ledger_is_refused_in_one_line(home, tmp_path):
-    command = [sys.executable, "-m", "daemon", "run", "--config", str(home / "retrigger.toml"), "--no-page"]
+    command = [
+        sys.executable,
+        "-m",
+        "daemon",
+        "run",
+        "--config",
+        str(home / "retrigger.toml"),
+        "--no-page",
+        "--no-reports",
+    ]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
         systemd.settimeout(120)
@@ -215,7 +233,17 @@ def test_a_second_daemon_on_the_same_ledger_is_refused_in_one_line(home, tmp_pat
 def test_without_a_reference_the_daemon_names_the_verb_that_makes_one(home):
     (home / "reference.npz").unlink()
     answer = subprocess.run(
-        [sys.executable, "-m", "daemon", "run", "--config", str(home / "retrigger.toml"), "--once", "--no-page"],
+        [
+            sys.executable,
+            "-m",
+            "daemon",
+            "run",
+            "--config",
+            str(home / "retrigger.toml"),
+            "--once",
+            "--no-page",
+            "--no-reports",
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -275,7 +303,17 @@ def test_a_full_disk_for_a_while_changes_neither_the_evidence_nor_the_record(hom
     blocked = home / "state" / "events"
     blocked.write_text("a file where a folder should be, so that no event can be stored")
     answer = subprocess.run(
-        [sys.executable, "-m", "daemon", "run", "--config", str(home / "retrigger.toml"), "--once", "--no-page"],
+        [
+            sys.executable,
+            "-m",
+            "daemon",
+            "run",
+            "--config",
+            str(home / "retrigger.toml"),
+            "--once",
+            "--no-page",
+            "--no-reports",
+        ],
         capture_output=True,
         text=True,
         check=False,

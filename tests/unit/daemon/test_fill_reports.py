@@ -18,7 +18,7 @@ from daemon.lifecycle import FillReported, FillReportFailed
 from daemon.reports import shelf
 from daemon.reports.content import content_of
 from daemon.reports.figures import loudest, unwrapped
-from daemon.reports.keeping import TRIES, FillReports
+from daemon.reports.keeping import APART, TRIES, FillReports
 from daemon.reports.more_figures import rates, scores
 from daemon.reports.order import order_of
 from daemon.reports.written import written
@@ -53,14 +53,14 @@ def home(original, tmp_path):
     one.ledger.close()
 
 
-def made(home, **how):
+def made(home, at=LATER, **how):
     """Step until nothing is being made; return the facts about reports."""
     keeping = FillReports(home.settings, home.ledger, **how)
-    keeping.step(LATER)
+    keeping.step(at)
     until = time.monotonic() + 200
     while keeping.busy and time.monotonic() < until:
         time.sleep(0.05)
-        keeping.step(LATER)
+        keeping.step(at)
     keeping.close()
     return [one.fact for one in home.ledger.facts(subject=shelf.SUBJECT)]
 
@@ -217,8 +217,10 @@ def test_lumisections_that_come_late_make_another_edition(home):
     at = SimpleNamespace(run=told.RUN, lumisection=told.LENGTH + 4, fill=told.FILL, pileup=40.0)
     late = FileTaken(path="late.root", sha256="f" * 64, bytes=1, stream=told.STREAM, outcome="accepted", at=LATER)
     home.ledger.take_file(late, [told.outcome(at, "f" * 64, "came after", "late")], None, ())
-    facts = made(home, child=("-c", CHEAP))
+    too_soon = made(home, child=("-c", CHEAP))
+    facts = made(home, child=("-c", CHEAP), at=LATER + APART)
 
+    assert len(too_soon) == 1
     assert [fact.lumisections for fact in facts] == [told.LENGTH, told.LENGTH + 1]
     assert all(isinstance(fact, FillReported) for fact in facts)
 
