@@ -43,7 +43,7 @@ demo: debian-demo setup ## several fills through the whole daemon, in ./demo (SE
 	@$(PY) -m daemon.demo --folder demo $(if $(filter 1,$(SERVE)),--serve,)
 
 test: debian-test setup lint ## lint, then every test but the campaigns
-	@$(PY) -m pytest -n 2 --dist loadfile -m "not slow"
+	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 lint: setup ## ruff, mypy strict, import contracts
 	@$(VENV)/bin/ruff check .

@@ -18,6 +18,14 @@ SEED = 1
 settings.register_profile("no clock", deadline=None)  # a busy machine is no failure
 settings.load_profile("no clock")
 
+LONG = tuple(ROOT / "tests" / name for name in ("e2e", "contract", "simulation", "unit/retrain"))
+
+
+@pytest.hookimpl(trylast=True)  # after pytest-randomly
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin the files of long tests first, so that no worker is left alone with one of them at the end."""
+    items.sort(key=lambda item: not any(item.path.is_relative_to(one) for one in LONG))
+
 
 @pytest.fixture(scope="session")
 def simulated_fills(tmp_path_factory: pytest.TempPathFactory) -> SimulatedStream:
