@@ -16,7 +16,7 @@ SEED ?= 9000
 PEERS ?= frouros nannyml alibi-detect evidently
 PEER_PYTHON ?= $(PYTHON)
 
-.PHONY: help setup demo test lint proof-faults budget-search sweep prove-models laws mutants bench bench-drift bench-peers bench-month bench-attribution bench-continual bench-board kills masked edits damaged week alerts-week bench-scrape preview pools pictures dashboards lock debian-demo debian-test clean
+.PHONY: help setup demo test lint proof-faults budget-search sweep prove-models laws mutants bench bench-drift bench-peers bench-month bench-attribution bench-continual bench-board kills masked board-walk edits damaged week alerts-week bench-scrape preview pools pictures dashboards lock debian-demo debian-test clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -72,6 +72,9 @@ edits: setup ## 10 000 edits of an exported record; public keys and a head kept 
 
 masked: debian-demo setup ## a dead sector while training: no candidate; masked and declared: one that passes (three minutes)
 	@$(PY) -m pytest -m slow tests/e2e/test_masked_sector.py
+
+board-walk: debian-demo setup ## a candidate through shadow and probation to live in one daemon, and the next one back when its board errs (ten minutes)
+	@$(PY) -m pytest -m slow tests/e2e/test_board_in_the_loop.py
 
 damaged: setup ## 2 000 damaged variants of real files: each accepted, waiting or quarantined
 	@$(PY) benchmarks/damaged_files.py
