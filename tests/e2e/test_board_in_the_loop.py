@@ -33,7 +33,7 @@ POLICY = {
     "shadow_lumisections = 0 ": "shadow_lumisections = 20 ",
     "probation_lumisections = 0 ": "probation_lumisections = 40 ",
     "mismatch_certainty = 0.001": "mismatch_certainty = 0.002",
-    "rate_tolerance = 0.1 ": "rate_tolerance = 0.5 ",  # of a few thousand passing events nothing much sharper can be told
+    "rate_tolerance = 0.1 ": "rate_tolerance = 0.5 ",  # a few thousand passing events tell little more
     "recheck_minutes = 5.0": "recheck_minutes = 0.01",
 }
 SETTINGS = {
