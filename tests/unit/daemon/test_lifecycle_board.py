@@ -95,8 +95,9 @@ def test_an_unreadable_board_is_an_alarm_once_and_never_a_success():
 def test_a_third_model_on_the_board_is_an_alarm_and_ends_the_deployment():
     course, seen = Course().to(Phase.DEPLOYING), sha("a third model")
     course.act("alarm", running=seen)
-    course.act("abort", running=seen)
+    why = course.act("abort", running=seen).why
 
+    assert why == "something else was put on the board meanwhile"
     assert course.candidate.phase is Phase.ROLLED_BACK
     assert course.facts[-1].to_digest == seen
 
@@ -105,8 +106,10 @@ def test_a_board_that_stops_agreeing_with_the_record_is_an_alarm_until_it_agrees
     course = Course().to(Phase.LIVE)
     ours, seen = course.candidate.bundle_digest, sha("a third model")
     course.act("alarm", running=seen)
+    standing = course.decide(running=seen)
 
-    assert isinstance(course.decide(running=seen), Wait)
+    assert isinstance(standing, Wait)
+    assert standing.until == NOON + POLICY.recheck
     course.act("all_clear", running=ours)
     assert isinstance(course.decide(running=ours), Wait)
     assert course.candidate.board_seen is None
