@@ -19,7 +19,7 @@ from daemon.cli.words import candidate_story
 from daemon.demo.delivery import Delivery
 from daemon.demo.play import Daemon
 from daemon.demo.stage import PASSWORDS, Act, Scale, prepare
-from daemon.lifecycle.board_facts import GuardTripped
+from daemon.lifecycle.board_facts import BoardOutputDiffers, GuardTripped
 from daemon.shelf import champion_digest, whole_champion
 from drift.simulate.writer import write_file
 from retrain.bundle import EMULATOR
@@ -170,7 +170,7 @@ def walked(tmp_path_factory):
             crate.take(9666)
             tripped = [one.fact for one in ready.ledger.facts(kind=GuardTripped.kind)]
             seen["tripped"] = [(one.guard, one.request_id) for one in tripped]
-            seen["alarms"] = [one.kind for one in ready.ledger.facts(kind="board_output_differs")]
+            seen["told"] = [one.fact.digest for one in ready.ledger.facts(kind=BoardOutputDiffers.kind)]
             log = BoardLog(settings.state / "board")
             seen["lines"] = {name: log.lines(seen[name], (0, 0)) for name in ("champion", "first", "second")}
     finally:
@@ -195,5 +195,5 @@ def test_a_healthy_candidate_goes_live_and_every_bit_of_its_board_was_its_emulat
 def test_a_board_that_errs_in_probation_goes_back_by_itself_and_the_fill_goes_on(walked):
     assert walked["tripped"] == [("mismatch", walked["at the end"]["request"])]
     assert walked["files until back"] <= 2
-    assert len(walked["alarms"]) == 1
+    assert walked["told"] == [walked["second"]]
     assert walked["at the end"]["phase"] == "rolled_back"
