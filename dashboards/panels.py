@@ -223,7 +223,7 @@ def eta_phi(words: Words, expr: str, width: int = 8) -> table.Panel:
                 DynamicConfigValue(id_val="custom.width", value=66),
             ],
         )
-        .height(9)
+        .height(8)
         .span(width)
     )
 
