@@ -134,6 +134,7 @@ alerts-week: debian-test setup ## a simulated week against a real Prometheus and
 
 bench-scrape: setup ## how long a scrape of everything takes, and what it does to the loop
 	@$(PY) -m benchmarks.scrape
+	@$(PY) -m benchmarks.daemon_gap
 
 pictures: debian-test setup ## screenshots of the page, into docs/pictures
 	@$(PY) docs/pictures.py

@@ -8,6 +8,7 @@ import argparse
 import subprocess
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
@@ -53,13 +54,13 @@ def main() -> None:
     words = asked.parse_args()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as play:
         home = Path(folder)
-        backfill(home, HOURS, STORY)
+        end = time.time()
+        backfill(home, HOURS, STORY, end=datetime.fromtimestamp(end, UTC))
         nobody = f"127.0.0.1:{free_port()}"
         with prometheus(home, nobody) as found:
-            _record(home, found.url)
+            _record(home, found.url, int(end))
         with prometheus(home, nobody) as found:
-            end = time.time() - 30
-            numbers = Numbers(found.url, Span(end - HOURS * 3600 + 300, end, 60.0), rate_s=240)
+            numbers = Numbers(found.url, Span(end - HOURS * 3600 + 300, end + 5, 60.0), rate_s=240)
             pages = {
                 str(board["uid"]): preview(board, numbers, words.built)
                 for board in boards()
@@ -80,10 +81,9 @@ def main() -> None:
         browser.close()
 
 
-def _record(home: Path, url: str) -> None:
+def _record(home: Path, url: str, end: int) -> None:
     """Let promtool evaluate our recording rules over the whole stretch, as Prometheus would have."""
-    now = int(time.time())
-    span = [f"--start={now - int(HOURS * 3600)}", f"--end={now}", f"--url={url}", f"--output-dir={home / 'tsdb'}"]
+    span = [f"--start={end - int(HOURS * 3600)}", f"--end={end}", f"--url={url}", f"--output-dir={home / 'tsdb'}"]
     rules = str(ROOT / "dashboards" / "rules.yml")
     command = ["promtool", "tsdb", "create-blocks-from", "rules", "--eval-interval=60s", *span, rules]
     subprocess.run(command, check=True, capture_output=True, timeout=300)

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.full_snapshot import full_snapshot
 from daemon.ledger import StoredFact
-from daemon.lifecycle import Fact, Phase
+from daemon.lifecycle import Fact, HeadSigned, Phase
 from daemon.lifecycle import facts as f
 from daemon.snapshot import LoopView, SlotFigures, Snapshot, StreamFigures
 from drift.glance import Glance
@@ -103,8 +103,9 @@ class Experiment:
                 facts={
                     **healthy.record.facts,
                     "approved": 4 + self.decisions + int((self.now - self.start) / timedelta(hours=7)),
+                    "fill_reported": 40 + int((self.now - self.start) / FILL),
                 },
-                newest={"rolled_back": _stored(self.now - timedelta(days=9))},
+                newest=self._newest(),
                 exported_sequence=healthy.audit_head,
             ),
         )
@@ -112,6 +113,31 @@ class Experiment:
             if cause in self.causes:
                 made = bend(made, self._since(cause))
         return made
+
+    def _newest(self) -> dict[str, StoredFact]:
+        """Return the facts whose age is shown; of a head that is signed each quarter of an hour, too."""
+        trained = f.TrainingFinished(
+            at=self.now - timedelta(days=4),
+            actor="daemon",
+            recipe_digest="",
+            bundle_digest="a" * 64,
+            bundle_path="",
+            certification_digest="",
+        )
+        signed = HeadSigned(
+            at=self.now - (self.now - self.start) % timedelta(minutes=15),
+            actor="daemon",
+            size=1,
+            root="",
+            envelope={},
+            earlier=0,
+            consistency=(),
+        )
+        return {
+            "rolled_back": _stored(self.now - timedelta(days=9)),
+            "training_finished": _as_stored(trained),
+            "head_signed": _as_stored(signed),
+        }
 
     def _since(self, cause: str) -> float:
         return (self.now - self.causes[cause]).total_seconds()
@@ -218,6 +244,10 @@ def _stored(at: datetime) -> StoredFact:
         effective_run=401_000,
         effective_lumisection=1,
     )
+    return _as_stored(fact)
+
+
+def _as_stored(fact: Fact) -> StoredFact:
     return StoredFact(sequence=1, subject="c-0001", fact=fact, hash="", previous="")
 
 
@@ -290,7 +320,9 @@ CAUSES: Mapping[str, Bend] = {
     "approval_waits": _slot_with(lambda since: _pending(3.9 * 3600 + since)),
     "approval_expires": _slot_with(_expiring),
     "board_differs": _slot_with(lambda _: {"board_agrees": False}),
-    "not_rehearsed": _record_with(lambda made, _: {"newest": {"rolled_back": _stored(made.at - timedelta(days=31))}}),
+    "not_rehearsed": _record_with(
+        lambda made, _: {"newest": {**made.record.newest, "rolled_back": _stored(made.at - timedelta(days=31))}}
+    ),
     "audit_broken": _record_with(lambda *_: {"intact": False}),
     "not_exported": _record_with(lambda made, _: {"exported_at": (made.at - timedelta(days=9)).timestamp()}),
     "outbox_stuck": _record_with(lambda _, since: {"oldest_message_s": since}),

@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from daemon.candidate_figures import Evidence
 from daemon.lifecycle import Phase
 from daemon.lifecycle import facts as f
+from daemon.lifecycle.observed import Comparison
+from daemon.people_figures import PeopleFigures
 from daemon.record_figures import RecordFigures
 from daemon.snapshot import (
     FAULTS,
@@ -26,6 +28,7 @@ from drift.schema import AXOL1TL_57
 
 MODELS = (("ZeroBias", "L1_AXO"), ("ZeroBiasNu", "L1_CICADA"), ("ZeroBiasMu", "L1_TOPO"))
 CHANNELS = ("alertmanager", "mattermost", "mail", "command", "grafana")
+PLACES = ("/mnt/record", "rsync … 3fa9c1")
 CODES = ("checksum", "truncated", "schema", "limits", "name", "stale")
 START = datetime(2026, 7, 1, tzinfo=UTC)
 
@@ -52,6 +55,7 @@ def full_snapshot(now: datetime = START, models: Sequence[tuple[str, str]] = MOD
             exported_at=now.timestamp(),
             exported_sequence=120_000,
         ),
+        people=PeopleFigures(caught=7, missed=1, yes_ratio=0.75, reading_s=210.0),
     )
 
 
@@ -69,6 +73,8 @@ def _loop(now: datetime, models: Sequence[tuple[str, str]]) -> LoopView:
         newest=dict.fromkeys(streams, now - timedelta(seconds=60)),
         silent_scores=dict.fromkeys(streams, ""),
         running={slot: "ab" * 32 for _, slot in models},
+        board={slot: full_comparison() for _, slot in models},
+        places=dict.fromkeys(PLACES, 120_000),
         glances={stream: full_glance(slot) for stream, slot in models},
         exported=120_000,
         missing_seeds=dict.fromkeys(streams, 0),
@@ -87,6 +93,7 @@ def full_glance(slot: str) -> Glance:
         lumisection=118,
         prescale_column="2p0E34",
         bunches=2_340,
+        dead_time=0.018,
         features=dict.fromkeys(AXOL1TL_57.names, 0.3),
         parts=dict.fromkeys(parts, -0.2),
         empty={"EG": 0.02, "MU": 0.81, "JET": 0.01},
@@ -96,6 +103,17 @@ def full_glance(slot: str) -> Glance:
         passing={slot: 0.0005},
         saturated=0.0,
         seeds=seeds,
+    )
+
+
+def full_comparison() -> Comparison:
+    """Return what a board and its emulator gave alike in a day."""
+    return Comparison(
+        lumisections=3_600,
+        events=1_080_000,
+        mismatches=0,
+        mismatch_rate_low=0.0,
+        mismatch_rate_high=2.4e-5,
     )
 
 
@@ -139,4 +157,5 @@ def _slot(now: datetime) -> SlotFigures:
         phase_since=now - timedelta(days=3),
         deployments={"deployed": 4, "rolled_back": 1, "failed": 0},
         rolled_back_at=now - timedelta(days=9),
+        rehearsal_s=41.0,
     )

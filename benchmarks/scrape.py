@@ -50,10 +50,16 @@ def timed(render: Callable[[], bytes]) -> dict[str, float]:
     }
 
 
-def fill(ledger: Ledger) -> None:
-    """Write a year of alarms, candidates and pauses."""
+def fill(ledger: Ledger, *, alarm: str = "real_shift", training: bool = True) -> None:
+    """Write a year of alarms, candidates and pauses.
+
+    Args:
+        ledger: Where to.
+        alarm: Their verdict; one that asks for nothing where a daemon will run on it.
+        training: Whether candidates stand in training; else they were given up.
+    """
     ledger.append("daemon", [f.Paused(at=NOW, actor="bench", reason=str(n)) for n in range(PAUSES)])
-    body = {"verdict": "real_shift", "run": 401_234, "lumisection": 7, "text": "x" * 400}
+    body = {"verdict": alarm, "run": 401_234, "lumisection": 7, "text": "x" * 400}
     alarms = [
         f.AlarmRaised(at=NOW, actor="daemon", stream="ZeroBias", alarm_id=f"a{n}", alarm=body) for n in range(ALARMS)
     ]
@@ -73,7 +79,8 @@ def fill(ledger: Ledger) -> None:
             reason="shift",
         )
         failed = [f.TrainingFailed(at=NOW, actor="daemon", reason="x", attempt=n) for n in (1, 2, 3)]
-        ledger.append(name, [asked, *failed])
+        gone = () if training else (f.GivenUp(at=NOW, actor="daemon", reason="x"),)
+        ledger.append(name, [asked, *failed, *gone])
 
 
 def under_scrapes(folder: Path, seconds: float) -> dict[str, float]:

@@ -19,12 +19,13 @@ from daemon.lifecycle import Candidate, Fact, Phase, Policy
 from daemon.lifecycle import facts as f
 from daemon.lifecycle.drill_facts import DrillSeeded
 from daemon.measured import evidence_root, outcomes
+from daemon.people_figures import DRILLS, seeders
 from daemon.sight import Sight
 from retrain import bundle as bundles
 from retrain.errors import BundleAlteredError
 
 Evidence = dict[str, Any]
-SUBJECT = "drills"
+SUBJECT = DRILLS
 OPEN = frozenset({Phase.VERIFYING, Phase.READY, Phase.PENDING_APPROVAL, Phase.APPROVED, Phase.STALE})
 
 
@@ -206,12 +207,6 @@ def given_answers(ledger: Ledger) -> list[Answer]:
     subjects = ledger.subjects("candidate_requested")
     facts = [[one.fact for one in ledger.facts(subject=subject)] for subject in subjects]
     return answers(facts, ledger.doors.readings(), seeders(ledger))
-
-
-def seeders(ledger: Ledger) -> dict[str, str]:
-    """Return who seeded which drill, by the candidate's id."""
-    stored = [one.fact for one in ledger.facts(subject=SUBJECT)]
-    return {fact.candidate: fact.person for fact in stored if isinstance(fact, DrillSeeded)}
 
 
 def made_bad(ledger: Ledger, candidate: str) -> str:

@@ -69,6 +69,7 @@ class _SnapshotCollector(Collector):
         yield from _of_the_streams(snapshot)
         yield from _of_the_data(snapshot)
         yield from _of_the_slots(snapshot)
+        yield from _of_the_board_and_people(snapshot)
 
 
 def _family(
@@ -98,6 +99,8 @@ def _of_the_daemon(snapshot: Snapshot) -> Iterator[Metric]:
     yield _family("audit_head_sequence", [((), snapshot.audit_head)])
     yield _family("record_exported_sequence", [] if loop.exported is None else [((), loop.exported)])
     yield _family("record_export_failures_total", [((), loop.export_failures)])
+    yield _family("record_place_sequence", [((place,), delivered) for place, delivered in loop.places.items()])
+    yield _family("beam_mode_info", [((loop.beam_mode,), 1)] if loop.beam_mode else [])
     yield _family("stable_beams", [] if loop.stable_beams is None else [((), loop.stable_beams)])
     yield _family("fill_number", [] if loop.fill is None else [((), loop.fill)])
 
@@ -200,6 +203,7 @@ def _of_the_data(snapshot: Snapshot) -> Iterator[Metric]:
     yield _family("run_number", each(lambda one: one.run))
     yield _family("lumisection_number", each(lambda one: one.lumisection))
     yield _family("bunches", each(lambda one: one.bunches))
+    yield _family("dead_time_ratio", each(lambda one: one.dead_time))
     columns = [((stream, one.prescale_column), 1.0) for stream, one in seen.items() if one.prescale_column]
     yield _family("prescale_column_info", columns)
     yield _family("feature_residual_sigma", each_of(lambda one: one.features))
@@ -287,6 +291,22 @@ def _of_the_newest_candidate(
     yield _family("candidate_signal_efficiency_ratio", signals)
     yield _family("vectors_compared", each(lambda one: one.evidence.vectors and one.evidence.vectors[0]))
     yield _family("vectors_mismatching", each(lambda one: one.evidence.vectors and one.evidence.vectors[1]))
+
+
+def _of_the_board_and_people(snapshot: Snapshot) -> Iterator[Metric]:
+    board, slots, people = snapshot.loop.board, snapshot.slots, snapshot.people
+    yield _family("board_events_compared", [((slot,), one.events) for slot, one in board.items()])
+    yield _family("board_events_differing", [((slot,), one.mismatches) for slot, one in board.items()])
+    yield _family("board_events_unreadable", [((slot,), one.unreadable) for slot, one in board.items()])
+    yield _family("board_mismatch_high_ratio", [((slot,), one.mismatch_rate_high) for slot, one in board.items()])
+    yield _family("waivers", [((slot,), one.waivers) for slot, one in slots.items()])
+    yield _family("reviews_owed", [((slot,), one.reviews_owed) for slot, one in slots.items()])
+    rehearsed = [((slot,), one.rehearsal_s) for slot, one in slots.items() if one.rehearsal_s is not None]
+    yield _family("rollback_rehearsal_seconds", rehearsed)
+    yield _family("drill_answers_total", [(("caught",), people.caught), (("missed",), people.missed)])
+    yield _family("answer_yes_ratio", [] if people.yes_ratio is None else [((), people.yes_ratio)])
+    yield _family("answer_reading_seconds", [] if people.reading_s is None else [((), people.reading_s)])
+    yield _family("approvers_out_of_limits", [((), people.out_of_limits)])
 
 
 def _unix(at: datetime | None) -> float | None:

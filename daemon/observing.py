@@ -64,6 +64,7 @@ class Observing:
         self._ledger, self._slot, self._stream, self._bundle_of = ledger, slot, stream, bundle_of
         self._log, self._enabled = BoardLog(folder), enabled
         self._bundles: dict[str, tuple[Champion, Forecast] | None] = {}
+        self._tally: tuple[Tenure, dict[tuple[int, int], tuple[int, int, int]]] | None = None
 
     # --- looking --------------------------------------------------------------------------------------------------
 
@@ -110,6 +111,8 @@ class Observing:
         cells = () if compared is None else compared.cells
         told = tuple((f"{one.seed}:{one.bx}", one.events, one.scores, one.decisions) for one in cells)
         self._log.add(tenure.digest, Line(*place, *counts, expected, deviation, rate, told), compared)
+        if self._tally is not None and self._tally[0] == tenure:
+            self._tally[1][place] = counts[:3]
         return self._differs(tenure, compared, now)
 
     def _known(self, digest: str) -> tuple[Champion, Forecast] | None:
@@ -174,6 +177,21 @@ class Observing:
         lines = self._log.lines(candidate.bundle_digest, since)
         return Observed(comparison=comparison_of(lines), rate=rate_of(lines), alarm=self._alarm(since))
 
+    def standing(self) -> Comparison | None:
+        """Return how board and emulator agree since the digest that is on the board came there.
+
+        None when the board's output is not read out, or nothing was compared.  What is on disk is read once a digest.
+        """
+        line = self.tenures() if self._enabled else []
+        if not line:
+            return None
+        if self._tally is None or self._tally[0] != line[-1]:
+            lines = self._log.lines(line[-1].digest, line[-1].since)
+            found = {(one.run, one.lumisection): (one.events, one.mismatches, one.unreadable) for one in lines}
+            self._tally = (line[-1], found)
+        counts = self._tally[1].values()
+        return _comparison(list(counts)) if counts else None
+
     def _alarm(self, since: tuple[int, int]) -> str:
         """Return the first drift alarm with an onset after a place, in words; empty if there is none."""
         for stored in self._ledger.facts(subject=self._stream, kind=f.AlarmRaised.kind):
@@ -187,8 +205,12 @@ class Observing:
 
 def comparison_of(lines: Sequence[Line]) -> Comparison:
     """Return how board and emulator agree over lumisections, with an interval that holds at every look."""
-    looked = [line for line in lines if line.events]
-    events, mismatches = sum(line.events for line in looked), sum(line.mismatches for line in looked)
+    return _comparison([(line.events, line.mismatches, line.unreadable) for line in lines])
+
+
+def _comparison(counts: Sequence[tuple[int, int, int]]) -> Comparison:
+    looked = [one for one in counts if one[0]]
+    events, mismatches = sum(one[0] for one in looked), sum(one[1] for one in looked)
     low, high = share_interval(mismatches, events, len(looked)) if looked else (0.0, 1.0)
     return Comparison(
         lumisections=len(looked),
@@ -196,7 +218,7 @@ def comparison_of(lines: Sequence[Line]) -> Comparison:
         mismatches=mismatches,
         mismatch_rate_low=low,
         mismatch_rate_high=high,
-        unreadable=sum(line.unreadable for line in lines),
+        unreadable=sum(one[2] for one in counts),
     )
 
 

@@ -25,6 +25,7 @@ from daemon.ledger import Lead
 from daemon.metrics import serve_metrics
 from daemon.notify import notify, status
 from daemon.policy_file import adopt
+from daemon.record import short_name
 from daemon.relay import RelayThread, relay_of
 from daemon.reports import FillReports
 from daemon.room import room_of
@@ -186,7 +187,8 @@ class Loop:
     def _say(self, now: datetime) -> None:
         settings, seen = self._parts.settings, self._intake.view
         stream, beam = settings.stream.name, self._parts.beam.now(now)
-        exports = self._shipping.stands()
+        places, board = self._shipping.stands(), self._parts.observing.standing()
+        exports = places.values()
         self._view = LoopView(
             started=self._view.started,
             last_turn=now,
@@ -204,6 +206,8 @@ class Loop:
             faults=dict(seen.faults),
             declared=seen.declared,
             running={settings.stream.slot: self._parts.sight.running() or ""},
+            board={} if board is None else {settings.stream.slot: board},
+            places={short_name(name): one.delivered for name, one in places.items()},
             exported=min((one.delivered for one in exports), default=None),
             export_failures=sum(one.failures for one in exports),
             glances={} if seen.glance is None else {stream: seen.glance},

@@ -9,11 +9,14 @@ from datetime import datetime
 from typing import Any
 
 from daemon.ledger import Figures, Ledger, StatusRow, StoredFact
+from daemon.lifecycle import facts as f
 
 AUDIT, EXPORT = "audit", "audit_export"
 """Names under which the last check of the chain and its last export by hand stand in the status."""
 SHIPPED = "export:"
 """What the names begin with under which `daemon.record.shipping` keeps its places."""
+UNTOLD = "drill_seeded"
+"""A kind that no metric counts: whoever approves could see that what they are asked for is a drill."""
 DELIVERY_STATES = ("sent", "owed", "given_up")
 
 
@@ -22,7 +25,7 @@ class RecordFigures:
     """The record, as a whole.
 
     Attributes:
-        facts: How many there are of each kind.
+        facts: How many there are of each kind, those that never were among them.
         newest: The newest fact of each kind.
         work: Unfinished work, by kind.
         messages: Messages by (channel, state); one being sent counts as owed.
@@ -58,8 +61,8 @@ def record_figures(ledger: Ledger, figures: Figures, now: datetime) -> RecordFig
     audit: Mapping[str, Any] = status[AUDIT].body if AUDIT in status else {}
     exports = _exports(status)
     return RecordFigures(
-        facts=figures.facts,
-        newest=ledger.newest_facts(),
+        facts={kind: figures.facts.get(kind, 0) for kind in (*f.KINDS, *figures.facts) if kind != UNTOLD},
+        newest={kind: stored for kind, stored in ledger.newest_facts().items() if kind != UNTOLD},
         work=figures.work_open,
         messages=messages,
         oldest_message_s=None if waiting.oldest is None else max(0.0, (now - waiting.oldest).total_seconds()),

@@ -5,19 +5,20 @@ The loop, the page and the command line all decide on a `World` made here, so th
 
 import hashlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from daemon.deploy import DeployTarget
 from daemon.errors import DeployError
 from daemon.ledger import Ledger
 from daemon.lessons import FOREVER, quarantined
-from daemon.lifecycle import Candidate, Phase, World, fold, fold_daemon, open_faults
+from daemon.lifecycle import Candidate, Fact, Phase, World, fold, fold_daemon, open_faults
 from daemon.lifecycle.board_facts import RollbackRehearsed
 from daemon.lifecycle.candidate import WATCHED
 from daemon.lifecycle.observed import Observed
+from daemon.lifecycle.states import DaemonState
 from daemon.measured import evidence_root
 from daemon.people import People
 from drift.conditions import BeamMode, BeamModeFeed, ConditionsTable
@@ -27,6 +28,7 @@ from retrain.errors import BundleAlteredError
 from retrain.recipe import LumisectionRange, Recipe
 
 log = logging.getLogger("retrigger.sight")
+Found = TypeVar("Found")
 RESTS_ON_BITS = frozenset(
     {
         Phase.VERIFYING,
@@ -111,15 +113,39 @@ class Sight:
         self._observer = observer
         self._rehearsed_on = {target.name, crate}
         self._margin = margin
+        self._folded: tuple[int, dict[str, Any]] = (-1, {})
         self.unread = ""
 
     def candidates(self) -> list[Candidate]:
         """Return every candidate of the ledger, oldest first."""
+        return list(self._once("candidates", self._candidates))
+
+    def _candidates(self) -> list[Candidate]:
         found = [
             fold(stored.fact for stored in self._ledger.facts(subject=subject))
             for subject in self._ledger.subjects("candidate_requested")
         ]
         return sorted(found, key=lambda candidate: candidate.number)
+
+    def _once(self, name: str, make: Callable[[], Found]) -> Found:
+        """Return what facts alone decide, made anew only when there are more of them.
+
+        Each candidate is looked at beside all others in each turn, so the cost would grow with their square.
+        """
+        head = self._ledger.head().sequence
+        if self._folded[0] != head:
+            self._folded = (head, {})
+        known = self._folded[1]
+        if name not in known:
+            known[name] = make()
+        found: Found = known[name]
+        return found
+
+    def _daemon(self) -> DaemonState:
+        return fold_daemon(stored.fact for stored in self._ledger.facts(subject="daemon"))
+
+    def _of_the_stream(self) -> list[Fact]:
+        return [stored.fact for stored in self._ledger.facts(subject=self._stream)]
 
     def world(self, candidate: Candidate, others: Iterable[Candidate], now: datetime) -> World:
         """Return what is seen now from the place of one candidate."""
@@ -127,9 +153,9 @@ class Sight:
         if candidate.phase in RESTS_ON_BITS and candidate.build is not None:
             bits = self._bits(candidate)
         spans = Recipe.from_json(candidate.recipe).lumisections if candidate.phase in RESTS_ON_BITS else ()
-        daemon = fold_daemon(stored.fact for stored in self._ledger.facts(subject="daemon"))
+        daemon = self._once("daemon", self._daemon)
         beam = self._beam.now(now)
-        faults = open_faults(stored.fact for stored in self._ledger.facts(subject=self._stream))
+        faults = open_faults(self._once("stream", self._of_the_stream))
         return World(
             target=self._target.name,
             running=self.running(),
@@ -172,7 +198,7 @@ class Sight:
         of the certification then, so that it goes stale.  An open fault holds everything up by itself.
         """
         told = list(spans)
-        facts = (one.fact for one in self._ledger.facts(subject=self._stream))
+        facts = self._once("stream", self._of_the_stream)
         for first, last in quarantined(facts, self._margin):
             touched = any((one.run, one.first) <= last and first <= (one.run, one.last) for one in told)
             if touched and last != FOREVER:

@@ -7,7 +7,7 @@ status for the page.  Nothing here decides anything.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,8 +17,11 @@ from daemon.candidate_figures import Evidence, evidence_of
 from daemon.ledger import Figures, Ledger, StoredFact
 from daemon.lifecycle import Candidate, Phase, champions, fold, fold_daemon, open_faults
 from daemon.lifecycle import facts as f
+from daemon.lifecycle.board_facts import RollbackRehearsed
 from daemon.lifecycle.candidate import ON_BOARD
+from daemon.lifecycle.observed import Comparison
 from daemon.lifecycle.quorum import quorum
+from daemon.people_figures import PeopleFigures, people_figures
 from daemon.record_figures import RecordFigures, record_figures
 from drift.glance import Glance
 
@@ -53,6 +56,8 @@ class LoopView:
         faults: How many faults each kind of input has (``conditions``, ``counters``), and the newest of them.
         declared: Declared changes in force at the newest lumisection: id, what each silences, and both in words.
         running: Digest last read back from the board, by slot; empty when it could not be read.
+        board: How the board's output and the emulator of its digest agree since that digest is on it, by slot.
+        places: Up to which fact each of the record's places holds it.
         exported: Up to which fact the farthest behind of the record's places holds it; None without a place.
         export_failures: How many exports of the record failed, to any place, ever.
         glances: What the newest lumisection that was compared shows, by stream.
@@ -76,6 +81,8 @@ class LoopView:
     faults: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     declared: Sequence[Mapping[str, Any]] = ()
     running: Mapping[str, str] = field(default_factory=dict)
+    board: Mapping[str, Comparison] = field(default_factory=dict)
+    places: Mapping[str, int] = field(default_factory=dict)
     exported: int | None = None
     export_failures: int = 0
     glances: Mapping[str, Glance] = field(default_factory=dict)
@@ -93,6 +100,7 @@ class LoopView:
             "declared": [dict(one) for one in self.declared],
             "glances": {stream: one.to_json() for stream, one in self.glances.items()},
             "disk": {what: list(pair) for what, pair in self.disk.items()},
+            "board": {slot: asdict(one) for slot, one in self.board.items()},
         }
         return {**vars(self), **times, "newest": newest, "evidence": evidence, "rates": rates, **heard}
 
@@ -111,6 +119,7 @@ class LoopView:
                 "faults": {what: (count, newest) for what, (count, newest) in body.get("faults", {}).items()},
                 "declared": tuple(body.get("declared", ())),
                 "glances": {stream: Glance.from_json(one) for stream, one in body.get("glances", {}).items()},
+                "board": {slot: Comparison(**one) for slot, one in body.get("board", {}).items()},
                 "disk": {what: (free, size) for what, (free, size) in body.get("disk", {}).items()},
             }
         )
@@ -167,6 +176,9 @@ class SlotFigures:
         running_digest: Digest of the champion by the record; empty when there is none.
         running_since: When it was deployed or imported.
         board_agrees: Whether the board was last seen to run it.
+        waivers: Waived gates on which a candidate that is still open rests.
+        reviews_owed: Times the glass was broken that nobody looked into yet.
+        rehearsal_s: How long the last rehearsal of the way back took; None before the first.
     """
 
     candidates: Mapping[str, int]
@@ -184,6 +196,9 @@ class SlotFigures:
     training_s: float | None = None
     deployments: Mapping[str, int] = field(default_factory=dict)
     rolled_back_at: datetime | None = None
+    waivers: int = 0
+    reviews_owed: int = 0
+    rehearsal_s: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,6 +214,7 @@ class Snapshot:
     paused: bool
     frozen: bool
     record: RecordFigures = field(default_factory=RecordFigures)
+    people: PeopleFigures = field(default_factory=PeopleFigures)
 
 
 def snapshot_from(
@@ -207,7 +223,8 @@ def snapshot_from(
     """Return what the record and the loop say now; the cost grows with the candidates, not with the data."""
     figures = ledger.figures()
     state = fold_daemon(stored.fact for stored in ledger.facts(subject="daemon"))
-    stories = [ledger.facts(subject=subject) for subject in ledger.subjects("candidate_requested")]
+    told = [ledger.facts(subject=subject) for subject in ledger.subjects("candidate_requested")]
+    stories = [(story, fold(stored.fact for stored in story)) for story in told]
     return Snapshot(
         at=now,
         version=version("retrigger"),
@@ -218,6 +235,7 @@ def snapshot_from(
         paused=bool(state.paused),
         frozen=bool(state.frozen),
         record=record_figures(ledger, figures, now),
+        people=people_figures(ledger, ([stored.fact for stored in story] for story in told)),
     )
 
 
@@ -264,9 +282,13 @@ def _of(counts: Mapping[tuple[str, str], int], stream: str, known: Iterable[str]
 
 
 def _slot(
-    ledger: Ledger, stories: Sequence[Sequence[StoredFact]], loop: LoopView, slot: str, now: datetime
+    ledger: Ledger,
+    stories: Sequence[tuple[Sequence[StoredFact], Candidate]],
+    loop: LoopView,
+    slot: str,
+    now: datetime,
 ) -> SlotFigures:
-    mine = [(story, candidate) for story in stories if (candidate := _candidate(story)).slot == slot]
+    mine = [(story, candidate) for story, candidate in stories if candidate.slot == slot]
     candidates = sorted((candidate for _, candidate in mine), key=lambda candidate: candidate.number)
     counts = Counter(str(candidate.phase) for candidate in candidates)
     digest, since = _champion(ledger, slot)
@@ -289,6 +311,7 @@ def _slot(
         board_agrees=loop.running[slot] == digest if slot in loop.running else not differs,
         **_newest(candidates, now),
         **_written([stored.fact for story, _ in mine for stored in story]),
+        **_watched_over(ledger, slot, candidates, now),
     )
 
 
@@ -317,8 +340,15 @@ def _written(facts: Sequence[f.Fact]) -> dict[str, Any]:
     }
 
 
-def _candidate(story: Sequence[StoredFact]) -> Candidate:
-    return fold(stored.fact for stored in story)
+def _watched_over(ledger: Ledger, slot: str, candidates: Sequence[Candidate], now: datetime) -> dict[str, Any]:
+    """Return what people let pass in a slot and still answer for, and how long its last rehearsal took."""
+    held = [one for candidate in candidates if not candidate.terminal for one in candidate.waivers]
+    walked = [one.fact for one in ledger.facts(subject=slot, kind=RollbackRehearsed.kind)]
+    return {
+        "waivers": len({(one.evidence_root, one.gate) for one in held if one.expires_at > now}),
+        "reviews_owed": sum(candidate.review_owed for candidate in candidates),
+        "rehearsal_s": next((one.seconds for one in reversed(walked) if isinstance(one, RollbackRehearsed)), None),
+    }
 
 
 def _champion(ledger: Ledger, slot: str) -> tuple[str, datetime | None]:

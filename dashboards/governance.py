@@ -2,7 +2,7 @@
 
 from grafana_foundation_sdk.builders import dashboard
 
-from dashboards.frame import DAY, HOUR, SLOT, board
+from dashboards.frame import DAY, HOUR, MINUTE, SLOT, board
 from dashboards.panels import (
     AMBER,
     BLUE,
@@ -27,7 +27,7 @@ def governance() -> dashboard.Dashboard:
         "governance",
         "Governance",
         "Who is asked for what, until when, can the board be written now, and is the way back known to work?",
-        (("Asked now", _asked()), ("The board", _board()), ("What people said", _said())),
+        (("Asked now", _asked()), ("The board", _board()), ("Watched over", _watched()), ("What people said", _said())),
     )
 
 
@@ -38,19 +38,19 @@ def _asked() -> list[Panel]:
             f"sum(retrigger_approvals_pending{{{SLOT}}})",
             (None, GREEN),
             (1, AMBER),
-        ).height(6),
+        ).height(7),
         number(
             Words("Signatures missing", "Distinct people, in the required roles, who have not yet said yes.", "none"),
             f"sum(retrigger_approval_signatures_missing{{{SLOT}}})",
             (None, GREY),
-        ).height(6),
+        ).height(7),
         number(
             Words("Asked for", "How long people have been asked. Silence means no: the model that runs stays.", "s"),
             f"max(retrigger_approval_age_seconds{{{SLOT}}})",
             (None, GREEN),
             (4 * HOUR, AMBER),
             absent="nothing is asked",
-        ).height(6),
+        ).height(7),
         number(
             Words("Expires in", "Time left to the open request.", "s"),
             f"min(retrigger_approval_expires_seconds{{{SLOT}}})",
@@ -58,14 +58,14 @@ def _asked() -> list[Panel]:
             (HOUR, AMBER),
             (4 * HOUR, GREEN),
             absent="nothing is asked",
-        ).height(6),
+        ).height(7),
         lines(
             Words("Request over time", "How long people have been asked, and how long they may still answer.", "s"),
             over_time(f"retrigger_approval_age_seconds{{{SLOT}}}", "{{slot}} asked for"),
             over_time(f"retrigger_approval_expires_seconds{{{SLOT}}}", "{{slot}} expires in"),
             width=8,
         )
-        .height(6)
+        .height(7)
         .min(0),
     ]
 
@@ -110,6 +110,63 @@ def _board() -> list[Panel]:
     ]
 
 
+def _watched() -> list[Panel]:
+    return [
+        number(
+            Words(
+                "Guards tripped",
+                "How often the daemon went back by itself, within the time shown: board and emulator differed, rate or "
+                "latency was off, drift, a doubt that time did not end. The candidate's page says which.",
+                "none",
+            ),
+            'sum(round(increase(retrigger_facts_total{kind="guard_tripped"}[$__range])))',
+            (None, GREEN),
+            (1, RED),
+        ),
+        number(
+            Words("Gates waived", "Inconclusive gates that two people let count as passed, for now.", "none"),
+            f"sum(retrigger_waivers{{{SLOT}}})",
+            (None, GREEN),
+            (1, AMBER),
+        ),
+        number(
+            Words(
+                "Break-glass without review",
+                "Boards written in mid fill without a quorum, and not looked into yet. Overdue, all stands still.",
+                "none",
+            ),
+            f"sum(retrigger_reviews_owed{{{SLOT}}})",
+            (None, GREEN),
+            (1, RED),
+        ),
+        number(
+            Words("Way back took", "From the order to the digest read back, in the last rehearsal.", "s"),
+            f"max(retrigger_rollback_rehearsal_seconds{{{SLOT}}})",
+            (None, GREEN),
+            (5 * MINUTE, AMBER),
+            absent="not rehearsed",
+        ),
+        number(
+            Words(
+                "Drills so far", "Answers to seeded bad candidates that are over: caught, or missed by a yes.", "none"
+            ),
+            "sum by (outcome) (retrigger_drill_answers_total)",
+            legend="{{outcome}}",
+        ),
+        number(
+            Words(
+                "Answers out of limits",
+                "People whose answers come within half a minute, are always yes, or miss drills. The page names them "
+                "to coordinators.",
+                "none",
+            ),
+            "retrigger_approvers_out_of_limits",
+            (None, GREEN),
+            (1, AMBER),
+        ),
+    ]
+
+
 def _said() -> list[Panel]:
     kinds = "|".join(SAID)
     return [
@@ -120,13 +177,35 @@ def _said() -> list[Panel]:
                 "{{kind}}",
             ),
             colours=SAID,
+            width=8,
         ),
         number(
             Words("Decisions so far", "All decisions since the record began.", "none"),
             f'sum by (kind) (retrigger_facts_total{{kind=~"{kinds}"}})',
             legend="{{kind}}",
-            width=6,
+            width=4,
             absent="none yet",
+        ).height(8),
+        number(
+            Words(
+                "Share of yes",
+                "Among the last 20 answers to real requests. Always yes may be good candidates, or nobody reads.",
+                "percentunit",
+            ),
+            "retrigger_answer_yes_ratio",
+            (None, GREEN),
+            (1.0, AMBER),
+            absent="none yet",
+        )
+        .decimals(0)
+        .height(8),
+        number(
+            Words("Time on the page", "Median time between opening the page and one of the last 20 answers.", "s"),
+            "retrigger_answer_reading_seconds",
+            (None, RED),
+            (0.5 * MINUTE, AMBER),
+            (MINUTE, GREEN),
+            absent="none known",
         ).height(8),
         number(
             Words("Messages owed", "Messages to people that could not be delivered yet, by channel.", "none"),
@@ -134,7 +213,7 @@ def _said() -> list[Panel]:
             (None, GREEN),
             (1, AMBER),
             legend="{{channel}}",
-            width=6,
+            width=4,
             absent="no channel",
         ).height(8),
     ]

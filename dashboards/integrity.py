@@ -10,6 +10,7 @@ from dashboards.panels import (
     RED,
     Panel,
     Words,
+    in_a_row,
     lines,
     listing,
     mapping,
@@ -24,7 +25,12 @@ def integrity() -> dashboard.Dashboard:
         "integrity",
         "Integrity",
         "Does the board run what people approved, do model and menu fit together, and is the record whole?",
-        (("Bits", _bits()), ("Model and menu", _menu()), ("Record", _record())),
+        (
+            ("Bits", _bits()),
+            ("Board against emulator", _emulated()),
+            ("Model and menu", _menu()),
+            ("Record", _record()),
+        ),
     )
 
 
@@ -34,7 +40,7 @@ def _bits() -> list[Panel]:
             Words("Deployed digest", "What each slot runs by the record; it was read back from the board.", "none"),
             f"retrigger_deployed_info{{{SLOT}}}",
             width=10,
-        ),
+        ).height(6),
         number(
             Words("Board and record", "Whether the board was last seen to run what the record says.", "none"),
             f"min(retrigger_board_agrees{{{SLOT}}})",
@@ -42,20 +48,83 @@ def _bits() -> list[Panel]:
             (1, GREEN),
         )
         .mappings(mapping(("0", "they differ", RED), ("1", "agree", GREEN)))
-        .height(8),
+        .height(6),
         number(
             Words("Mismatching vectors", "Test vectors on which two forms of a candidate disagree. Must be 0.", "none"),
             f"max(retrigger_vectors_mismatching{{{SLOT}}})",
             (None, GREEN),
             (1, RED),
             absent="no candidate",
-        ).height(8),
-        lines(
-            Words("Test vectors", "Compared between PyTorch, QONNX, integers, C++ and RTL; and mismatches.", "short"),
-            over_time(f"retrigger_vectors_compared{{{SLOT}}}", "{{slot}} compared"),
-            over_time(f"retrigger_vectors_mismatching{{{SLOT}}}", "{{slot}} mismatching"),
-            width=6,
-        ).min(0),
+        ).height(6),
+        in_a_row(
+            lines(
+                Words(
+                    "Test vectors", "Compared between PyTorch, QONNX, integers, C++ and RTL; and mismatches.", "short"
+                ),
+                over_time(f"retrigger_vectors_compared{{{SLOT}}}", "{{slot}} compared"),
+                over_time(f"retrigger_vectors_mismatching{{{SLOT}}}", "{{slot}} mismatching"),
+                width=6,
+            )
+        )
+        .min(0)
+        .height(6),
+    ]
+
+
+def _emulated() -> list[Panel]:
+    absent = "no board read out"
+    return [
+        number(
+            Words(
+                "Differing events",
+                "Events for which the board gave another score or decision than the emulator of its digest, since that "
+                "digest is on it. Must be 0: the bits that run are not those that were proven.",
+                "none",
+            ),
+            f"sum(retrigger_board_events_differing{{{SLOT}}})",
+            (None, GREEN),
+            (1, RED),
+            absent=absent,
+            width=5,
+        ).height(6),
+        number(
+            Words(
+                "Mismatch rate is at most",
+                "Upper end of the Clopper-Pearson interval, kept for every look; it falls as events are compared.",
+                "percentunit",
+            ),
+            f"max(retrigger_board_mismatch_high_ratio{{{SLOT}}})",
+            (None, GREEN),
+            (0.001, AMBER),
+            absent=absent,
+            width=5,
+        )
+        .decimals(4)
+        .height(6),
+        number(
+            Words("Events compared", "Events of the board that its emulator was asked about.", "short"),
+            f"sum(retrigger_board_events_compared{{{SLOT}}})",
+            absent=absent,
+        ).height(6),
+        number(
+            Words("Unreadable events", "Events that were there and could not be compared; they never count.", "short"),
+            f"sum(retrigger_board_events_unreadable{{{SLOT}}})",
+            (None, GREEN),
+            (1, AMBER),
+            absent=absent,
+        ).height(6),
+        in_a_row(
+            lines(
+                Words(
+                    "Differing and unreadable over time", "A step is a lumisection or a run in which it began.", "short"
+                ),
+                over_time(f"retrigger_board_events_differing{{{SLOT}}}", "{{slot}} differing"),
+                over_time(f"retrigger_board_events_unreadable{{{SLOT}}}", "{{slot}} unreadable"),
+                width=6,
+            )
+        )
+        .min(0)
+        .height(6),
     ]
 
 
@@ -150,4 +219,25 @@ def _record() -> list[Panel]:
         )
         .height(6)
         .min(0),
+        number(
+            Words(
+                "Each place lacks",
+                "Facts that each place outside this host does not have yet. One that stays behind the others is not "
+                "reached: `retrigger status` says why.",
+                "none",
+            ),
+            "scalar(max(retrigger_audit_head_sequence)) - retrigger_record_place_sequence",
+            (None, GREEN),
+            (5_000, AMBER),
+            legend="{{place}}",
+            width=20,
+            absent="no place is configured",
+        ).height(5),
+        number(
+            Words("Head signed", "How long ago the record key last signed the head of the record.", "s"),
+            'time() - max(retrigger_fact_timestamp_seconds{kind="head_signed"})',
+            (None, GREEN),
+            (2 * DAY, AMBER),
+            absent="never",
+        ).height(5),
     ]

@@ -20,6 +20,8 @@ from dashboards.panels import (
 )
 
 ABSENT = "unknown"
+TO_E34 = 11_245.8 / 80e-27 / 1e34
+"""Pileup times bunches to 1e34 / (cm2 s): revolution frequency over 80 mb, as RateMon counts pileup."""
 
 
 def now() -> dashboard.Dashboard:
@@ -48,21 +50,42 @@ def _machine() -> list[Panel]:
     section = Words("Lumisection", "Newest lumisection that was compared with the reference.", "none")
     pileup = Words("Pileup", "Mean pileup of the newest lumisection with conditions.", "none")
     bunches = Words("Bunches", "Colliding bunches of the newest lumisection that was compared.", "none")
+    mode = Words("Beam mode", "LHC beam mode as its feed says; unknown when the feed is silent.", "none")
+    column = Words("Prescale column", "The prescale column in force at the newest lumisection.", "none")
+    luminosity = Words(
+        "Luminosity, 10³⁴ cm⁻² s⁻¹", "From pileup and bunches of the newest lumisection, at 80 mb inelastic.", "none"
+    )
+    dead = Words(
+        "Dead time", "Share of the newest lumisection's luminosity that was not recorded; from 20 % on not compared.",
+        "percentunit",
+    )  # fmt: skip
+    filled = f"max(retrigger_pileup{{{STREAM}}} * on (stream) retrigger_bunches{{{STREAM}}}) * {TO_E34:.6g}"
     return [
         beams,
+        number(mode, "retrigger_beam_mode_info", legend="{{mode}}", absent=ABSENT, width=6, name_only=True),
         number(fill, "retrigger_fill_number", absent=ABSENT, width=3),
-        number(run, f"max(retrigger_run_number{{{STREAM}}})", absent=ABSENT, width=3),
+        number(run, f"max(retrigger_run_number{{{STREAM}}})", absent=ABSENT, width=4),
         number(section, f"max(retrigger_lumisection_number{{{STREAM}}})", absent=ABSENT, width=3),
-        number(pileup, f"max(retrigger_pileup{{{STREAM}}})", absent=ABSENT, width=3).decimals(1),
-        number(bunches, f"max(retrigger_bunches{{{STREAM}}})", absent=ABSENT, width=3),
         number(
-            Words("Prescale column", "The prescale column in force at the newest lumisection.", "none"),
+            column,
             f"retrigger_prescale_column_info{{{STREAM}}}",
             legend="{{column}}",
             absent=ABSENT,
-            width=5,
+            width=4,
             name_only=True,
         ),
+        number(pileup, f"max(retrigger_pileup{{{STREAM}}})", absent=ABSENT, width=6).decimals(1),
+        number(bunches, f"max(retrigger_bunches{{{STREAM}}})", absent=ABSENT, width=6),
+        number(luminosity, filled, absent=ABSENT, width=6).decimals(2),
+        number(
+            dead,
+            f"max(retrigger_dead_time_ratio{{{STREAM}}})",
+            (None, GREEN),
+            (0.1, AMBER),
+            (0.2, RED),
+            absent="nobody says",
+            width=6,
+        ).decimals(1),
     ]
 
 

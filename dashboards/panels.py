@@ -220,10 +220,10 @@ def eta_phi(words: Words, expr: str, width: int = 8) -> table.Panel:
             [
                 DynamicConfigValue(id_val="custom.cellOptions", value={"type": "auto"}),
                 DynamicConfigValue(id_val="decimals", value=0),
-                DynamicConfigValue(id_val="custom.width", value=50),
+                DynamicConfigValue(id_val="custom.width", value=66),
             ],
         )
-        .height(9)
+        .height(8)
         .span(width)
     )
 
@@ -273,6 +273,12 @@ def dotted(panel: timeseries.Panel, legend: str) -> timeseries.Panel:
             DynamicConfigValue(id_val="custom.hideFrom", value={"legend": True, "tooltip": False, "viz": False}),
         ],
     )
+
+
+def in_a_row(panel: timeseries.Panel) -> timeseries.Panel:
+    """Name the series one after the other, where a table of them would be cut off below."""
+    legend = common.VizLegendOptions().display_mode(LegendDisplayMode.LIST).placement(LegendPlacement.BOTTOM)
+    return panel.legend(legend.show_legend(show_legend=True).calcs([]))
 
 
 def unnamed(panel: timeseries.Panel) -> timeseries.Panel:

@@ -12,6 +12,7 @@ from dashboards.panels import (
     Panel,
     Words,
     bars,
+    in_a_row,
     lines,
     number,
     over_time,
@@ -35,8 +36,14 @@ def _way() -> list[Panel]:
         phases(
             Words("Newest candidate", "The phases the newest candidate of each slot went through.", "none"),
             over_time(f"retrigger_candidate_phase{{{SLOT}}} == 1", "{{slot}} {{phase}}"),
-            width=12,
+            width=8,
         ),
+        number(
+            Words("Waived gates", "Inconclusive gates that two people let count as passed, for now.", "none"),
+            f"sum(retrigger_waivers{{{SLOT}}})",
+            (None, GREEN),
+            (1, AMBER),
+        ).height(8),
         number(
             Words("In this phase for", "How long the newest candidate has stood in its phase.", "s"),
             f"time() - max(retrigger_candidate_phase_timestamp_seconds{{{SLOT}}})",
@@ -122,12 +129,20 @@ def _costs() -> list[Panel]:
         lines(
             Words("Duration of trainings", "Mean wall time from the request to the bundle, by result.", "s"),
             over_time(f"sum by (result) ({trainings}) / (sum by (result) ({counted}) > 0)", "{{result}}"),
-            width=6,
+            width=4,
         ).min(0),
-        bars(
-            Words("Candidates by phase", "All candidates ever asked for, by where they stand now.", "none"),
-            over_time(f"sum by (phase) (retrigger_candidates{{{SLOT}}}) > 0", "{{phase}}"),
-            colours={"live": GREEN, "rejected": AMBER, "failed": RED, "superseded": GREY, "rolled_back": RED},
-            width=6,
+        number(
+            Words("Last trained", "How long ago a training last ended with a bundle, of any slot.", "s"),
+            'time() - max(retrigger_fact_timestamp_seconds{kind="training_finished"})',
+            absent="never",
+            width=3,
+        ).height(8),
+        in_a_row(
+            bars(
+                Words("Candidates by phase", "All candidates ever asked for, by where they stand now.", "none"),
+                over_time(f"sum by (phase) (retrigger_candidates{{{SLOT}}}) > 0", "{{phase}}"),
+                colours={"live": GREEN, "rejected": AMBER, "failed": RED, "superseded": GREY, "rolled_back": RED},
+                width=5,
+            )
         ),
     ]

@@ -3,7 +3,21 @@
 from grafana_foundation_sdk.builders import dashboard
 
 from dashboards.frame import MINUTE, STREAM, board
-from dashboards.panels import AMBER, BLUE, GREEN, GREY, RED, Panel, Words, bars, lines, listing, number, over_time
+from dashboards.panels import (
+    AMBER,
+    BLUE,
+    GREEN,
+    GREY,
+    RED,
+    Panel,
+    Words,
+    bars,
+    in_a_row,
+    lines,
+    listing,
+    number,
+    over_time,
+)
 
 OUTCOMES = {"watched": GREEN, "excluded": GREY, "late": GREY, "data_gap": AMBER, "out_of_support": AMBER}
 FILES = {"accepted": GREEN, "quarantined": RED, "duplicate": GREY, "waiting": BLUE}
@@ -58,18 +72,20 @@ def _seen() -> list[Panel]:
             ),
             colours=OUTCOMES,
         ),
-        bars(
-            Words(
-                "Files by outcome",
-                "Quarantined files lie in the quarantine folder, each with its reason beside it.",
-                "none",
-            ),
-            over_time(
-                f"sum by (outcome) (increase(retrigger_files_total{{{STREAM}}}[$__rate_interval]))", "{{outcome}}"
-            ),
-            over_time(f"sum(retrigger_files_waiting{{{STREAM}}})", "waiting"),
-            colours=FILES,
-            width=6,
+        in_a_row(
+            bars(
+                Words(
+                    "Files by outcome",
+                    "Quarantined files lie in the quarantine folder, each with its reason beside it.",
+                    "none",
+                ),
+                over_time(
+                    f"sum by (outcome) (increase(retrigger_files_total{{{STREAM}}}[$__rate_interval]))", "{{outcome}}"
+                ),
+                over_time(f"sum(retrigger_files_waiting{{{STREAM}}})", "waiting"),
+                colours=FILES,
+                width=6,
+            )
         ),
         lines(
             Words(
@@ -104,12 +120,16 @@ def _seen() -> list[Panel]:
 
 def _needs() -> list[Panel]:
     return [
-        lines(
-            Words(
-                "Disk free", "Share of the disk that is free where each folder lies. Below 5 % it stops.", "percentunit"
-            ),
-            over_time("retrigger:disk_free:ratio", "{{folder}}"),
-            width=8,
+        in_a_row(
+            lines(
+                Words(
+                    "Disk free",
+                    "Share of the disk that is free where each folder lies. Below 5 % it stops.",
+                    "percentunit",
+                ),
+                over_time("retrigger:disk_free:ratio", "{{folder}}"),
+                width=6,
+            )
         )
         .min(0)
         .max(1)
@@ -117,7 +137,7 @@ def _needs() -> list[Panel]:
         lines(
             Words("Messages owed", "Messages to people that wait to be delivered, by channel.", "none"),
             over_time("retrigger_messages_owed", "{{channel}}"),
-            width=8,
+            width=6,
         ).min(0),
         number(
             Words("Messages sent", "Messages to people that were delivered, by channel.", "none"),
@@ -130,5 +150,15 @@ def _needs() -> list[Panel]:
             "sum by (kind) (retrigger_work_open)",
             legend="{{kind}}",
             absent="nothing",
+        ).height(8),
+        number(
+            Words(
+                "Reports of fills",
+                "Reports written and failed within the time shown; `retrigger report` says why one failed.",
+                "none",
+            ),
+            'sum by (kind) (round(increase(retrigger_facts_total{kind=~"fill_report.*"}[$__range])))',
+            legend="{{kind}}",
+            absent="none yet",
         ).height(8),
     ]

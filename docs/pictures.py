@@ -5,6 +5,7 @@ Run by `make pictures`; `make preview` draws the dashboards.  The experiment sho
 board, bundles and metrics.
 """
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -23,9 +24,11 @@ from tests.e2e.homes import deliver, home_with_reference, retrigger, run_once  #
 from tests.e2e.real_prometheus import free_port  # noqa: E402  # after the path is set
 from tests.e2e.walking import CHROMIUM, FLAGS, PHONE  # noqa: E402  # after the path is set
 from tests.unit.daemon.page_world import PASSWORD, SLOT, STREAM, PageWorld  # noqa: E402  # after the path is set
+from tests.unit.daemon.test_scorer import small_bundle  # noqa: E402  # after the path is set
 
 PICTURES = ROOT / "docs" / "pictures"
 WIDE = {"width": 1100, "height": 900}
+PANELS = ("The model's score", "Seed rates")
 
 
 def page_pictures(browser: Browser, folder: Path) -> None:
@@ -97,18 +100,27 @@ def explain_picture(browser: Browser, folder: Path) -> None:
         context.close()
 
 
-def report_picture(browser: Browser, folder: Path) -> None:
-    """Let the daemon watch a fill in which two sectors of the hadron calorimeter lose power, and take its report."""
+def report_pictures(browser: Browser, folder: Path) -> None:
+    """Let the daemon watch and score a fill in which two sectors of the hadron calorimeter lose power."""
     sizes = {"lumisections_per_fill": 48, "events_per_lumisection": 500, "lumisections_per_file": 8}
-    simulate("none", 4, 7, folder / "healthy", **sizes)
+    healthy = simulate("none", 4, 7, folder / "healthy", **sizes)
     live = simulate("hem1516", 1, 229, folder / "live", first_fill=10_200, **sizes)
-    home, _ = home_with_reference(folder, live.conditions)
+    model = small_bundle(folder).path
+    changed = {'# rate_reference = "rates.json"': 'rate_reference = "rates.json"'}
+    home, _ = home_with_reference(folder, live.conditions, bundle=model, changed=changed)
+    counted = ("--counts", folder / "healthy" / "counters" / "seeds.csv", "--conditions", healthy.conditions)
+    retrigger("reference", "rates", *counted, "--output", home / "rates.json")
+    retrigger("import-champion", "--config", home / "retrigger.toml", model)
+    shutil.copytree(folder / "live" / "counters", home / "counters", dirs_exist_ok=True)
     deliver(home, *live.files)
-    run_once(home)
+    run_once(home, reports=True)
     retrigger("report", 10_200, "--config", home / "retrigger.toml", "--output", folder / "report.html")
     page = browser.new_page(viewport={**WIDE, "height": 700})
     page.goto((folder / "report.html").as_uri())
     page.screenshot(path=PICTURES / "fill-report.png")
+    scores, rates = (page.locator("section", has=page.get_by_role("heading", name=name)) for name in PANELS)
+    scores.screenshot(path=PICTURES / "fill-report-scores.png")
+    rates.screenshot(path=PICTURES / "fill-report-rates.png")
     page.close()
 
 
@@ -122,7 +134,7 @@ def main() -> None:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page_pictures(browser, one)
         explain_picture(browser, two)
-        report_picture(browser, three)
+        report_pictures(browser, three)
         browser.close()
 
 

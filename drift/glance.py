@@ -54,6 +54,7 @@ class Glance:
         lumisection: Its number.
         prescale_column: Name of the prescale column in force; empty when unknown.
         bunches: Colliding bunches; None when unknown.
+        dead_time: Fraction 0..1 of delivered luminosity not recorded; None when unknown.
         features: Residual of each feature's histogram given the pileup, in standard deviations.
         parts: The same of directed streams such as ``JET pt scale``.
         empty: Share of events without any object, by object type.
@@ -69,6 +70,7 @@ class Glance:
     lumisection: int
     prescale_column: str = ""
     bunches: int | None = None
+    dead_time: float | None = None
     features: Mapping[str, float] = field(default_factory=dict)
     parts: Mapping[str, float] = field(default_factory=dict)
     empty: Mapping[str, float] = field(default_factory=dict)
@@ -136,6 +138,7 @@ def glance(
         lumisection=newest.lumisection,
         prescale_column=conditions.prescale_column or "",
         bunches=conditions.bunches,
+        dead_time=conditions.dead_time,
         features=features,
         parts=parts,
         empty=empty,

@@ -10,7 +10,7 @@ from daemon.record.heads import TreeHead
 from daemon.record.keys import OwnKey, PublicKey, is_machine, own_key, public_half, read_keys, write_keys
 from daemon.record.places import CommandPlace, FolderPlace, Place
 from daemon.record.provenance import Provenance, statement_path
-from daemon.record.shipping import Sent, Shipping, sent
+from daemon.record.shipping import Sent, Shipping, sent, short_name
 from daemon.record.signing import Cadence, HeadSigner
 from daemon.record.written import write_export
 
@@ -37,6 +37,7 @@ __all__ = [
     "read_head",
     "read_keys",
     "sent",
+    "short_name",
     "statement_path",
     "write_export",
     "write_keys",

@@ -54,6 +54,12 @@ def status_name(place: str) -> str:
     return KIND + (place if len(place) <= 150 else f"{place[:130]}…{digest(place)[:16]}")
 
 
+def short_name(place: str) -> str:
+    """Return what a place is called where everybody looks: of a command the program alone, for words may be secret."""
+    program, *words = place.split()
+    return f"{program} … {digest(place)[:6]}" if words else place
+
+
 class Shipping:
     """Brings the record to its places."""
 
@@ -103,9 +109,9 @@ class Shipping:
         for thread in begun:
             thread.join(self._patience_s)
 
-    def stands(self) -> list[Sent]:
-        """Return how each place stands, by what was last said of it."""
-        return [sent(self._ledger, name) for name in self._places]
+    def stands(self) -> dict[str, Sent]:
+        """Return how each place stands, by its name and by what was last said of it."""
+        return {name: sent(self._ledger, name) for name in self._places}
 
     def _owe(self, place: Place, head: HeadSigned, now: datetime) -> None:
         kind = _kind(place)

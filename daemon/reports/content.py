@@ -20,8 +20,10 @@ from drift.reference import Reference
 VERSION = 1
 GRAVEST = ("broken_detector", "contract", "real_shift", "expected_change", "transient")
 """Verdicts in the order in which one of them leads a report."""
-MOST_SEEDS = 8
+MOST_SEEDS = 6
 MOST_ROWS = 60
+OF_A_SEED = ("at", "seen", "due", "low", "high", "bunches", "pileup", "sigma")
+"""By lumisection: where, rates in Hz (counted, predicted, ends of its 95 % band), bunches, pileup, deviation."""
 WORDS = {
     "broken_detector": "BROKEN DETECTOR",
     "contract": "INPUTS BREAK THEIR CONTRACT",
@@ -147,11 +149,13 @@ def _rates(order: Mapping[str, Any], known: Sequence[Conditions | None]) -> list
             live, _ = (0.0, "") if one is None else exposure(at, one)
             if one is None or not live or not model.speaks(at.pileup) or not at.bunches:
                 continue
-            row = found.setdefault(model.seed, {"seed": model.seed, "at": [], "seen": [], "due": [], "sigma": []})
+            row = found.setdefault(model.seed, {"seed": model.seed} | {name: [] for name in OF_A_SEED})
+            due = model.predict(at.pileup, at.bunches, live / at.bunches)
+            values = (one.counts / live * at.bunches, due.rate_hz, due.low_hz, due.high_hz)
             row["at"].append(f"{at.run}:{at.lumisection}")
-            row["seen"].append(round(one.counts / live * at.bunches, 4))
-            row["due"].append(round(float(model.hz_per_bunch(at.pileup)) * at.bunches, 4))
-            row["sigma"].append(round(float(model.deviation(one.counts, live, at.pileup)), 2))
+            for name, value in zip(OF_A_SEED[1:], (*values, at.bunches, at.pileup), strict=False):
+                row[name].append(round(value, 4))
+            row["sigma"].append(round(float(model.deviation(one.counts, live, at.pileup).item()), 2))
     loud = sorted(found.values(), key=lambda row: (-abs(sum(row["sigma"]) / len(row["sigma"])), row["seed"]))
     return loud[:MOST_SEEDS]
 

@@ -5,7 +5,6 @@ Each takes the content and returns SVG; what they say in colour they also say in
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,21 +13,38 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.patheffects import withStroke
 
-from daemon.reports.canvas import BLUE, GREEN, GREY, INK, ORANGE, POOR, RATIO, RED, SOFT, Line, svg
+from daemon.reports.canvas import (
+    BLUE,
+    GREEN,
+    GREY,
+    HALO,
+    INK,
+    MOST_POINTS,
+    ORANGE,
+    POOR,
+    RATIO,
+    RED,
+    SOFT,
+    Line,
+    groups,
+    stretches,
+    svg,
+)
 
 Content = Mapping[str, Any]
 CLEAR = 2.5
 """Counting errors beyond which a cell of a map is coloured."""
 FAR = 4.0
-"""Counting errors beyond which a point of the region is marked; what is due is itself counted, from the ring."""
+"""Errors beyond which a point of the region is marked: counting errors, widened by how points scattered before."""
+LEAST_BEFORE = 4
+"""Points before the onset that say how far such points lie from what is due by themselves."""
 DEEPEST = 2.0
 """Powers of two at which a map's colours end."""
+OF_A_RESULT = {"watched": GREEN, "late": GREY, "excluded": GREY, "duplicate": GREY}
 MOST_MAPS = 12
 MOST_STREAMS = 36
 FARTHEST_PULL = 6.0
-HALO = withStroke(linewidth=3.0, foreground="white")
 
 
 def glance(content: Content) -> bytes:
@@ -67,7 +83,8 @@ def _evidence(axes: Axes, content: Content, line: Line) -> None:
     )  # fmt: skip
     if rows:
         xs, values = zip(*rows, strict=True)
-        axes.plot(xs, np.clip(values, None, top), color=BLUE, marker="o", markersize=3)
+        form = "o" if len(xs) <= MOST_POINTS else None
+        axes.plot(xs, np.clip(values, None, top), color=BLUE, marker=form, markersize=3)
     low = min([0.0, *(value for _, value in rows)])
     axes.set_ylim(max(low, -0.35 * top) - 0.03 * top, top)
     axes.set_ylabel("log evidence")
@@ -88,22 +105,24 @@ def _region(axes: Axes, content: Content, line: Line) -> None:
     typical = float(np.mean(inside["expected"])) if inside["expected"] else 0.0
     merged = max(1, min(8, math.ceil(10.0 / max(typical, 0.5))))
     axes.axhline(1.0, color=SOFT, linewidth=1.0)
-    for first, last in _groups(places, line.onset, merged):
-        seen, due = sum(inside["observed"][first:last]), sum(inside["expected"][first:last])
-        if due <= 0:
-            continue
-        at, ratio, error = float(np.mean(places[first:last])), seen / due, math.sqrt(max(seen, 1)) / due
-        far = abs(seen - due) > FAR * math.sqrt(due)
+    points = [
+        (float(np.mean(places[first:last])), sum(inside["observed"][first:last]), sum(inside["expected"][first:last]))
+        for first, last in groups(places, line.onset, merged)
+    ]
+    points = [one for one in points if one[2] > 0]
+    wide = widened(points, line.onset)
+    for at, seen, due in points:
+        ratio, error = seen / due, wide * math.sqrt(max(seen, 1)) / due
+        far = abs(seen - due) > FAR * wide * math.sqrt(due)
         axes.errorbar(at, ratio, error, fmt="s" if far else "o", color=RED if far else INK, markersize=5, capsize=0)
     axes.set_ylim(0.0, 2.0)
     axes.set_ylabel(f"{content['lead']['object']} in the box,\nseen / expected")
 
 
-def _groups(places: Sequence[int], onset: int | None, size: int) -> list[tuple[int, int]]:
-    """Return first and one past last of each group of neighbours; none reaches over the onset."""
-    split = len(places) if onset is None else sum(place < onset for place in places)
-    edges = [*range(0, split, size), *range(split, len(places), size), len(places)]
-    return [(a, b) for a, b in pairwise(edges) if b > a]
+def widened(points: Sequence[tuple[float, int, float]], onset: int | None) -> float:
+    """Return by how much points before the onset scatter more than counting errors, at least 1."""
+    before = [(seen - due) / math.sqrt(due) for at, seen, due in points if onset is None or at < onset]
+    return 1.0 if len(before) < LEAST_BEFORE else max(1.0, float(np.std(before)))
 
 
 def machine(content: Content) -> bytes:
@@ -117,15 +136,16 @@ def machine(content: Content) -> bytes:
     known = [one for one in dict.fromkeys(columns) if one is not None]
     pairs = [(place, known.index(one)) for place, one in enumerate(columns) if one is not None]
     middle.plot([x for x, _ in pairs], [y for _, y in pairs], color=INK, drawstyle="steps-mid")
-    middle.set_yticks(range(len(known)), known)
+    middle.set_yticks(range(len(known)), known, fontsize=9.5 if len(known) <= 4 else 6)
     middle.set_ylim(-0.6, max(len(known) - 0.4, 0.6))
     middle.set_ylabel("prescale\ncolumn")
     line.dress(middle, named=False)
-    colour = {"watched": GREEN, "late": GREY, "excluded": GREY, "duplicate": GREY}
-    for place, row in enumerate(content["lumisections"]):
-        kind = colour.get(row["result"], ORANGE)
-        high = 1.0 if row["result"] == "watched" else 0.55
-        bottom.add_patch(Rectangle((place - 0.5, 0.0), 1.0, high, color=kind, linewidth=0))
+    results = [row["result"] for row in content["lumisections"]]
+    for result in dict.fromkeys(results):
+        high = 1.0 if result == "watched" else 0.55
+        for first, last in stretches([place for place, one in enumerate(results) if one == result]):
+            place, wide = (first - 0.5, 0.0), last - first + 1.0
+            bottom.add_patch(Rectangle(place, wide, high, color=OF_A_RESULT.get(result, ORANGE), linewidth=0))
     bottom.set_ylim(0, 1.1)
     bottom.set_yticks([])
     bottom.set_ylabel("watched")
@@ -135,7 +155,8 @@ def machine(content: Content) -> bytes:
 
 def _pileup(axes: Axes, content: Content) -> None:
     pairs = [(place, row["pileup"]) for place, row in enumerate(content["lumisections"]) if row["pileup"] is not None]
-    axes.plot([x for x, _ in pairs], [y for _, y in pairs], color=INK, marker=".", markersize=3)
+    form = "." if len(pairs) <= MOST_POINTS else None
+    axes.plot([x for x, _ in pairs], [y for _, y in pairs], color=INK, marker=form, markersize=3)
     axes.set_ylabel("pileup")
     axes.margins(y=0.15)
 

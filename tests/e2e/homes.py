@@ -53,8 +53,9 @@ def deliver(home: Path, *files: Path) -> None:
             shutil.copy(one, home / "incoming" / one.name)
 
 
-def run_once(home: Path, status: int = 0) -> None:
-    retrigger("run", "--config", home / "retrigger.toml", "--once", "--no-page", "--no-reports", status=status)
+def run_once(home: Path, status: int = 0, *, reports: bool = False) -> None:
+    made = () if reports else ("--no-reports",)
+    retrigger("run", "--config", home / "retrigger.toml", "--once", "--no-page", *made, status=status)
 
 
 def outcomes(home: Path) -> list[tuple]:

@@ -93,6 +93,17 @@ def test_the_daemon_tells_of_the_seed_once_and_opens_a_fault(home, live):
     assert len(retrigger("faults", "--config", home / "retrigger.toml", status=None)) == 1
 
 
+def test_the_report_of_that_fill_shows_each_seed_beside_its_prediction(home, live, tmp_path):
+    bring_counters(home, live)
+    deliver(home, *live.files)
+    run_once(home, reports=True)
+    (listed,) = retrigger("report", "--config", home / "retrigger.toml")
+    retrigger("report", 10_200, "--config", home / "retrigger.toml", "--output", tmp_path / "report.html")
+
+    assert (listed["fill"], listed["failures"]) == (10_200, 0)
+    assert "<h2>Seed rates</h2><img" in (tmp_path / "report.html").read_text()
+
+
 def test_the_doctor_says_what_references_and_counters_hold(home, live):
     bring_counters(home, live)
     found = retrigger("doctor", "--config", home / "retrigger.toml", status=1)[0]["findings"]

@@ -66,6 +66,16 @@ def test_the_daemon_scores_with_the_champion_that_the_reference_knows(prepared, 
     assert "scores" not in told["doing"]
 
 
+def test_the_report_of_a_scored_fill_shows_quantiles_and_threshold(prepared, home, tmp_path):
+    _, live, sealed, _ = prepared
+    retrigger("import-champion", "--config", home / "retrigger.toml", sealed.path)
+    deliver(home, *live.files)
+    run_once(home, reports=True)
+    retrigger("report", 10_200, "--config", home / "retrigger.toml", "--output", tmp_path / "report.html")
+
+    assert "<h2>The model&#39;s score</h2><img" in (tmp_path / "report.html").read_text()
+
+
 def test_the_daemon_says_that_scores_are_silent_when_the_board_runs_another_model(prepared, home):
     _, live, _, report = prepared
     deliver(home, *live.files)

@@ -249,10 +249,13 @@ def test_lumisections_that_the_old_bits_still_answered_are_nobodys_fault(slot, l
     began = slot.candidate.shadow
     slot.lumisection = began.effective_lumisection - 1
     slot.record(old, rng=rng, run=began.effective_run)
+    before = slot.observing.standing()
     slot.record(new, rng=rng, run=began.effective_run)
     seen = slot.observing.observed(slot.candidate, slot.world.now).comparison
 
     assert (seen.lumisections, seen.mismatches) == (1, 0)
+    assert slot.observing.standing() == seen
+    assert before is None
     assert slot.candidate.phase is Phase.SHADOW
 
 

@@ -100,7 +100,12 @@ function Curves({ panel, frames, width, height, range }) {
       };
     })
   );
-  const legend = { ...panel.options.legend, calcs: some.length > 8 ? [] : ['lastNotNull'], displayMode: some.length > 4 ? 'list' : 'table' };
+  const asked = panel.options.legend;
+  const legend = {
+    ...asked,
+    calcs: some.length > 8 ? [] : asked.calcs || [],
+    displayMode: some.length > 4 ? 'list' : asked.displayMode,
+  };
   return (
     <PanelContextProvider value={{ eventsScope: 'preview', eventBus: { publish() {}, subscribe() {}, getStream: () => ({ subscribe: () => ({ unsubscribe() {} }), pipe: () => ({ subscribe: () => ({ unsubscribe() {} }) }) }) } }}>
       <TimeSeries frames={some} width={width} height={height} timeRange={range} timeZone="utc" legend={legend} options={{}} />

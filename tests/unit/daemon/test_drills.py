@@ -14,6 +14,7 @@ from daemon.fatigue import Answer, due, figures
 from daemon.ledger import Ledger
 from daemon.lifecycle import Phase, request_candidate
 from daemon.lifecycle import facts as f
+from daemon.people_figures import people_figures
 from daemon.targets.filesystem import FilesystemTarget
 from tests.unit.daemon.lifecycle_examples import Course
 from tests.unit.daemon.page_world import NOON, PageWorld
@@ -106,6 +107,24 @@ def test_a_drill_that_both_approve_was_missed_and_never_reaches_the_board(world,
     assert world.candidate(name).phase is Phase.EXPIRED
     assert world.sight.running() == before
     assert figures("mila", given_answers(world.ledger)).missed == 1
+
+
+def test_metrics_count_a_drill_when_it_is_over_and_not_while_somebody_may_still_be_asked(world, source):
+    name, app = seed(world, source), application(world)
+    answered = people_now(world)
+    Browser(app, "mila").send(name, "approve", code=code_of(world.candidate(name)))
+    during = people_now(world)
+    Browser(app, "timo").send(name, "reject", klass="rate", reason="forty times too high at pileup 50")
+    after = people_now(world)
+
+    assert (answered.caught, answered.missed) == (during.caught, during.missed) == (0, 0)
+    assert (after.caught, after.missed) == (1, 1)
+    assert after.yes_ratio == during.yes_ratio == 0.0
+
+
+def people_now(world):
+    subjects = world.ledger.subjects("candidate_requested")
+    return people_figures(world.ledger, [[one.fact for one in world.ledger.facts(subject=name)] for name in subjects])
 
 
 def test_who_seeded_a_drill_catches_nothing_by_it(world, source):

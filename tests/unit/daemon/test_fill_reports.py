@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from datetime import timedelta
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -16,10 +17,11 @@ from daemon.errors import RefusedError, ReportError
 from daemon.ledger import FileTaken, Ledger
 from daemon.lifecycle import FillReported, FillReportFailed
 from daemon.reports import shelf
+from daemon.reports.canvas import MOST_POINTS, groups, stretches
 from daemon.reports.content import content_of
-from daemon.reports.figures import loudest, unwrapped
+from daemon.reports.figures import loudest, unwrapped, widened
 from daemon.reports.keeping import APART, TRIES, FillReports
-from daemon.reports.more_figures import rates, scores
+from daemon.reports.more_figures import MOST_SHARES, gathered, rates, scores
 from daemon.reports.order import order_of
 from daemon.reports.written import written
 from drift.boxes import Box
@@ -269,18 +271,50 @@ def test_the_loop_draws_nothing_itself():
 def test_scores_and_counters_are_drawn_where_there_are_any(home):
     content = content_of(order(home))
     one = {"q0.5": 10.0, "q0.99": 300.0, "threshold L1_AXO": 400.0, "passed L1_AXO": 2.0, "events": 300.0}
-    seed = {
-        "seed": "L1_ZeroBias",
-        "at": content["compared"][:3],
-        "seen": [9.0, 10, 11],
-        "due": [10.0] * 3,
-        "sigma": [0.1] * 3,
-    }
+    rate = {"seen": [9.0, 10, 11], "due": [10.0] * 3, "low": [9.5] * 3, "high": [10.5] * 3, "sigma": [0.1] * 3}
+    seed = {"seed": "L1_ZeroBias", "at": content["compared"][:3], "bunches": [2340] * 3, "pileup": [50.0] * 3} | rate
     scored = content | {"scores": [one] * len(content["compared"]), "rates": [seed]}
 
     assert (scores(content), rates(content)) == (None, None)
     assert scores(scored).startswith(b"<?xml")
     assert rates(scored).startswith(b"<?xml")
+
+
+def test_scores_of_nothing_but_zero_are_drawn_too(home):
+    content = content_of(order(home))
+    one = {"q0.5": 0.0, "q0.99": 0.0, "threshold L1_AXO": 400.0, "passed L1_AXO": 0.0, "events": 300.0}
+
+    assert scores(content | {"scores": [one] * len(content["compared"])}).startswith(b"<?xml")
+
+
+def test_a_region_that_scatters_by_itself_is_not_marked_before_its_onset(home):
+    calm = [(place, 100 + (-1) ** place * 9, 100.0) for place in range(6)]
+    restless = [(place, 100 + (-1) ** place * 30, 100.0) for place in range(6)]
+
+    assert widened(calm, None) == 1.0
+    assert widened(restless, 6) == pytest.approx(3.0)
+    assert widened(restless[:3], 3) == 1.0
+
+
+def test_a_long_fill_is_drawn_as_neighbours_that_never_reach_over_the_onset():
+    merged = groups(range(1_500), 701)
+
+    assert len(merged) <= MOST_POINTS + 2
+    assert (merged[0][0], merged[-1][1]) == (0, 1_500)
+    assert all(after[0] == before[1] for before, after in pairwise(merged))
+    assert any(last == 701 for _, last in merged)
+    assert groups(range(30), None) == [(place, place + 1) for place in range(30)]
+
+
+def test_shares_of_a_long_fill_gather_until_there_are_few_points():
+    points = gathered([(50.0 + place / 100, 20.0, 500.0) for place in range(1_500)])
+
+    assert len(points) <= MOST_SHARES + 1
+    assert all(share == pytest.approx(0.04) for _, share, _ in points)
+
+
+def test_lumisections_that_follow_each_other_are_one_stretch():
+    assert stretches([1, 2, 3, 7, 9, 10]) == [(1, 3), (7, 7), (9, 10)]
 
 
 def test_a_span_of_azimuth_beyond_pi_is_drawn_as_two():

@@ -18,7 +18,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.full_snapshot import full_glance, full_snapshot
 from daemon.errors import ConfigurationError
+from daemon.lifecycle import board_facts as b
 from daemon.lifecycle import facts as f
+from daemon.lifecycle.observed import Comparison
 from daemon.metrics import DECLARED, PREFIX, collector_registry, serve_metrics
 from daemon.snapshot import LoopView, last_loop_view, snapshot_of
 from tests.unit.daemon.page_world import NOON, SLOT, STREAM, PageWorld
@@ -26,7 +28,11 @@ from tests.unit.daemon.page_world import NOON, SLOT, STREAM, PageWorld
 KNOWN_LABELS = {
     *("stream", "slot", "outcome", "verdict", "phase", "result", "kind", "channel", "folder", "input", "reason"),
     *("feature", "part", "object", "eta", "phi", "share", "threshold", "seed", "model", "decision", "signal", "own"),
+    *("place", "mode"),
 }
+COMPARED = Comparison(
+    lumisections=9, events=2700, mismatches=2, mismatch_rate_low=1e-5, mismatch_rate_high=0.004, unreadable=3
+)
 DOCS = Path(__file__).parents[3] / "docs" / "metrics.md"
 
 
@@ -180,6 +186,8 @@ def test_what_the_loop_says_of_itself_comes_back_whole(world):
         running={SLOT: "ab"},
         glances={STREAM: full_glance(SLOT)},
         disk={"state": (5, 9)},
+        board={SLOT: COMPARED},
+        places={"folder:/mnt/record": 7},
     )
     world.ledger.put_status("loop", view.to_json(), NOON)
     other = replace(view, last_turn=NOON)
@@ -292,3 +300,64 @@ def test_the_record_that_left_the_host_is_counted_by_the_place_that_is_farthest_
     assert value(scraped, "record_exported_sequence") == 7
     assert value(scraped, "record_export_failures_total") == 3
     assert last_loop_view(world.ledger).exported == 7
+
+
+def test_each_place_of_the_record_shows_up_to_where_it_has_it(world):
+    world.turn_loop(places={"folder:/mnt/record": 7, "https://eos.example/retrigger": 0})
+    scraped = scrape(world)
+
+    assert value(scraped, "record_place_sequence", place="folder:/mnt/record") == 7
+    assert value(scraped, "record_place_sequence", place="https://eos.example/retrigger") == 0
+
+
+def test_what_the_board_gave_beside_its_emulator_is_shown_with_its_bound_and_absent_where_nobody_looks(world):
+    silent = scrape(world)
+    world.turn_loop(board={SLOT: COMPARED})
+    scraped = scrape(world)
+
+    assert PREFIX + "board_events_compared" not in silent
+    assert value(scraped, "board_events_compared", slot=SLOT) == 2700
+    assert value(scraped, "board_events_differing", slot=SLOT) == 2
+    assert value(scraped, "board_events_unreadable", slot=SLOT) == 3
+    assert value(scraped, "board_mismatch_high_ratio", slot=SLOT) == 0.004
+
+
+def test_the_beam_mode_is_named_and_absent_while_it_is_unknown(world):
+    known = scrape(world)
+    world.turn_loop(beam_mode="")
+
+    assert value(known, "beam_mode_info", mode="STABLE BEAMS") == 1
+    assert PREFIX + "beam_mode_info" not in scrape(world)
+
+
+def test_a_waiver_counts_once_until_it_is_over(world):
+    asked, built, judged, *_ = [one.fact for one in world.ledger.facts(subject=world.propose())]
+    unsure = replace(judged.gates[0], verdict="inconclusive")
+    doubtful = replace(judged, gates=(unsure, *judged.gates[1:]), evidence_root="e" * 64)
+    world.ledger.append("c-0002", [replace(asked, candidate="c-0002", number=2), built, doubtful])
+    waived = {"gate": unsure.name, "evidence_root": "e" * 64, "reason": "known", "at": world.now, "actor": "web"}
+    later = world.now + timedelta(hours=2)
+    voices = [b.Waived(person=who, role="coordinator", expires_at=later, **waived) for who in ("carla", "timo")]
+    world.ledger.append("c-0002", voices)
+    open_now = value(scrape(world), "waivers", slot=SLOT)
+    world.now = later
+
+    assert open_now == 1
+    assert value(scrape(world), "waivers", slot=SLOT) == 0
+
+
+def test_the_last_rehearsal_shows_how_long_it_took(world):
+    walked = {"actor": "timo", "slot": SLOT, "from_digest": "a" * 64, "to_digest": "b" * 64, "target": "crate"}
+    before = scrape(world)
+    world.ledger.append(SLOT, [b.RollbackRehearsed(at=NOON, seconds=3.5, **walked)])
+    world.ledger.append(SLOT, [b.RollbackRehearsed(at=NOON, seconds=41.0, **walked)])
+
+    assert PREFIX + "rollback_rehearsal_seconds" not in before
+    assert value(scrape(world), "rollback_rehearsal_seconds", slot=SLOT) == 41
+
+
+def test_a_kind_of_fact_that_never_was_stands_at_zero_and_a_drill_is_not_counted_as_it_is_seeded(world):
+    scraped = scrape(world)
+
+    assert value(scraped, "facts_total", kind="guard_tripped") == 0
+    assert (("kind", "drill_seeded"),) not in scraped[PREFIX + "facts_total"]

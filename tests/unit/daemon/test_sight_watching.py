@@ -183,3 +183,19 @@ def test_of_an_online_learners_state_all_that_it_took_counts(tmp_path):
     candidate = replace(of_full, build=build, recipe={**recipe, "policy": {"name": "online"}})
 
     assert learned(candidate) == (LumisectionRange(2, 1, 5), LumisectionRange(1, 1, 9), LumisectionRange(2, 4, 4))
+
+
+def test_candidates_are_folded_again_only_when_there_are_more_facts_and_never_shown_as_they_were(
+    ledger, people, tmp_path
+):
+    eyes = sight(ledger, people, tmp_path)
+    ledger.append("c-0001", [requested()])
+    first = eyes.candidates()
+    again = eyes.candidates()
+    with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite") as page:  # the page is another process
+        page.append("c-0001", [f.GivenUp(at=NOON, actor="daemon", reason="x")])
+
+    assert again == first
+    assert again[0] is first[0]
+    assert first[0].phase is Phase.BUILDING
+    assert eyes.candidates()[0].phase is Phase.FAILED

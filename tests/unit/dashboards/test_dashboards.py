@@ -20,6 +20,7 @@ UNITS = {"none", "s", "percentunit", "hertz", "bytes", "short"}
 KINDS = {"row", "stat", "timeseries", "table", "state-timeline", "bargauge"}
 GIVEN_BY_THE_CLIENT = {"retrigger_process_resident_memory_bytes", "retrigger_process_cpu_seconds_total"}
 
+DOCS = ROOT / "docs" / "dashboards.md"
 BOARDS = {one["uid"]: one for one in boards()}
 PANELS = [(uid, panel) for uid, board in BOARDS.items() for panel in board["panels"] if panel["type"] != "row"]
 EXPRESSIONS = [target["expr"] for _, panel in PANELS for target in panel["targets"]]
@@ -27,7 +28,7 @@ NOTES = [note for board in BOARDS.values() for note in board["annotations"]["lis
 WHAT_A_COORDINATOR_WANTS = {  # the rows of what a trigger coordinator looks for, each within one dashboard
     "retrigger-now": (
         "fill_number run_number lumisection_number stable_beams pileup bunches prescale_column_info deployed_info "
-        "score_threshold lag_lumisections lag_seconds"
+        "score_threshold lag_lumisections lag_seconds beam_mode_info dead_time_ratio"
     ),
     "retrigger-coordinator": (
         "seed_rate_hertz seed_rate_predicted_hertz seed_rate_low_hertz seed_rate_high_hertz seed_deviation_sigma "
@@ -37,14 +38,17 @@ WHAT_A_COORDINATOR_WANTS = {  # the rows of what a trigger coordinator looks for
         "drift_log_evidence drift_log_evidence_budget occupancy_pull_sigma feature_residual_sigma empty_events_ratio "
         "part_residual_sigma alarms_total"
     ),
-    "retrigger-integrity": "vectors_mismatching board_agrees seeds_missing drift_scores_watched audit_intact",
+    "retrigger-integrity": (
+        "vectors_mismatching board_agrees seeds_missing drift_scores_watched audit_intact board_events_differing "
+        "board_mismatch_high_ratio record_place_sequence"
+    ),
     "retrigger-rivals": (
         "candidate_rate_hertz candidate_signal_efficiency_ratio candidate_events candidate_resources candidate_gates "
         "retrain_running_seconds"
     ),
     "retrigger-governance": (
         "approvals_pending approval_age_seconds approval_expires_seconds approval_signatures_missing "
-        "rollback_timestamp_seconds stable_beams"
+        "rollback_timestamp_seconds stable_beams waivers reviews_owed drill_answers_total rollback_rehearsal_seconds"
     ),
     "retrigger-daemon": "loop_heartbeat_timestamp_seconds lumisections_total files_total messages_owed",
 }
@@ -140,6 +144,20 @@ def test_every_metric_is_shown_somewhere_or_alarmed_on():
     unseen = {one.name for one in DECLARED if PREFIX + one.name not in shown}
 
     assert unseen == {"audit_checked_sequence"}
+
+
+def test_every_panel_that_the_docs_send_a_coordinator_to_exists():
+    rows = re.findall(r"^\| ([^|]+) \| \*([^|*]+)\* \| ([^|]+) \|$", DOCS.read_text(), re.MULTILINE)
+    boards = {board["title"].removeprefix("retrigger · "): board for board in BOARDS.values()}
+    missing = [
+        (name, title)
+        for _, name, panels in rows
+        for title in panels.split("; ")
+        if title.strip() not in {panel["title"] for panel in boards[name]["panels"]}
+    ]
+
+    assert len(rows) >= 30
+    assert missing == []
 
 
 def test_a_coordinator_finds_each_row_within_one_dashboard():

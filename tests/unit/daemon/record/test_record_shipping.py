@@ -13,7 +13,18 @@ import pytest
 from benchmarks.record_edits import NOON
 from daemon.ledger import Ledger
 from daemon.lifecycle import facts as f
-from daemon.record import Cadence, CommandPlace, FolderPlace, HeadSigner, Sent, Shipping, check_export, own_key, sent
+from daemon.record import (
+    Cadence,
+    CommandPlace,
+    FolderPlace,
+    HeadSigner,
+    Sent,
+    Shipping,
+    check_export,
+    own_key,
+    sent,
+    short_name,
+)
 
 CADENCE = Cadence(facts=5, minutes=10)
 KEEP = """
@@ -248,3 +259,11 @@ def test_a_segment_says_what_it_is_on_its_first_line(ledger, tmp_path, keys):
 
     assert lines[0] == {"record": {"first": 1, "format": "retrigger-record/1", "keys": [keys[0].keyid]}}
     assert [set(line) for line in lines[1:]] == [{"sequence", "subject", "kind", "body", "previous", "hash"}, {"head"}]
+
+
+def test_a_place_that_is_a_command_is_shown_without_its_words():
+    shown = {short_name(f"upload --token {secret}") for secret in ("hunter2", "hunter3")}
+
+    assert short_name("/mnt/record") == "/mnt/record"
+    assert len(shown) == 2
+    assert all(name.startswith("upload … ") and "hunter" not in name for name in shown)
