@@ -7,12 +7,13 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 FAST = {"poll_s = 5.0": "poll_s = 0.1", "stable_s = 5.0": "stable_s = 0.0", "127.0.0.1:9108": ""}
 NONE: Mapping[str, str] = {}
 
 
-def retrigger(*words: object, status: int | None = 0, stdin: str | None = None) -> list[dict]:
+def retrigger(*words: object, status: int | None = 0, stdin: str | None = None) -> list[dict[str, Any]]:
     answer = subprocess.run(
         [sys.executable, "-m", "daemon", *map(str, words), "--json"],
         capture_output=True,
@@ -26,7 +27,7 @@ def retrigger(*words: object, status: int | None = 0, stdin: str | None = None) 
 
 def home_with_reference(
     base: Path, conditions: Path | None = None, *, bundle: Path | None = None, changed: Mapping[str, str] = NONE
-) -> tuple[Path, dict]:
+) -> tuple[Path, dict[str, Any]]:
     """Make ``base/home`` with the reference of ``base/healthy``; return it and what the fit said.
 
     The configuration waits for nothing, and for whatever ``changed`` says; the conditions are those of a live fill.
@@ -58,7 +59,7 @@ def run_once(home: Path, status: int = 0, *, reports: bool = False) -> None:
     retrigger("run", "--config", home / "retrigger.toml", "--once", "--no-page", *made, status=status)
 
 
-def outcomes(home: Path) -> list[tuple]:
+def outcomes(home: Path) -> list[tuple[Any, ...]]:
     with sqlite3.connect(home / "ledger.db") as base:
         return base.execute(
             "select run, lumisection, result, reason, events, events_sha256 from outcomes order by run, lumisection"
@@ -67,4 +68,4 @@ def outcomes(home: Path) -> list[tuple]:
 
 def watch_state(home: Path) -> bytes:
     with sqlite3.connect(home / "ledger.db") as base:
-        return base.execute("select state from watch_states").fetchone()[0]
+        return bytes(base.execute("select state from watch_states").fetchone()[0])
