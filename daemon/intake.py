@@ -34,7 +34,8 @@ from drift.watch import Alarm, Decision, Watch
 
 log = logging.getLogger("retrigger.intake")
 ACTOR = "daemon"
-FILES_PER_CYCLE = 8
+FILES_PER_TURN = 1
+"""What people said, candidates and the heartbeat wait for one file at most."""
 
 
 @dataclass
@@ -101,7 +102,7 @@ class Intake:
         self._faults["conditions"].hear(table.faults)
         self.view.faults = {what: (found.count, found.newest) for what, found in self._faults.items() if found.count}
         for delivered in due:
-            if taken >= FILES_PER_CYCLE:
+            if taken >= FILES_PER_TURN:
                 break
             if reason := self._must_wait_for_earlier(delivered, table, now):
                 self.view.waiting[delivered.name] = reason
