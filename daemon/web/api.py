@@ -61,7 +61,7 @@ def log_in(request: Request, body: LogIn) -> Response:
         person = office.log_in(body.name.strip(), body.password, now)
     except LoginRefusedError as error:
         return problem(403, "Not logged in", str(error))
-    begun = entered(office, request, person.name, "/", now, "password")
+    begun = entered(office, request, person, "/", now, "password")
     token = next(
         one.split("=", 1)[1] for one in begun.headers["set-cookie"].split("; ") if one.startswith(office.cookie)
     )

@@ -105,6 +105,13 @@ class Office:
             return self.people.check_password(name, password, now, self.knocks)
 
     def person_of(self, session: Session) -> Person | None:
-        """Return the person of a session with the roles they hold now; None when the account was closed."""
-        held = self.people.roles().get(session.person)
-        return None if held is None else Person(session.person, held)
+        """Return the person of a session with the roles they hold now.
+
+        None when the account was closed, or its password is another one than when the session began.
+        """
+        person = self.people.find(session.person)
+        return person if person is not None and person.mark == session.mark else None
+
+    def begin(self, person: Person, now: datetime, how: str) -> str:
+        """Return the token of a new session of somebody who was recognised just now."""
+        return self.sessions.begin(person.name, now, how, person.mark)
