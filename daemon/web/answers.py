@@ -24,7 +24,7 @@ from retrain.digest import digest_of
 KeyHeader = Annotated[str, Header(alias="Idempotency-Key", max_length=200)]
 PROOFS = frozenset({"password", "assertion", "credential", "signature", "expires_at"})
 """What shows who speaks, and the end of a signed waiver, which is that of its hours."""
-FINAL = frozenset({200, 201, 204, 412})
+FINAL = frozenset({200, 201, 202, 204, 412})
 ASK_AGAIN_S = 1
 
 

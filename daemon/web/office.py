@@ -56,6 +56,7 @@ class Office:
         sign_on: A single sign-on, where one is configured.
         proxy: A proxy whose word about names is taken, where one is configured.
         explanations: Folder of the explanations of alarms; None where none are kept.
+        places: Where the record goes outside this host, by name.
         knocks: Wrong passwords at the log-in.
     """
 
@@ -74,6 +75,7 @@ class Office:
     sign_on: SignOn | None = None
     proxy: Proxy | None = None
     explanations: Path | None = None
+    places: tuple[str, ...] = ()
     knocks: Knocks = field(default_factory=Knocks)
 
     @property

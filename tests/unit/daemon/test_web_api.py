@@ -56,7 +56,7 @@ def test_a_program_rejects_and_lists(world):
     tag = carla.get(f"/api/v1/candidates/{name}").headers["etag"]
     answer = carla.http.post(
         f"/api/v1/candidates/{name}/reject",
-        json={"klass": "rate", "reason": "too high", "password": PASSWORD},
+        json={"klass": "rate", "reason": "too high", "password": PASSWORD, "code": code_of(world.candidate(name))},
         headers={"If-Match": tag, "X-Form-Token": carla.token()},
     )
 

@@ -28,8 +28,6 @@ def api(browser, world, name, verb="approve", key="", token=None, etag=None, **b
     token = browser.token() if token is None else token
     etag = etag or f'"{world.candidate(name).request.request_id}"'
     words = {"code": code_of(world.candidate(name)), "reason": "convincing", "password": PASSWORD}
-    if verb != "approve":
-        words.pop("code")
     headers = {"If-Match": etag, "X-Form-Token": token, **({"Idempotency-Key": key} if key else {})}
     return browser.http.post(f"/api/v1/candidates/{name}/{verb}", json={**words, **body}, headers=headers)
 
