@@ -99,7 +99,7 @@ class Remote:
         local = loopback(urlsplit(url).hostname or "")
         self._http = httpx.Client(
             base_url=url,
-            verify=ssl.create_default_context() if url.startswith("https://") else False,
+            verify=ssl.create_default_context(),  # this machine's authorities, and SSL_CERT_FILE
             timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
             follow_redirects=False,
             transport=transport,
@@ -133,7 +133,7 @@ class Remote:
         return self._visitor
 
     def log_in(self, name: str, password: str) -> Visitor:
-        """Begin a session, and begin it anew by itself should the server lose it meanwhile.
+        """Begin a session, and begin it anew by itself should it end meanwhile.
 
         Raises:
             LoginRefusedError: Name or password is wrong, or the account waits.
@@ -141,8 +141,12 @@ class Remote:
         self._http.cookies.clear()
         answer = self._ask("POST", "/session", body={"name": name, "password": password})
         self._visitor = _visitor(self._understood(answer))
-        self._secret = (name, password)
+        self.remember(name, password)
         return self._visitor
+
+    def remember(self, name: str, password: str) -> None:
+        """Take what begins a session anew, should the one that is open end meanwhile, as by a restart of the page."""
+        self._secret = (name, password)
 
     def log_out(self) -> None:
         """End the session there."""
@@ -178,7 +182,7 @@ class Remote:
         return self._understood(self._fresh("POST", path, body=body, headers=headers))
 
     def _fresh(self, method: str, path: str, **more: Any) -> httpx.Response:
-        """Ask; and once more, under the same key, if the session ended meanwhile, as by a restart of the page."""
+        """Ask; and once more, under the same key, if the session ended meanwhile."""
         answer = self._ask(method, path, **more)
         if answer.status_code == httpx.codes.UNAUTHORIZED and self._secret is not None:
             self.log_in(*self._secret)

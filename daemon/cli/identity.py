@@ -55,7 +55,8 @@ def asked_password(name: str, *, password_stdin: bool, at: str = "") -> str:
         return sys.stdin.readline().rstrip("\n")
     if sys.stdin.isatty():
         return getpass.getpass(f"password of {name}{f' at {at}' if at else ''}: ")
-    raise LoginRefusedError("nobody is there to type a password; pipe it and say --password-stdin")
+    reading = f", or to read alone, log in before: retrigger login --server {at}" if at else ""
+    raise LoginRefusedError(f"nobody is there to type a password; pipe it and say --password-stdin{reading}")
 
 
 def authenticate_root(ready: Parts, person: str, *, password_stdin: bool, to: str) -> Person:

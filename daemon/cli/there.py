@@ -97,6 +97,8 @@ class There:
         if self._visitor is None:
             self._visitor = self._remote.log_in(self._name, self._password)
             self._own = True
+        elif self._password:
+            self._remote.remember(self._name, self._password)
         return self._visitor
 
     def rows(self) -> list[Row]:

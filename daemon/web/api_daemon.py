@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, Response
 
 from daemon import quieting, switches
+from daemon.drills import SUBJECT
 from daemon.errors import LoginRefusedError, RefusedError
 from daemon.ledger import history_of
 from daemon.lifecycle.codec import plain
@@ -59,7 +60,7 @@ def history(
         found = history_of(ledger.facts(), run, lumisection, slot or visitor.office.slot)
         outcome = ledger.outcome(visitor.office.stream, run, lumisection)
         return JSONResponse({**plain(found), "stream": visitor.office.stream, "outcome": plain(outcome)})
-    stored = [one for one in ledger.facts() if one.subject != "drills" or visitor.person.roles & OVERSEERS]
+    stored = [one for one in ledger.facts() if one.subject != SUBJECT or visitor.person.roles & OVERSEERS]
     try:
         told = by_digest(stored, digest) if digest else by_person(stored, person)
     except RefusedError as error:

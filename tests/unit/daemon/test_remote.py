@@ -95,6 +95,19 @@ def test_a_page_that_was_restarted_meanwhile_hears_the_word_once(world):
     assert line.sent == ["key-0", "key-0", "key-0"]
 
 
+def test_a_session_of_a_login_that_ended_is_begun_anew_with_the_password_of_the_word(world):
+    name, line = world.propose(), Line(application(world), application(world), lose_answers=1)
+    with closing(remote(line)) as far:
+        far.log_in("mila", PASSWORD)
+        kept = far.cookie
+    with closing(Remote(PUBLIC_URL, keys=lambda: "key", sleep=[].append, transport=line, cookie=kept)) as later:
+        assert later.visitor().name == "mila"
+        later.remember("mila", PASSWORD)
+        approve(later, world, name)
+
+    assert len(world.candidate(name).approvals) == 1
+
+
 def test_a_word_that_is_never_answered_says_that_nobody_knows(world):
     name = world.propose()
     with closing(remote(Line(application(world), lose_answers=99))) as far:
