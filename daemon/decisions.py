@@ -162,7 +162,8 @@ def approve(voice: Voice, *, request_id: str, role: str, code: str) -> Candidate
             raise RefusedError(f"{candidate.id}: somebody already approved as {as_role}; {person} is not needed for it")
         if code.strip().lower() != code_of(candidate).lower():
             raise RefusedError(
-                f"the code {code.strip()!r} is not that of this request; type {code_of(candidate)} as the page shows it"
+                f"the code {code.strip()!r} is not that of the open request of {candidate.id}; look at it again, on "
+                f"the page or by `retrigger show {candidate.id}`, and type the code from there"
             )
         return fact
 

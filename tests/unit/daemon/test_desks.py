@@ -155,6 +155,15 @@ def doubtful_beside(world):
     return "c-0002", first.name
 
 
+def test_a_code_that_is_wrong_is_refused_and_the_right_one_is_not_given_away(world, desk_of):
+    name = world.propose()
+    with pytest.raises(RefusedError, match=r"is not that of the open request of c-0001; look at it again") as told:
+        desk_of("mila").say(Word(says="approve", candidate=name, reason="convincing", code="c-0001-0000"))
+
+    assert code_of(world.candidate(name)) not in str(told.value)
+    assert world.candidate(name).approvals == ()
+
+
 def test_a_signed_approval_counts_where_the_policy_counts_no_other(world, desk_of):
     world.policy = replace(world.policy, unsigned_approvals=False)
     name, key = world.propose(), key_of(world, "mila")
