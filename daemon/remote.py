@@ -9,6 +9,7 @@ References:
 """
 
 import ipaddress
+import re
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -47,11 +48,12 @@ def address_of(text: str, *, plain_http: bool = False) -> str:
     try:
         parts = urlsplit(text if "://" in text else f"https://{text}")
         host, _ = parts.hostname or "", parts.port
+        host.encode("idna")
     except ValueError as error:
         raise ServerError(
             f"--server {text!r} is no address: {error}; expected https://HOST or https://HOST:PORT"
         ) from error
-    if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
+    if parts.scheme not in {"http", "https"} or not re.fullmatch(r"[\w.:%-]+", host) or parts.query or parts.fragment:
         raise ServerError(f"--server {text!r} is no address of a server; expected https://HOST or https://HOST:PORT")
     if parts.username is not None or parts.password is not None:
         raise ServerError(
@@ -96,6 +98,7 @@ class Remote:
         self._keys, self._sleep = keys, sleep
         self._visitor: Visitor | None = None
         self._secret: tuple[str, str] | None = None
+        self._cookie = cookie
         local = loopback(urlsplit(url).hostname or "")
         self._http = httpx.Client(
             base_url=url,
@@ -106,8 +109,6 @@ class Remote:
             trust_env=not local,  # a proxy has no business between this machine and itself
             headers={"Accept": "application/json, application/problem+json"},
         )
-        if cookie:
-            self._http.cookies.set(*cookie, domain=urlsplit(url).hostname or "", path="/")
 
     def close(self) -> None:
         """Close the connection; a session stays open."""
@@ -116,7 +117,7 @@ class Remote:
     @property
     def cookie(self) -> tuple[str, str] | None:
         """Name and value of the session's cookie, to be kept for later; None without a session."""
-        return next(((one.name, one.value or "") for one in self._http.cookies.jar), None)
+        return self._cookie
 
     def visitor(self) -> Visitor | None:
         """Return who is logged in with this session, None if nobody; the first thing to ask, before any password.
@@ -126,8 +127,7 @@ class Remote:
         """
         answer = self._ask("GET", "/session")
         if answer.status_code == httpx.codes.UNAUTHORIZED and _problem(answer) is not None:
-            self._http.cookies.clear()
-            self._visitor = None
+            self._visitor = self._cookie = None
         else:
             self._visitor = _visitor(self._understood(answer))
         return self._visitor
@@ -138,9 +138,10 @@ class Remote:
         Raises:
             LoginRefusedError: Name or password is wrong, or the account waits.
         """
-        self._http.cookies.clear()
+        self._visitor = self._cookie = None
         answer = self._ask("POST", "/session", body={"name": name, "password": password})
         self._visitor = _visitor(self._understood(answer))
+        self._cookie = next(((one.name, one.value or "") for one in answer.cookies.jar), None)
         self.remember(name, password)
         return self._visitor
 
@@ -152,8 +153,7 @@ class Remote:
         """End the session there."""
         if self._visitor is not None:
             self._understood(self._ask("DELETE", "/session"))
-        self._http.cookies.clear()
-        self._visitor = None
+        self._visitor = self._cookie = None
 
     def read(self, path: str, **asked: str | int) -> Any:
         """Return what the server says at a path below `/api/v1`.
@@ -200,10 +200,14 @@ class Remote:
     ) -> httpx.Response:
         token = self._visitor.form_token if self._visitor and method != "GET" else ""
         sent = {**(headers or {}), **({"X-Form-Token": token} if token else {})}
+        if self._cookie:  # by hand, since cookie jars know no host without a dot, such as localhost
+            sent["Cookie"] = "=".join(self._cookie)
         lost = False
         for pause in (*PAUSES_S, None):
             try:
                 answer = self._http.request(method, PREFIX + path, json=body, params=asked, headers=sent)
+            except (httpx.InvalidURL, UnicodeError) as error:
+                raise ServerError(f"{self.url} is no address ({error}); expected https://HOST[:PORT]") from error
             except httpx.TransportError as error:
                 never_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.UnsupportedProtocol)
                 if never_sent and not lost:
@@ -212,6 +216,7 @@ class Remote:
                 if pause is None:
                     raise ServerError(self._unanswered(method, _plain(error))) from error
             else:
+                self._http.cookies.clear()
                 if not _again(answer):
                     return answer
                 if pause is None and method != "GET" and answer.status_code in MAYBE_SAID:

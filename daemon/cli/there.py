@@ -11,6 +11,7 @@ from typing import Any, Literal
 import httpx
 
 from daemon.assemble import utc_now
+from daemon.cli import say
 from daemon.cli.desk import Desk, Row, Word
 from daemon.cli.identity import asked_password, signer
 from daemon.cli.kept_login import Kept, forget, kept_at
@@ -30,7 +31,12 @@ CODED = frozenset({"approve", "reject", "confirm", "break-glass", "waive"})
 def remote_at(url: str, kept: Kept | None = None, transport: httpx.BaseTransport | None = None) -> Remote:
     """Return the client of a server, with the session that is kept for it."""
     cookie = (kept.cookie_name, kept.cookie) if kept else None
-    return Remote(url, keys=lambda: uuid.uuid4().hex, sleep=time.sleep, cookie=cookie, transport=transport)
+
+    def wait(seconds: float) -> None:
+        say.complaint(f"{url} does not answer yet; asked again in {seconds:g} s (a word is recorded once all the same)")
+        time.sleep(seconds)
+
+    return Remote(url, keys=lambda: uuid.uuid4().hex, sleep=wait, cookie=cookie, transport=transport)
 
 
 @contextmanager

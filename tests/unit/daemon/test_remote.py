@@ -116,6 +116,22 @@ def test_a_word_that_is_never_answered_says_that_nobody_knows(world):
             approve(far, world, name)
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_session_is_kept_whatever_this_machine_is_called(world, host):
+    with served(world) as url:
+        there = url.replace("127.0.0.1", host)
+        with closing(Remote(there, keys=str, sleep=[].append)) as far:
+            far.log_in("mila", PASSWORD)
+            kept = far.cookie
+        with closing(Remote(there, keys=str, sleep=[].append, cookie=kept)) as later:
+            found = later.visitor()
+            later.log_out()
+            gone = later.visitor()
+
+    assert found.name == "mila"
+    assert gone is None
+
+
 def test_two_words_have_two_keys(world):
     line = Line(application(world))
     with closing(remote(line)) as far:
@@ -311,6 +327,9 @@ def test_https_where_only_http_is_spoken_is_said():
         ("ftp://trigger.cern.ch", "no address of a server"),
         ("https://", "no address of a server"),
         ("https://trigger.cern.ch:port", "is no address"),
+        ("https://trig ger.cern.ch", "is no address"),
+        ("https://[::1", "is no address"),
+        ("https://a..b", "is no address"),
     ],
 )
 def test_an_address_that_is_none_or_tells_a_password_is_refused(text, said):
@@ -400,6 +419,15 @@ def test_a_server_and_a_configuration_are_not_both_meant(world, laptop, monkeypa
     assert isinstance(both.exception, RefusedError)
     assert "not both" in str(both.exception)
     assert "b.toml" in str(own.exception)
+
+
+def test_who_waits_for_a_busy_server_is_told_so(laptop):
+    busy = (503, {"Retry-After": "0", **HTML}, b"")
+    with foreign(busy, busy, GOOD, (200, {"Content-Type": "application/json"}, b"[]")) as (where, _):
+        told = laptop("alarms", "--server", f"http://{where}", person="")
+
+    assert told.stdout == "No alarm was raised.\n"
+    assert told.stderr.count("does not answer yet; asked again in 0 s") == 2
 
 
 def test_a_password_is_asked_for_after_the_server_was_reached(laptop):
