@@ -118,6 +118,17 @@ def test_a_session_is_kept_whatever_this_machine_is_called(world, host):
     assert gone is None
 
 
+def test_a_page_behind_https_keeps_its_session_in_a_cookie_of_this_host_alone(world):
+    url, name = "https://retrigger.example", world.propose()
+    line = Line(application(world, public_url=url))
+    with closing(Remote(url, keys=lambda: "key", sleep=[].append, transport=line)) as far:
+        far.log_in("mila", PASSWORD)
+        approve(far, world, name)
+
+    assert far.cookie[0] == "__Host-retrigger"
+    assert len(world.candidate(name).approvals) == 1
+
+
 def test_two_words_have_two_keys(world):
     line = Line(application(world))
     with closing(remote(line)) as far:
