@@ -8,16 +8,18 @@ again on the new facts.  Who the person is was settled before: by a session, or 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
-from daemon.errors import RefusedError, StaleSequenceError
+from daemon.errors import RefusedError, StalePageError, StaleSequenceError
 from daemon.ledger import Ledger
-from daemon.lifecycle import Candidate, Fact, Phase, Policy, World, fold, signing
+from daemon.lifecycle import Candidate, Fact, Phase, Policy, World, fold, open_faults, signing
 from daemon.lifecycle import approve as may_approve
 from daemon.lifecycle import ask_rollback as may_roll_back
 from daemon.lifecycle import facts as f
 from daemon.lifecycle import reject as may_reject
 from daemon.lifecycle import revoke as may_revoke
+from daemon.lifecycle.candidate import ASKED, ON_BOARD
+from daemon.lifecycle.codec import digest, plain, time_text
 from daemon.lifecycle.fact import Signature
 from daemon.lifecycle.quorum import quorum
 
@@ -33,6 +35,9 @@ class Looks(Protocol):
 
     def world(self, candidate: Candidate, others: Sequence[Candidate], now: datetime) -> World:
         """Return what is seen now, the bundle's bytes re-hashed."""
+
+    def running(self) -> str | None:
+        """Return the digest read back from the board; None when it cannot be read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,14 +90,30 @@ class Voice:
 
 
 def code_of(candidate: Candidate) -> str:
-    """Return the short code that a person types to approve: it names the candidate and this very request.
+    """Return the short code that comes with a word about a candidate: it names the candidate and what is seen of it.
 
-    Empty when no request is open.  Its last four letters change with every request, so that a code noted down for an
-    older one does not fit.
+    Its last four letters are those of the open request; while a gate is in doubt, of the evidence; on the board, of the
+    request in this very phase, so that who confirms what is in shadow has looked at it there.  A code noted down for
+    another request, evidence or phase does not fit.  Empty when there is nothing to decide.
     """
-    if candidate.request is None or candidate.phase is not Phase.PENDING_APPROVAL:
-        return ""
-    return f"{candidate.id}-{candidate.request.request_id[:4]}"
+    request, phase, seen = candidate.request, candidate.phase, ""
+    if phase is Phase.NEEDS_EXPERT and candidate.gates is not None:
+        seen = candidate.gates.evidence_root
+    elif request is not None and phase in ASKED:
+        seen = request.request_id
+    elif request is not None and phase in ON_BOARD | {Phase.DEPLOYING}:
+        seen = digest([request.request_id, phase, candidate.phase_since])
+    return f"{candidate.id}-{seen[:4]}" if seen else ""
+
+
+def fits(candidate: Candidate, code: str) -> None:
+    """Refuse (StalePageError) a code that is not of what is seen of the candidate now."""
+    now = code_of(candidate)
+    if not now or code.strip().lower() != now.lower():
+        raise StalePageError(
+            f"the code {code.strip()!r} is not that of {candidate.id} as it is now, {candidate.phase}; look at it "
+            f"again and take the code from there: retrigger show {candidate.id}"
+        )
 
 
 def missing_roles(candidate: Candidate) -> tuple[str, ...]:
@@ -141,25 +162,26 @@ def approve(voice: Voice, *, request_id: str, role: str, code: str) -> Candidate
             raise RefusedError(f"{candidate.id}: somebody already approved as {as_role}; {person} is not needed for it")
         if code.strip().lower() != code_of(candidate).lower():
             raise RefusedError(
-                f"the code {code.strip()!r} is not that of this request; type {code_of(candidate)} as the page shows it"
+                f"the code {code.strip()!r} is not that of the open request of {candidate.id}; look at it again, on "
+                f"the page or by `retrigger show {candidate.id}`, and type the code from there"
             )
         return fact
 
     return voice.says(say)
 
 
-def reject(voice: Voice, *, request_id: str, role: str, klass: str) -> Candidate:
+def reject(voice: Voice, *, request_id: str, role: str, klass: str, code: str) -> Candidate:
     """Record one person's no, which ends the candidate.  See `approve`; `klass` is one of the policy's classes.
 
     Raises:
-        StalePageError: The open request is another one, or none.
+        StalePageError: The open request is another one, or none, or the code is of something else.
         RefusedError: The person holds no role that may reject, or class or reason is missing.
     """
 
     def say(candidate: Candidate, world: World) -> Fact:
         held = world.people.get(voice.person, frozenset())
         as_role = role or next((one for one in voice.policy.reject_roles if one in held), "none")
-        return may_reject(
+        fact = may_reject(
             candidate,
             world,
             voice.policy,
@@ -170,6 +192,8 @@ def reject(voice: Voice, *, request_id: str, role: str, klass: str) -> Candidate
             reason=voice.reason,
             now=voice.now,
         )
+        fits(candidate, code)
+        return fact
 
     return voice.says(say)
 
@@ -260,6 +284,29 @@ def closings(facts: Iterable[Fact]) -> dict[str, f.FaultClosed]:
 def closing_words(closed: f.FaultClosed) -> str:
     """Return by whom, when and why an alarm was closed."""
     return f"closed by {closed.person} at {closed.at:%Y-%m-%d %H:%M} UTC: {closed.reason}"
+
+
+def alarms_told(facts: Sequence[Fact]) -> list[dict[str, Any]]:
+    """Return every alarm of a stream in its public form, oldest first: who closed it, whether it is an open fault."""
+    standing, closed = set(standing_alarms(facts)), closings(facts)
+    faults = {one.alarm_id for one in open_faults(facts)}
+    return [
+        {
+            "type": "alarm",
+            "id": one.alarm_id,
+            "at": time_text(one.at),
+            "standing": one.alarm_id in standing,
+            "fault": one.alarm_id in faults,
+            "closed": _closed(closed.get(one.alarm_id)),
+            "alarm": plain(one.alarm),
+        }
+        for one in facts
+        if isinstance(one, f.AlarmRaised)
+    ]
+
+
+def _closed(by: f.FaultClosed | None) -> dict[str, str] | None:
+    return None if by is None else {"by": by.person, "at": by.at.isoformat(), "reason": by.reason}
 
 
 def _not_open(stream: str, alarm_id: str, closed: Mapping[str, f.FaultClosed]) -> str:

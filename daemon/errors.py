@@ -63,6 +63,10 @@ class DeployError(RetriggerError):
     """The target could not be brought to, or read back as, the wanted digest."""
 
 
+class ServerError(RetriggerError):
+    """A retrigger elsewhere cannot be reached, or what answers there is none; the text says what to do."""
+
+
 class FencedError(DeployError):
     """A newer daemon has written to this target; this one has lost its lead and must stop."""
 

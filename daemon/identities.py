@@ -15,7 +15,7 @@ from daemon.errors import LoginRefusedError, PeopleError
 from daemon.ledger import Account, Ledger
 from daemon.lifecycle.facts import KeyRevoked, PersonAdded, RolesChanged
 from daemon.lifecycle.key_facts import IdentityLinked
-from daemon.people import NAME, RESERVED, Person
+from daemon.people import NAME, RESERVED, Person, person_of
 from daemon.sign_on import Identity
 
 ACTOR = "sign-on"
@@ -37,7 +37,7 @@ def admit(ledger: Ledger, identity: Identity, now: datetime, *, all_from_issuer:
     if account.roles != roles:
         fact = RolesChanged(at=now, actor=ACTOR, person=name, roles=tuple(sorted(roles)))
         ledger.put_account(replace(account, roles=roles), fact)
-    return Person(name, roles)
+    return person_of(replace(account, roles=roles))
 
 
 def link(ledger: Ledger, person: str, issuer: str, subject: str, *, by: str, now: datetime) -> None:

@@ -4,9 +4,10 @@ Passwords are kept as argon2id hashes.  A name that is unknown, an account that 
 locked account cost the same work and give the same words, so that nobody learns which of them it was.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from threading import Lock
@@ -33,10 +34,17 @@ REFUSAL = (
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody with an open account."""
+    """Somebody with an open account.
+
+    Attributes:
+        name: Of the account.
+        roles: Held now.
+        mark: Changes with every new password and tells nothing of it: what was opened under another one is over.
+    """
 
     name: str
     roles: frozenset[str]
+    mark: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -162,7 +170,12 @@ class People:
             raise LoginRefusedError(REFUSAL)
         if seen.failures:
             self._note(account, Tries(), knocks)
-        return Person(name, account.roles)
+        return person_of(account)
+
+    def find(self, name: str) -> Person | None:
+        """Return who has the open account of this name, None if nobody has."""
+        account = next(iter(self._ledger.accounts(name)), None)
+        return None if account is None or account.revoked_at is not None else person_of(account)
 
     def everybody(self) -> list[Person]:
         """Return every open account, by name."""
@@ -268,6 +281,11 @@ class People:
         if account is None or account.revoked_at is not None:
             raise PeopleError(f"{name} has no open account; add one first")
         return account
+
+
+def person_of(account: Account) -> Person:
+    """Return whose row this is, with their roles and the mark of their password."""
+    return Person(account.person, account.roles, hashlib.sha256(account.password_hash.encode()).hexdigest())
 
 
 def _known(roles: Iterable[str]) -> frozenset[str]:

@@ -59,7 +59,9 @@ def silence(
 
 def _check(ledger: Ledger, policy: Policy, stream: str, alarm_id: str, person: Person, reason: str) -> None:
     if alarm_id not in standing_alarms(one.fact for one in ledger.facts(subject=stream)):
-        raise RefusedError(f"{stream}: there is no open alarm {alarm_id!r}; the overview lists them")
+        raise RefusedError(
+            f"{stream}: there is no open alarm {alarm_id!r}; the overview and `retrigger alarms` list them"
+        )
     if not person.roles & set(policy.reject_roles):
         raise RefusedError(f"{person.name} cannot do this; it takes one of {', '.join(policy.reject_roles)}")
     if not reason.strip():

@@ -4,9 +4,9 @@ As in `daemon.decisions`: read the facts, look at the world, ask the rules, appe
 """
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from daemon.decisions import Voice
+from daemon.decisions import Voice, fits
 from daemon.errors import RefusedError
 from daemon.lifecycle import Candidate, Fact, Policy, World, signing
 from daemon.lifecycle import break_glass as may_break_glass
@@ -14,20 +14,38 @@ from daemon.lifecycle import confirm as may_confirm
 from daemon.lifecycle import review as may_review
 from daemon.lifecycle import waive as may_waive
 
+SKEW = timedelta(minutes=5)
 
-def waive(voice: Voice, *, gate: str, evidence_root: str, hours: float) -> Candidate:
+
+def waive(
+    voice: Voice, *, gate: str, evidence_root: str, code: str, hours: float, until: datetime | None = None
+) -> Candidate:
     """Record one person's waiver of one inconclusive gate, for so many hours; it takes two people.
 
+    Args:
+        voice: Who says it.
+        gate: Which one.
+        evidence_root: Of the evidence that was read; it is part of what is signed.
+        code: As the person saw it, `daemon.decisions.code_of`.
+        hours: How long it stands.
+        until: When it ends, from somebody who signed that elsewhere; must be `hours` from now, within `SKEW`.
+
     Raises:
-        RefusedError: See `daemon.lifecycle.waive`.
+        StalePageError: The code is of other evidence.
+        RefusedError: See `daemon.lifecycle.waive`; or the clock of whoever signed is off.
     """
+    if until is not None and abs(until - voice.now - timedelta(hours=hours)) > SKEW:
+        raise RefusedError(
+            f"the signed waiver ends at {until:%Y-%m-%d %H:%M} UTC, but {hours:g} h from now is "
+            f"{voice.now + timedelta(hours=hours):%Y-%m-%d %H:%M} UTC; set the clock of the machine that signed"
+        )
 
     def say(candidate: Candidate, world: World) -> Fact:
         role = _role(world, voice.person, voice.policy.waiver_roles)
-        expires_at = max(voice.now, world.clock) + timedelta(hours=hours)
+        expires_at = until or max(voice.now, world.clock) + timedelta(hours=hours)
         reason = voice.reason.strip()
         message = signing.waiver(candidate.id, evidence_root, gate, voice.person, role, reason, expires_at)
-        return may_waive(
+        fact = may_waive(
             candidate,
             world,
             voice.policy,
@@ -40,28 +58,30 @@ def waive(voice: Voice, *, gate: str, evidence_root: str, hours: float) -> Candi
             now=voice.now,
             signature=voice.signature(message),
         )
+        fits(candidate, code)
+        return fact
 
     return voice.says(say)
 
 
-def confirm(voice: Voice, *, request_id: str) -> Candidate:
-    """Record one person's second confirmation of what is in shadow.
+def confirm(voice: Voice, *, request_id: str, code: str) -> Candidate:
+    """Record one person's second confirmation of what is in shadow; the code is that of its shadow.
 
     Raises:
-        StalePageError: It is not what is in shadow.
+        StalePageError: It is not what is in shadow, or the code was read before it was.
         RefusedError: See `daemon.lifecycle.confirm`.
     """
-    return _of_request(voice, request_id, signing.confirmation, may_confirm, _confirming)
+    return _of_request(voice, request_id, code, signing.confirmation, may_confirm, confirming)
 
 
-def break_glass(voice: Voice, *, request_id: str) -> Candidate:
+def break_glass(voice: Voice, *, request_id: str, code: str) -> Candidate:
     """Record one person's wish to write the open request now, without its quorum and in mid fill; it takes two.
 
     Raises:
-        StalePageError: The open request is another one, or none.
+        StalePageError: The open request is another one, or none, or the code is.
         RefusedError: See `daemon.lifecycle.break_glass`.
     """
-    return _of_request(voice, request_id, signing.glass, may_break_glass, lambda _, policy: policy.glass_roles)
+    return _of_request(voice, request_id, code, signing.glass, may_break_glass, lambda _, policy: policy.glass_roles)
 
 
 def review(voice: Voice) -> Candidate:
@@ -79,7 +99,8 @@ def review(voice: Voice) -> Candidate:
     return voice.says(say)
 
 
-def _confirming(candidate: Candidate, policy: Policy) -> tuple[str, ...]:
+def confirming(candidate: Candidate, policy: Policy) -> tuple[str, ...]:
+    """Return the roles that a second confirmation of this candidate takes; none when its tier asks for none."""
     tier = policy.tiers.get(candidate.request.tier) if candidate.request else None
     return tier.confirm_roles if tier else ()
 
@@ -87,6 +108,7 @@ def _confirming(candidate: Candidate, policy: Policy) -> tuple[str, ...]:
 def _of_request(
     voice: Voice,
     request_id: str,
+    code: str,
     message: Callable[[str, str, str, str, str], bytes],
     rule: Callable[..., Fact],
     allowed: Callable[[Candidate, Policy], tuple[str, ...]],
@@ -96,7 +118,7 @@ def _of_request(
     def say(candidate: Candidate, world: World) -> Fact:
         role = _role(world, voice.person, allowed(candidate, voice.policy))
         signed = voice.signature(message(candidate.id, request_id, voice.person, role, voice.reason.strip()))
-        return rule(
+        fact = rule(
             candidate,
             world,
             voice.policy,
@@ -107,6 +129,8 @@ def _of_request(
             now=voice.now,
             signature=signed,
         )
+        fits(candidate, code)
+        return fact
 
     return voice.says(say)
 

@@ -2,6 +2,7 @@
 
 from daemon.cli import (
     accounts,
+    alarming,
     asking,
     audit,
     boards,
@@ -9,6 +10,8 @@ from daemon.cli import (
     drilling,
     explain,
     linking,
+    logins,
+    looking,
     menu,
     offline,
     policies,
@@ -23,6 +26,7 @@ from daemon.cli import (
     status,
     summarise,
     sweeping,
+    switching,
     tuf,
     voting,
 )
@@ -30,6 +34,7 @@ from daemon.cli.app import app, main
 
 __all__ = [
     "accounts",
+    "alarming",
     "app",
     "asking",
     "audit",
@@ -38,6 +43,8 @@ __all__ = [
     "drilling",
     "explain",
     "linking",
+    "logins",
+    "looking",
     "main",
     "menu",
     "offline",
@@ -53,6 +60,7 @@ __all__ = [
     "status",
     "summarise",
     "sweeping",
+    "switching",
     "tuf",
     "voting",
 ]

@@ -78,4 +78,4 @@ def people_password(
     if json:
         say.machine({"type": "password_changed", "name": name, "by": me.name})
     else:
-        say.words(f"The password of {name} is new; the old one is void.")
+        say.words(f"The password of {name} is new; the old one is void, and every open session of {name} ends.")

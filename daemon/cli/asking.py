@@ -1,16 +1,17 @@
 """The verb `history`: what ran, what happened to a digest, what a person did; from the ledger or from an export."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from daemon import config
-from daemon.assemble import parts
 from daemon.cli import say
 from daemon.cli.app import app
 from daemon.cli.audit import Keys, verified
+from daemon.cli.desk import PlainHttp, Server, desk
+from daemon.cli.identity import PasswordStdin
 from daemon.cli.offline import ConfigFile, Json
 from daemon.errors import RefusedError
 from daemon.ledger import History, Outcome, StoredFact, history_of
@@ -18,6 +19,13 @@ from daemon.lifecycle import facts as f
 from daemon.lifecycle.codec import plain
 from daemon.record.asked import Told, by_digest, by_person
 from daemon.record.checked import Checked
+
+Me = Annotated[
+    str,
+    typer.Option(
+        "--as", help="With --server, your account there; left out: your login name.", envvar="RETRIGGER_PERSON"
+    ),
+]
 
 
 @app.command()
@@ -31,28 +39,30 @@ def history(
     export: Annotated[Path | None, typer.Option(help="Answer from this exported record instead, offline.")] = None,
     keys: Keys = None,
     config_file: ConfigFile = Path("retrigger.toml"),
+    server: Server = "",
+    plain_http: PlainHttp = False,
+    me: Me = "",
+    password_stdin: PasswordStdin = False,
     json: Json = False,
 ) -> None:
     """Answer what ran at a run and lumisection and on whose word, what became of a digest, or what a person did."""
     asked = [run is not None or lumisection is not None, bool(digest), bool(person)]
     if sum(asked) != 1 or (run is None) != (lumisection is None):
         raise RefusedError("ask for one thing: --run R --lumisection L, or --digest D, or --person NAME")
-    if digest or person:
-        stored = _exported(export, keys) if export is not None else _recorded(config_file)
-        told = by_digest(stored, digest) if digest else by_person(stored, person)
+    if export is not None and server:
+        raise RefusedError(f"say --export {export} or --server {server}, not both: each is a record of its own")
+    heard = (
+        nullcontext(Exported(_exported(export, keys)))
+        if export is not None
+        else desk(config_file, server, plain_http=plain_http, person=me, password_stdin=password_stdin)
+    )
+    with heard as at:
+        told = at.told(digest=digest, person=person) if digest or person else []
+        ran = None if run is None or lumisection is None else at.ran(run, lumisection, slot)
+    if ran is None:
         _tell(told, digest or person, json=json)
         return
-    assert run is not None
-    assert lumisection is not None
-    if export is not None:
-        stored = _exported(export, keys)
-        found = history_of(stored, run, lumisection, slot or _only_slot(stored))
-        outcome, stream = None, ""
-    else:
-        with parts(config.load(config_file)) as ready:
-            stream = ready.settings.stream.name
-            found = ready.ledger.history(run, lumisection, slot or ready.settings.stream.slot)
-            outcome = ready.ledger.outcome(stream, run, lumisection)
+    found, outcome, stream = ran
     if json:
         say.machine({"type": "history", **plain(found), "outcome": plain(outcome)})
     else:
@@ -61,9 +71,19 @@ def history(
         raise typer.Exit(say.BAD_VERDICT)
 
 
-def _recorded(config_file: Path) -> list[StoredFact]:
-    with parts(config.load(config_file)) as ready:
-        return ready.ledger.facts()
+class Exported:
+    """Answers from an export what `daemon.cli.desk.Desk` answers from a ledger."""
+
+    def __init__(self, stored: Sequence[StoredFact]) -> None:
+        self._stored = stored
+
+    def ran(self, run: int, lumisection: int, slot: str) -> tuple[History, Outcome | None, str]:
+        """Return what ran there; an export knows of no data, nor of a stream."""
+        return history_of(self._stored, run, lumisection, slot or _only_slot(self._stored)), None, ""
+
+    def told(self, *, digest: str = "", person: str = "") -> list[Told]:
+        """Return what it says of a digest, or of a person."""
+        return by_digest(self._stored, digest) if digest else by_person(self._stored, person)
 
 
 def _exported(export: Path, keys: Path | None) -> list[StoredFact]:

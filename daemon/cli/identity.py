@@ -42,13 +42,21 @@ def authenticate(ready: Parts, person: str, *, password_stdin: bool) -> Person:
         LoginRefusedError: The account or the password is wrong, or nobody is there to ask.
     """
     name = person or getpass.getuser()
+    return ready.people.check_password(name, asked_password(name, password_stdin=password_stdin), utc_now())
+
+
+def asked_password(name: str, *, password_stdin: bool, at: str = "") -> str:
+    """Return the password that is piped, or typed; `at` says where it is for.
+
+    Raises:
+        LoginRefusedError: Nobody is there to ask.
+    """
     if password_stdin:
-        password = sys.stdin.readline().rstrip("\n")
-    elif sys.stdin.isatty():
-        password = getpass.getpass(f"password of {name}: ")
-    else:
-        raise LoginRefusedError("nobody is there to type a password; pipe it and say --password-stdin")
-    return ready.people.check_password(name, password, utc_now())
+        return sys.stdin.readline().rstrip("\n")
+    if sys.stdin.isatty():
+        return getpass.getpass(f"password of {name}{f' at {at}' if at else ''}: ")
+    reading = f", or to read alone, log in before: retrigger login --server {at}" if at else ""
+    raise LoginRefusedError(f"nobody is there to type a password; pipe it and say --password-stdin{reading}")
 
 
 def authenticate_root(ready: Parts, person: str, *, password_stdin: bool, to: str) -> Person:

@@ -1,7 +1,7 @@
-"""Verbs about alarms that were raised, and about the accounts: alarms, people."""
+"""Verbs about the accounts: people add, people list."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -11,35 +11,9 @@ from daemon.cli import say
 from daemon.cli.app import app
 from daemon.cli.identity import Me, PasswordStdin, authenticate_root, new_password
 from daemon.cli.offline import ConfigFile, Json
-from daemon.decisions import closing_words, closings
-from daemon.lifecycle import facts as f
-from daemon.lifecycle.codec import plain
 
 people_app = typer.Typer(help="Accounts and roles.", no_args_is_help=True)
 app.add_typer(people_app, name="people")
-
-
-@app.command()
-def alarms(*, config_file: ConfigFile = Path("retrigger.toml"), json: Json = False) -> None:
-    """List every alarm that was raised, oldest first, and whether it is closed."""
-    with parts(config.load(config_file)) as ready:
-        stored = [one.fact for one in ready.ledger.facts(subject=ready.settings.stream.name)]
-        raised, closed = [one for one in stored if isinstance(one, f.AlarmRaised)], closings(stored)
-    if json:
-        for fact in raised:
-            say.machine(_alarm_tree(fact, closed.get(fact.alarm_id)))
-        return
-    if not raised:
-        say.words("No alarm was raised.")
-    for fact in raised:
-        by = closed.get(fact.alarm_id)
-        after = f"To do: {fact.alarm.get('action', '')}" if by is None else f"It is {closing_words(by)}"
-        say.words(f"{fact.alarm_id}: {fact.alarm.get('text', '')}  {after}")
-
-
-def _alarm_tree(fact: f.AlarmRaised, by: f.FaultClosed | None) -> dict[str, Any]:
-    closed = None if by is None else {"by": by.person, "at": by.at.isoformat(), "reason": by.reason}
-    return {"type": "alarm", "id": fact.alarm_id, "closed": closed, "alarm": plain(fact.alarm)}
 
 
 @people_app.command("add")

@@ -5,53 +5,33 @@ from pathlib import Path
 
 import typer
 
-from daemon import config
-from daemon.assemble import parts, places_of, utc_now
 from daemon.cli import say
 from daemon.cli.app import app
+from daemon.cli.desk import PlainHttp, Server, desk
+from daemon.cli.identity import Me, PasswordStdin
 from daemon.cli.offline import ConfigFile, Json
 from daemon.input_faults import fault_words
-from daemon.lifecycle import open_faults
-from daemon.lifecycle.codec import plain
-from daemon.record import sent
-from daemon.shelf import champion_digest
-from daemon.snapshot import last_loop_view
+from daemon.standing import troubled
 
 
 @app.command()
-def status(*, config_file: ConfigFile = Path("retrigger.toml"), json: Json = False) -> None:
+def status(
+    *,
+    config_file: ConfigFile = Path("retrigger.toml"),
+    server: Server = "",
+    plain_http: PlainHttp = False,
+    person: Me = "",
+    password_stdin: PasswordStdin = False,
+    json: Json = False,
+) -> None:
     """Say where the daemon stands; exit 1 when it is in trouble, stands still for a minute, or a fault is open."""
-    with parts(config.load(config_file)) as ready:
-        now = utc_now()
-        view = last_loop_view(ready.ledger)
-        figures = ready.ledger.figures()
-        age_s = None if view is None or view.last_turn is None else (now - view.last_turn).total_seconds()
-        stream, slot = ready.settings.stream.name, ready.settings.stream.slot
-        standing = open_faults(one.fact for one in ready.ledger.facts(subject=stream))
-        tree = {
-            "type": "status",
-            "turned_s_ago": age_s,
-            "doing": view.doing if view else "never ran here",
-            "beam_mode": view.beam_mode if view else "",
-            "lumisections": {result: n for (where, result), n in figures.outcomes.items() if where == stream},
-            "input_faults": {} if view is None else {what: list(pair) for what, pair in view.faults.items()},
-            "declared": [] if view is None else [dict(one) for one in view.declared],
-            "files": {outcome: n for (where, outcome), n in figures.files.items() if where == stream},
-            "alarms": {verdict: n for (where, verdict), n in figures.alarms.items() if where == stream},
-            "open_faults": [one.alarm_id for one in standing],
-            "champion": champion_digest(ready.ledger, slot),
-            "running": ready.sight.running() or "",
-            "record": {
-                place.name: {**plain(sent(ready.ledger, place.name)), "facts": ready.ledger.head().sequence}
-                for place in places_of(ready.settings)
-            },
-            "candidates": {one.id: str(one.phase) for one in ready.sight.candidates()},
-        }
+    with desk(config_file, server, plain_http=plain_http, person=person, password_stdin=password_stdin) as at:
+        tree = at.status()
     if json:
         say.machine(tree)
     else:
-        _status_words(tree, stream, slot)
-    if age_s is None or age_s > 60.0 or standing or str(tree["doing"]).startswith("in trouble"):
+        _status_words(tree, str(tree["stream"]), str(tree["slot"]))
+    if troubled(tree):
         raise typer.Exit(say.BAD_VERDICT)
 
 

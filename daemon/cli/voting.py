@@ -1,36 +1,62 @@
-"""Verbs of the rarer decisions: waive, confirm, break the glass, review it, take an approval back; and the freeze."""
+"""Verbs that decide on a candidate, here or elsewhere: approve and reject, and the rarer words."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from daemon import config, decisions, rarer_decisions
-from daemon.assemble import parts, utc_now
 from daemon.cli.app import app
-from daemon.cli.identity import KeyFile, Me, PasswordStdin, authenticate
+from daemon.cli.desk import PlainHttp, Server, Word, desk
+from daemon.cli.identity import KeyFile, Me, PasswordStdin
+from daemon.cli.looking import CandidateId
 from daemon.cli.offline import ConfigFile, Json
-from daemon.cli.service import CandidateId, Reason, find, open_request, report, switch, voice
-from daemon.lifecycle import Candidate
-from daemon.lifecycle import facts as f
+from daemon.cli.service import Reason
+from daemon.cli.words import report
+from daemon.errors import RefusedError
+from daemon.lifecycle.candidate import ON_BOARD, Phase
+
+Code = Annotated[str, typer.Option(help="The short code of what you saw: `retrigger show` and the page give it.")]
 
 
-def _deciding(
-    config_file: Path,
-    candidate_id: str,
-    person: str,
-    password_stdin: bool,
-    json: bool,
-    reason: str,
-    decide: Callable[[decisions.Voice, Candidate], Candidate],
-    key: Path | None = None,
+@app.command()
+def approve(
+    candidate_id: CandidateId,
+    *,
+    code: Code,
+    reason: Reason,
+    config_file: ConfigFile = Path("retrigger.toml"),
+    server: Server = "",
+    plain_http: PlainHttp = False,
+    key: KeyFile = None,
+    role: Annotated[str, typer.Option(help="The role to approve in; left out: the first one still missing.")] = "",
+    person: Me = "",
+    password_stdin: PasswordStdin = False,
+    json: Json = False,
 ) -> None:
-    """Authenticate, find the candidate, decide, and say how it stands."""
-    with parts(config.load(config_file)) as ready:
-        me = authenticate(ready, person, password_stdin=password_stdin)
-        found = find(ready, candidate_id)
-        report(ready, decide(voice(ready, me, candidate_id, reason, key), found), json=json)
+    """Approve exactly the request that is open now."""
+    with desk(config_file, server, plain_http=plain_http, person=person, password_stdin=password_stdin) as at:
+        word = Word(says="approve", candidate=candidate_id, reason=reason, code=code, role=role, key=key)
+        report(at, at.say(word), json=json)
+
+
+@app.command()
+def reject(
+    candidate_id: CandidateId,
+    *,
+    klass: Annotated[str, typer.Option("--class", help="physics, rate, hardware, evidence, timing, drill or other")],
+    code: Code,
+    reason: Reason,
+    config_file: ConfigFile = Path("retrigger.toml"),
+    server: Server = "",
+    plain_http: PlainHttp = False,
+    person: Me = "",
+    password_stdin: PasswordStdin = False,
+    json: Json = False,
+) -> None:
+    """Reject the request that is open now; the candidate ends."""
+    with desk(config_file, server, plain_http=plain_http, person=person, password_stdin=password_stdin) as at:
+        word = Word(says="reject", candidate=candidate_id, reason=reason, code=code, klass=klass)
+        report(at, at.say(word), json=json)
 
 
 @app.command()
@@ -38,59 +64,61 @@ def waive(
     candidate_id: CandidateId,
     *,
     gate: Annotated[str, typer.Option(help="The inconclusive gate, as `retrigger show` names it.")],
+    code: Code,
     reason: Reason,
-    hours: Annotated[float, typer.Option(min=0.1, help="How long the waiver stands.")] = 24.0,
     config_file: ConfigFile = Path("retrigger.toml"),
+    server: Server = "",
+    plain_http: PlainHttp = False,
     key: KeyFile = None,
+    hours: Annotated[float, typer.Option(min=0.1, help="How long the waiver stands.")] = 24.0,
     person: Me = "",
     password_stdin: PasswordStdin = False,
     json: Json = False,
 ) -> None:
     """Let an inconclusive gate count as passed; it takes two people, and a failed gate has no waiver."""
-
-    def say(said: decisions.Voice, found: Candidate) -> Candidate:
-        evidence = found.gates.evidence_root if found.gates else ""
-        return rarer_decisions.waive(said, gate=gate, evidence_root=evidence, hours=hours)
-
-    _deciding(config_file, candidate_id, person, password_stdin, json, reason, say, key)
+    with desk(config_file, server, plain_http=plain_http, person=person, password_stdin=password_stdin) as at:
+        word = Word(says="waive", candidate=candidate_id, reason=reason, code=code, gate=gate, hours=hours, key=key)
+        report(at, at.say(word), json=json)
 
 
 @app.command()
 def confirm(
     candidate_id: CandidateId,
     *,
+    code: Code,
     reason: Reason,
     config_file: ConfigFile = Path("retrigger.toml"),
+    server: Server = "",
+    plain_http: PlainHttp = False,
     key: KeyFile = None,
     person: Me = "",
     password_stdin: PasswordStdin = False,
     json: Json = False,
 ) -> None:
     """Say for the second time that what is in shadow may go live."""
-
-    def say(said: decisions.Voice, found: Candidate) -> Candidate:
-        return rarer_decisions.confirm(said, request_id=open_request(found))
-
-    _deciding(config_file, candidate_id, person, password_stdin, json, reason, say, key)
+    with desk(config_file, server, plain_http=plain_http, person=person, password_stdin=password_stdin) as at:
+        word = Word(says="confirm", candidate=candidate_id, reason=reason, code=code, key=key)
+        report(at, at.say(word), json=json)
 
 
 @app.command("break-glass")
 def break_glass(
     candidate_id: CandidateId,
     *,
+    code: Code,
     reason: Reason,
     config_file: ConfigFile = Path("retrigger.toml"),
+    server: Server = "",
+    plain_http: PlainHttp = False,
     key: KeyFile = None,
     person: Me = "",
     password_stdin: PasswordStdin = False,
     json: Json = False,
 ) -> None:
     """Write the open request now, in mid fill, for one fill; it takes two people, and a review within a day."""
-
-    def say(said: decisions.Voice, found: Candidate) -> Candidate:
-        return rarer_decisions.break_glass(said, request_id=open_request(found))
-
-    _deciding(config_file, candidate_id, person, password_stdin, json, reason, say, key)
+    with desk(config_file, server, plain_http=plain_http, person=person, password_stdin=password_stdin) as at:
+        word = Word(says="break-glass", candidate=candidate_id, reason=reason, code=code, key=key)
+        report(at, at.say(word), json=json)
 
 
 @app.command()
@@ -99,16 +127,16 @@ def review(
     *,
     reason: Reason,
     config_file: ConfigFile = Path("retrigger.toml"),
+    server: Server = "",
+    plain_http: PlainHttp = False,
     person: Me = "",
     password_stdin: PasswordStdin = False,
     json: Json = False,
 ) -> None:
     """Say what was found on why the glass was broken; nothing goes forward while this is overdue."""
-
-    def say(said: decisions.Voice, _: Candidate) -> Candidate:
-        return rarer_decisions.review(said)
-
-    _deciding(config_file, candidate_id, person, password_stdin, json, reason, say)
+    with desk(config_file, server, plain_http=plain_http, person=person, password_stdin=password_stdin) as at:
+        word = Word(says="review", candidate=candidate_id, reason=reason)
+        report(at, at.say(word), json=json)
 
 
 @app.command()
@@ -117,43 +145,32 @@ def revoke(
     *,
     reason: Reason,
     config_file: ConfigFile = Path("retrigger.toml"),
+    server: Server = "",
+    plain_http: PlainHttp = False,
     person: Me = "",
     password_stdin: PasswordStdin = False,
     json: Json = False,
 ) -> None:
     """Take your approval back, while the board is unwritten; the request ends."""
-
-    def say(said: decisions.Voice, found: Candidate) -> Candidate:
-        return decisions.revoke(said, request_id=open_request(found))
-
-    _deciding(config_file, candidate_id, person, password_stdin, json, reason, say)
+    with desk(config_file, server, plain_http=plain_http, person=person, password_stdin=password_stdin) as at:
+        word = Word(says="revoke", candidate=candidate_id, reason=reason)
+        report(at, at.say(word), json=json)
 
 
 @app.command()
-def freeze(
+def rollback(
     *,
     reason: Reason,
     config_file: ConfigFile = Path("retrigger.toml"),
+    server: Server = "",
+    plain_http: PlainHttp = False,
     person: Me = "",
     password_stdin: PasswordStdin = False,
     json: Json = False,
 ) -> None:
-    """Forbid every write forward; watching and training go on, and going back is always allowed."""
-    switch(
-        config_file, person, password_stdin, json, lambda name: f.FreezeStarted(at=utc_now(), actor=name, reason=reason)
-    )
-
-
-@app.command()
-def unfreeze(
-    *,
-    reason: Reason,
-    config_file: ConfigFile = Path("retrigger.toml"),
-    person: Me = "",
-    password_stdin: PasswordStdin = False,
-    json: Json = False,
-) -> None:
-    """Allow deployments again."""
-    switch(
-        config_file, person, password_stdin, json, lambda name: f.FreezeEnded(at=utc_now(), actor=name, reason=reason)
-    )
+    """Ask for the digest that ran before; always allowed, the daemon does it in its next turn."""
+    with desk(config_file, server, plain_http=plain_http, person=person, password_stdin=password_stdin) as at:
+        on_board = [one for one in at.rows() if one.phase in {str(phase) for phase in ON_BOARD | {Phase.DEPLOYING}}]
+        if not on_board:
+            raise RefusedError("no candidate is on the board, so there is nothing to roll back")
+        report(at, at.say(Word(says="rollback", candidate=on_board[-1].id, reason=reason)), json=json)

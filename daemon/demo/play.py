@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from daemon.assemble import Parts
-from daemon.cli.words import candidate_story
+from daemon.assemble import Parts, utc_now
 from daemon.demo.delivery import Delivery
 from daemon.demo.stage import ACTS, PASSWORDS, Act, retrigger
 from daemon.errors import SetupError
 from daemon.lifecycle import facts as f
 from daemon.lifecycle import open_faults
+from daemon.stories import story
 
 PATIENCE_S = 420.0
 
@@ -194,7 +194,7 @@ class Play:
 
     def _open(self, phase: str) -> list[dict[str, Any]]:
         found = [one for one in self._ready.sight.candidates() if one.phase == phase]
-        return [candidate_story(self._ready, one) for one in found]
+        return [story(self._ready.sight, self._ready.policy, one, utc_now()) for one in found]
 
     def _alarm(self, verdict: str) -> dict[str, Any]:
         def told() -> list[dict[str, Any]]:

@@ -19,6 +19,8 @@ from daemon.lifecycle.codec import time_text
 from daemon.lifecycle.facts import Fact
 
 ANSWERS_KEPT = timedelta(days=7)
+UNDER_WAY = timedelta(minutes=2)
+"""Longer than any answer takes; what has none after that was begun by a process that is gone."""
 READINGS_KEPT = timedelta(days=400)
 
 
@@ -128,13 +130,17 @@ class DoorRows:
             connection.execute(insert(t.identities).values(issuer=issuer, subject=subject, person=person))
 
     def keep(self, person: str, key: str, asked: str, now: datetime) -> Kept | None:
-        """Begin to work out an answer under this key; returns what is kept under it already, None if nothing was."""
+        """Begin to work out an answer under this key; returns what is kept under it already, None if nothing was.
+
+        An answer that was begun long ago and never came was cut off with its process, and is begun anew.
+        """
         mine = (t.answers.c.person == person) & (t.answers.c.key == key)
         with writing(self._engine) as connection:
             connection.execute(delete(t.answers).where(t.answers.c.at < time_text(now - ANSWERS_KEPT)))
             row = connection.execute(select(t.answers).where(mine)).one_or_none()
-            if row is not None:
+            if row is not None and (row.status is not None or row.at >= time_text(now - UNDER_WAY)):
                 return Kept(row.asked, row.status, row.body)
+            connection.execute(delete(t.answers).where(mine))
             values = {"person": person, "key": key, "asked": asked, "status": None, "body": "", "at": time_text(now)}
             connection.execute(insert(t.answers).values(**values))
             return None

@@ -1,7 +1,9 @@
 """A write that is sent twice under one `Idempotency-Key` is done once, and answered twice alike.
 
-The key belongs to the person; the same key with another request is refused (422).  What is compared leaves out password
-and assertion, so that no trace of a password is kept.
+The key belongs to the person; the same key with another request is refused (422).  What is compared leaves out what
+shows who is there (password, assertion, signature), so that no trace of a password is kept.  Kept is what was recorded,
+and that a page was stale.  A refusal of the rules is not: it recorded nothing, and time, another person or a free
+ledger may heal it, so that the same request is worked out anew.
 
 References:
     IETF draft-ietf-httpapi-idempotency-key-header-07, §2.
@@ -20,8 +22,10 @@ from daemon.web.problems import problem
 from retrain.digest import digest_of
 
 KeyHeader = Annotated[str, Header(alias="Idempotency-Key", max_length=200)]
-SECRETS = frozenset({"password", "assertion", "credential"})
-FINAL = frozenset({200, 201, 204, 409, 412})  # what a repetition would not change: the rest may be tried again
+PROOFS = frozenset({"password", "assertion", "credential", "signature", "expires_at"})
+"""What shows who speaks, and the end of a signed waiver, which is that of its hours."""
+FINAL = frozenset({200, 201, 202, 204, 412})
+ASK_AGAIN_S = 1
 
 
 def once(visitor: Visit, key: str, what: str, body: BaseModel | None, do: Callable[[], Response]) -> Response:
@@ -37,20 +41,22 @@ def once(visitor: Visit, key: str, what: str, body: BaseModel | None, do: Callab
     if not key:
         return do()
     rows, person = visitor.office.ledger.doors, visitor.person.name
-    sent: dict[str, Any] = body.model_dump(exclude=set(SECRETS)) if body else {}
+    sent: dict[str, Any] = body.model_dump(exclude=set(PROOFS)) if body else {}
     asked = digest_of([what, sent])
     kept = rows.keep(person, key, asked, visitor.now)
     if kept is not None and kept.asked != asked:
         return problem(422, "The key was used for something else", f"Idempotency-Key {key!r}: take a new one")
     if kept is not None and kept.status is None:
-        return problem(409, "It is under way", f"the first request with Idempotency-Key {key!r} is not answered yet")
+        waits = problem(409, "It is under way", f"the first request with Idempotency-Key {key!r} is not answered yet")
+        waits.headers["retry-after"] = str(ASK_AGAIN_S)
+        return waits
     if kept is not None and kept.status is not None:
         return _again(kept.status, kept.body)
     status = None
     try:
         answer = do()
         status = answer.status_code if answer.status_code in FINAL else None
-    finally:  # a request that broke is forgotten, so that it can be tried again
+    finally:  # a request that broke or was refused is forgotten, so that it can be tried again
         if status is None:
             rows.answered(person, key, None)
     if status is not None:

@@ -11,9 +11,10 @@ from fastapi.responses import JSONResponse, Response
 from daemon import decisions
 from daemon.errors import LoginRefusedError, RefusedError
 from daemon.lifecycle import Candidate
-from daemon.lifecycle import facts as f
 from daemon.lifecycle.codec import plain
-from daemon.web.bodies import LogIn, Session, Shown, Voice
+from daemon.stories import story
+from daemon.web import words_said
+from daemon.web.bodies import LogIn, Session, Shown, Told, Voice
 from daemon.web.doors import Visit, Visitor, WrongFormError, entered
 from daemon.web.dossier import revealed
 from daemon.web.office import Office
@@ -61,7 +62,7 @@ def log_in(request: Request, body: LogIn) -> Response:
         person = office.log_in(body.name.strip(), body.password, now)
     except LoginRefusedError as error:
         return problem(403, "Not logged in", str(error))
-    begun = entered(office, request, person.name, "/", now, "password")
+    begun = entered(office, request, person, "/", now, "password")
     token = next(
         one.split("=", 1)[1] for one in begun.headers["set-cookie"].split("; ") if one.startswith(office.cookie)
     )
@@ -108,14 +109,9 @@ def first(visitor: Visitor) -> dict[str, Any]:
 
 @router.get("/alarms")
 def alarms(visitor: Visitor) -> list[dict[str, Any]]:
-    """List the alarms of the stream, oldest first, in their public form."""
+    """List the alarms of the stream, oldest first, in their public form: who closed them, which are open faults."""
     stored = [one.fact for one in visitor.office.ledger.facts(subject=visitor.office.stream)]
-    standing = set(decisions.standing_alarms(stored))
-    raised = [fact for fact in stored if isinstance(fact, f.AlarmRaised)]
-    return [
-        {"id": fact.alarm_id, "at": fact.at, "standing": fact.alarm_id in standing, "alarm": plain(fact.alarm)}
-        for fact in raised
-    ]
+    return decisions.alarms_told(stored)
 
 
 @router.get("/record")
@@ -131,14 +127,14 @@ def candidates(visitor: Visitor) -> list[Shown]:
     return [summary(one, visitor.person.name) for one in visitor.office.looks.candidates()]
 
 
-@router.get("/candidates/{candidate_id}", response_model=Shown)
+@router.get("/candidates/{candidate_id}", response_model=Told)
 def candidate(candidate_id: str, visitor: Visitor) -> Response:
     """Show one candidate; its ETag is the open request."""
     try:
         found, _ = read_candidate(visitor.office, candidate_id)
     except RefusedError as error:
         return problem(404, "No such candidate", str(error))
-    return shown(found, visitor.person.name)
+    return shown(found, visitor)
 
 
 def summary(candidate: Candidate, person: str) -> Shown:
@@ -148,6 +144,7 @@ def summary(candidate: Candidate, person: str) -> Shown:
         id=candidate.id,
         slot=candidate.slot,
         phase=str(candidate.phase),
+        trigger=candidate.trigger,
         reason=candidate.reason,
         bundle_digest=candidate.bundle_digest,
         code=decisions.code_of(candidate),
@@ -164,7 +161,13 @@ def summary(candidate: Candidate, person: str) -> Shown:
     )
 
 
-def shown(candidate: Candidate, person: str) -> JSONResponse:
-    """Return one candidate, its open request as the ETag."""
+def shown(candidate: Candidate, visitor: Visit) -> JSONResponse:
+    """Return one candidate with all that is said of it, its open request as the ETag."""
+    office, person = visitor.office, visitor.person.name
     tag = {"etag": f'"{candidate.request.request_id}"'} if candidate.request else {}
-    return JSONResponse(summary(candidate, person).model_dump(), headers=tag)
+    told = Told(
+        **summary(candidate, person).model_dump(),
+        roles=words_said.roles_in(visitor, candidate),
+        story=story(office.looks, office.policy, candidate, visitor.now),
+    )
+    return JSONResponse(told.model_dump(mode="json"), headers=tag)

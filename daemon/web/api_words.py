@@ -1,7 +1,8 @@
 """The API's writes about candidates and faults.
 
-A decision carries ``If-Match: "REQUEST_ID"``; without it the answer is 428, with an old one 412.  With an
-``Idempotency-Key`` it may be sent twice.  The person shows that they are there: by password, or by passkey.
+A decision carries ``If-Match: "REQUEST_ID"`` and the code of what was seen; without the first the answer is 428, with
+an old one of either 412.  With an ``Idempotency-Key`` it may be sent twice.  The person shows that they are there: by
+password, or by passkey; with the password may come their key's signature of the statement.
 """
 
 from collections.abc import Callable
@@ -12,10 +13,12 @@ from fastapi.responses import JSONResponse, Response
 
 from daemon.errors import LoginRefusedError, RefusedError
 from daemon.lifecycle import Candidate
+from daemon.lifecycle.fact import Signature
+from daemon.lifecycle.signing import ED25519
 from daemon.web import words_said as say
 from daemon.web.answers import KeyHeader, once
 from daemon.web.api import PREFIX, TROUBLES, MatchHeader, Writer, shown
-from daemon.web.bodies import No, Said, Waiver, Yes
+from daemon.web.bodies import No, Said, Signable, Waiver, Yes
 from daemon.web.doors import Visit
 from daemon.web.problems import problem, refusal
 from daemon.web.proof import Proof
@@ -40,7 +43,7 @@ def reject(candidate_id: str, body: No, visitor: Writer, if_match: MatchHeader =
     """Say no to the request that If-Match names."""
 
     def word(request: str) -> Candidate:
-        return say.reject(visitor, _proof(body), candidate_id, request, body.role, body.klass, body.reason)
+        return say.reject(visitor, _proof(body), candidate_id, request, body.role, body.klass, body.code, body.reason)
 
     return _decide(visitor, f"reject {candidate_id}", key, if_match, body, word)
 
@@ -69,24 +72,24 @@ def roll_back(candidate_id: str, body: Said, visitor: Writer, key: KeyHeader = "
 
 @router.post("/candidates/{candidate_id}/confirm")
 def confirm(
-    candidate_id: str, body: Said, visitor: Writer, if_match: MatchHeader = None, key: KeyHeader = ""
+    candidate_id: str, body: Signable, visitor: Writer, if_match: MatchHeader = None, key: KeyHeader = ""
 ) -> Response:
     """Say a second time that what If-Match names, now in shadow, may go live."""
 
     def word(request: str) -> Candidate:
-        return say.confirm(visitor, _proof(body), candidate_id, request, body.reason)
+        return say.confirm(visitor, _proof(body), candidate_id, request, body.code, body.reason)
 
     return _decide(visitor, f"confirm {candidate_id}", key, if_match, body, word)
 
 
 @router.post("/candidates/{candidate_id}/break-glass")
 def break_glass(
-    candidate_id: str, body: Said, visitor: Writer, if_match: MatchHeader = None, key: KeyHeader = ""
+    candidate_id: str, body: Signable, visitor: Writer, if_match: MatchHeader = None, key: KeyHeader = ""
 ) -> Response:
     """Say that the request that If-Match names must be written now; it takes two people."""
 
     def word(request: str) -> Candidate:
-        return say.break_glass(visitor, _proof(body), candidate_id, request, body.reason)
+        return say.break_glass(visitor, _proof(body), candidate_id, request, body.code, body.reason)
 
     return _decide(visitor, f"break-glass {candidate_id}", key, if_match, body, word)
 
@@ -96,7 +99,8 @@ def waive(candidate_id: str, body: Waiver, visitor: Writer, key: KeyHeader = "")
     """Let one inconclusive gate count as passed for a while; the body names the evidence that was read."""
 
     def word(_: str) -> Candidate:
-        return say.waive(visitor, _proof(body), candidate_id, body.evidence_root, body.gate, body.hours, body.reason)
+        about = (body.evidence_root, body.gate, body.code, body.hours, body.reason, body.expires_at)
+        return say.waive(visitor, _proof(body), candidate_id, *about)
 
     return _decide(visitor, f"waive {candidate_id}", key, "*", body, word)
 
@@ -127,7 +131,9 @@ def close_fault(alarm_id: str, body: Said, visitor: Writer, key: KeyHeader = "")
 
 
 def _proof(body: Said) -> Proof:
-    return Proof(body.password, body.assertion)
+    given = body.signature if isinstance(body, Signable) else None
+    signature = Signature(kind=ED25519, key_id=given.key_id, value=given.value) if given else None
+    return Proof(body.password, body.assertion, signature)
 
 
 def _decide(
@@ -139,7 +145,7 @@ def _decide(
 
     def do() -> Response:
         try:
-            return shown(word(request), visitor.person.name)
+            return shown(word(request), visitor)
         except (RefusedError, LoginRefusedError) as error:
             return refusal(error)
 

@@ -21,7 +21,7 @@ from daemon.lifecycle import Policy
 from daemon.passkeys import Passkeys
 from daemon.people import People
 from daemon.sign_on import SignOn, SignOnRules
-from daemon.web import account, api, api_keys, api_words, doors, fatigue, forms, pages, quiet, sign_on
+from daemon.web import account, api, api_daemon, api_keys, api_words, doors, fatigue, forms, pages, quiet, sign_on
 from daemon.web.access import NotAllowedError, may_pass
 from daemon.web.challenges import Challenges
 from daemon.web.doors import NotLoggedInError, WrongFormError
@@ -62,6 +62,7 @@ def create_app(
     explanations: Path | None = None,
     sign_on_rules: SignOnRules | None = None,
     proxy: Proxy | None = None,
+    places: tuple[str, ...] = (),
 ) -> FastAPI:
     """Return the page over one ledger.
 
@@ -78,6 +79,7 @@ def create_app(
         explanations: Folder of the explanations of alarms.
         sign_on_rules: A single sign-on; None for local accounts alone.
         proxy: A proxy whose header names people; None trusts no header.
+        places: Where the record goes outside this host, by name.
     """
     guarded = [Depends(may_pass)]
     app = _Page(title="retrigger", version="1", docs_url=None, redoc_url=None, openapi_url=None, dependencies=guarded)
@@ -98,8 +100,9 @@ def create_app(
         sign_on=SignOn(sign_on_rules, callback, tokens) if sign_on_rules else None,
         proxy=proxy,
         explanations=explanations,
+        places=places,
     )
-    for part in (doors, sign_on, pages, account, fatigue, forms, quiet, api, api_keys, api_words):
+    for part in (doors, sign_on, pages, account, fatigue, forms, quiet, api, api_keys, api_words, api_daemon):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=str(files("daemon").joinpath("static"))), name="static")
     app.include_router(watching)

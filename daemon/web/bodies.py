@@ -1,8 +1,8 @@
 """What programs send and get: the bodies of the API, closed to fields that nobody knows."""
 
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 
 class _Sent(BaseModel):
@@ -24,26 +24,63 @@ class Said(_Sent):
     assertion: dict[str, Any] | None = None
 
 
-class Yes(Said):
-    """An approval, with the code that the page shows."""
+class Signed(_Sent):
+    """An Ed25519 signature of the statement that a word is, by a key that is registered for the person; in hex."""
+
+    key_id: str = Field(pattern="^[0-9a-f]{64}$")
+    value: str = Field(pattern="^[0-9a-f]{128}$")
+
+
+class Coded(Said):
+    """A word about what was seen under this code: that of the candidate when it was read."""
 
     code: str = Field(max_length=200)
+
+
+class Signable(Coded):
+    """A word that may be signed by a key of the person's own, beside the password."""
+
+    signature: Signed | None = None
+
+
+class Yes(Signable):
+    """An approval; the role belongs to what is signed."""
+
     role: str = Field("", max_length=50)
 
 
-class No(Said):
+class No(Coded):
     """A rejection, with its class."""
 
     klass: str = Field(max_length=50)
     role: str = Field("", max_length=50)
 
 
-class Waiver(Said):
-    """An inconclusive gate that counts as passed for so many hours."""
+class Waiver(Signable):
+    """An inconclusive gate that counts as passed for so many hours; who signs it says when that is over."""
 
     gate: str = Field(max_length=100)
     evidence_root: str = Field(max_length=100)
     hours: float = Field(24.0, gt=0, le=24 * 366)
+    expires_at: AwareDatetime | None = None
+
+
+class Quiet(_Sent):
+    """Who takes an alarm on, and why."""
+
+    reason: str = Field(max_length=2000)
+
+
+class Silence(Quiet):
+    """For how long nobody wants messages about an alarm."""
+
+    hours: float = Field(gt=0, le=72)
+
+
+class Training(Said):
+    """A wish for a candidate: new weights, or a threshold alone."""
+
+    action: Literal["weights", "threshold"] = "weights"
 
 
 class Asked(_Sent):
@@ -93,6 +130,7 @@ class Shown(BaseModel):
     id: str
     slot: str
     phase: str
+    trigger: str
     reason: str
     bundle_digest: str
     code: str
@@ -101,3 +139,15 @@ class Shown(BaseModel):
     approvals: list[Voice]
     closing: str
     drill: bool
+
+
+class Told(Shown):
+    """A candidate with all that is said of it.
+
+    Attributes:
+        roles: In which role the visitor would say which word; it belongs to what is signed.  Empty: they may not.
+        story: As `retrigger show --json` says it: what comes next, what speaks against it, its gates.
+    """
+
+    roles: dict[str, str]
+    story: dict[str, Any]

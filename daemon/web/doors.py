@@ -79,8 +79,8 @@ def local_path(target: str) -> str:
 def login_form(request: Request, to: str = "/") -> Response:
     """Show the log-in; whom a trusted proxy names is logged in at once."""
     office: Office = request.app.state.office
-    named = office.proxy.name_in(request) if office.proxy is not None else ""
-    if named in office.people.roles():
+    named = office.people.find(office.proxy.name_in(request)) if office.proxy is not None else None
+    if named is not None:
         return entered(office, request, named, to, office.clock(), "proxy")
     return login_page(request, to)
 
@@ -100,11 +100,11 @@ def login_page(request: Request, to: str, *, status: int = 200, problem: str = "
     )
 
 
-def entered(office: Office, request: Request, person: str, to: str, now: datetime, how: str) -> Response:
+def entered(office: Office, request: Request, person: Person, to: str, now: datetime, how: str) -> Response:
     """Return the answer to somebody who was recognised: a new session under a new token, whatever they had before."""
     office.sessions.end(request.cookies.get(office.cookie, ""))
     answer = RedirectResponse(local_path(to), status_code=303)
-    answer.set_cookie(office.cookie, office.sessions.begin(person, now, how), **cookie_rules(office))
+    answer.set_cookie(office.cookie, office.begin(person, now, how), **cookie_rules(office))
     return answer
 
 
@@ -133,7 +133,7 @@ def login(
         person = office.log_in(name.strip(), password, now)
     except LoginRefusedError as error:
         return login_page(request, to, status=403, problem=str(error), name=name.strip())
-    return entered(office, request, person.name, to, now, "password")
+    return entered(office, request, person, to, now, "password")
 
 
 @router.post("/logout")

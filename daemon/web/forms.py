@@ -69,14 +69,16 @@ def approve(request: Request, candidate_id: str, visitor: FormVisitor, form: For
 
 
 @router.post("/candidates/{candidate_id}/reject")
-def reject(request: Request, candidate_id: str, visitor: FormVisitor, form: Form_, klass: Word = "") -> Response:
+def reject(
+    request: Request, candidate_id: str, visitor: FormVisitor, form: Form_, klass: Word = "", code: Word = ""
+) -> Response:
     """Say no: needs a class, one reason and the password again, or a passkey."""
     return _answer(
         request,
         visitor,
         candidate_id,
         form,
-        lambda: say.reject(visitor, form.proof, candidate_id, form.request_id, "", klass, form.reason),
+        lambda: say.reject(visitor, form.proof, candidate_id, form.request_id, "", klass, code, form.reason),
     )
 
 
@@ -105,26 +107,26 @@ def roll_back(request: Request, candidate_id: str, visitor: FormVisitor, form: F
 
 
 @router.post("/candidates/{candidate_id}/confirm")
-def confirm(request: Request, candidate_id: str, visitor: FormVisitor, form: Form_) -> Response:
+def confirm(request: Request, candidate_id: str, visitor: FormVisitor, form: Form_, code: Word = "") -> Response:
     """Say a second time that what is in shadow may go live."""
     return _answer(
         request,
         visitor,
         candidate_id,
         form,
-        lambda: say.confirm(visitor, form.proof, candidate_id, form.request_id, form.reason),
+        lambda: say.confirm(visitor, form.proof, candidate_id, form.request_id, code, form.reason),
     )
 
 
 @router.post("/candidates/{candidate_id}/break-glass")
-def break_glass(request: Request, candidate_id: str, visitor: FormVisitor, form: Form_) -> Response:
+def break_glass(request: Request, candidate_id: str, visitor: FormVisitor, form: Form_, code: Word = "") -> Response:
     """Say that the open request must be written now, without its quorum; it takes two."""
     return _answer(
         request,
         visitor,
         candidate_id,
         form,
-        lambda: say.break_glass(visitor, form.proof, candidate_id, form.request_id, form.reason),
+        lambda: say.break_glass(visitor, form.proof, candidate_id, form.request_id, code, form.reason),
     )
 
 
@@ -147,6 +149,7 @@ def waive(
     visitor: FormVisitor,
     form: Form_,
     gate: Word = "",
+    code: Word = "",
     hours: Annotated[float, Form(gt=0, le=24 * 366)] = 24.0,
 ) -> Response:
     """Let one inconclusive gate count as passed for a while; `request_id` names the evidence that was read."""
@@ -155,7 +158,7 @@ def waive(
         visitor,
         candidate_id,
         form,
-        lambda: say.waive(visitor, form.proof, candidate_id, form.request_id, gate, hours, form.reason),
+        lambda: say.waive(visitor, form.proof, candidate_id, form.request_id, gate, code, hours, form.reason),
     )
 
 

@@ -56,6 +56,7 @@ class Office:
         sign_on: A single sign-on, where one is configured.
         proxy: A proxy whose word about names is taken, where one is configured.
         explanations: Folder of the explanations of alarms; None where none are kept.
+        places: Where the record goes outside this host, by name.
         knocks: Wrong passwords at the log-in.
     """
 
@@ -74,6 +75,7 @@ class Office:
     sign_on: SignOn | None = None
     proxy: Proxy | None = None
     explanations: Path | None = None
+    places: tuple[str, ...] = ()
     knocks: Knocks = field(default_factory=Knocks)
 
     @property
@@ -105,6 +107,13 @@ class Office:
             return self.people.check_password(name, password, now, self.knocks)
 
     def person_of(self, session: Session) -> Person | None:
-        """Return the person of a session with the roles they hold now; None when the account was closed."""
-        held = self.people.roles().get(session.person)
-        return None if held is None else Person(session.person, held)
+        """Return the person of a session with the roles they hold now.
+
+        None when the account was closed, or its password is another one than when the session began.
+        """
+        person = self.people.find(session.person)
+        return person if person is not None and person.mark == session.mark else None
+
+    def begin(self, person: Person, now: datetime, how: str) -> str:
+        """Return the token of a new session of somebody who was recognised just now."""
+        return self.sessions.begin(person.name, now, how, person.mark)

@@ -5,7 +5,7 @@ import signal
 import threading
 from types import FrameType
 
-from daemon.assemble import Parts, utc_now
+from daemon.assemble import Parts, places_of, utc_now
 from daemon.config import WebSettings
 from daemon.errors import ConfigurationError
 from daemon.lifecycle.policy import ROLES
@@ -44,6 +44,7 @@ def serve(ready: Parts, *, with_parent: bool = False) -> None:
         explanations=settings.explanations,
         sign_on_rules=_sign_on(settings.web),
         proxy=_proxy(settings.web),
+        places=tuple(place.name for place in places_of(settings)),
     )
     app.state.reports = settings.reports
     server = serve_page(app, settings.web.listen)

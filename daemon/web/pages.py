@@ -141,5 +141,5 @@ def read_candidate(office: Office, candidate_id: str) -> tuple[Candidate, list[S
     """
     stored = office.ledger.facts(subject=candidate_id)
     if not stored or not isinstance(stored[0].fact, f.CandidateRequested):
-        raise RefusedError(f"there is no candidate {candidate_id!r}; the overview lists them all")
+        raise RefusedError(f"there is no candidate {candidate_id!r}; the overview and `retrigger candidates` list them")
     return fold(one.fact for one in stored), stored

@@ -16,6 +16,7 @@ from daemon.web.doors import Visit
 
 SIGN = "sign"
 SIGNED = frozenset({"approve", "confirm", "break-glass"})
+"""Words of which a passkey's assertion is the signature; a key of the person's own also signs a waiver."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,14 @@ class Word:
 
 @dataclass(frozen=True)
 class Proof:
-    """What somebody gives to show that it is them: a password, or what their browser made of a passkey."""
+    """What somebody gives to show that it is them: a password, or what their browser made of a passkey.
+
+    With the password may come a signature by a key of their own; the rule checks it, over the bytes that it records.
+    """
 
     password: str = ""
     assertion: Mapping[str, Any] | None = None
+    signature: Signature | None = None
 
 
 def one_form(reason: str) -> str:
@@ -72,7 +77,7 @@ def ask(visitor: Visit, word: Word) -> dict[str, Any]:
 
 
 def prove(visitor: Visit, proof: Proof, word: Word) -> Signature | None:
-    """Return the signature of a passkey over a word that is recorded with one; None for a word without.
+    """Return the signature with which a word is recorded; None for a word without.
 
     Raises:
         LoginRefusedError: The password is wrong, or the assertion is not theirs, not of these words, or not fresh.
@@ -80,7 +85,7 @@ def prove(visitor: Visit, proof: Proof, word: Word) -> Signature | None:
     office, person = visitor.office, visitor.person.name
     if proof.assertion is None:
         office.check_password(person, proof.password, visitor.now)
-        return None
+        return proof.signature
     signed = office.challenges.take(visitor.session.form_token, SIGN, word.message(person), visitor.now)
     if signed is None:
         raise LoginRefusedError(

@@ -1,7 +1,8 @@
 """Who is logged in: sessions kept on the server, named by a random token in a cookie.
 
 Only the SHA-256 of a token is kept, a session ends after half an hour without use or twelve hours in any case, and a
-new log-in always gets a new token.  A restart logs everybody out; that loses nothing.
+new log-in always gets a new token.  A session bears the mark of the password under which it began, so that a new one
+ends it (`Office.person_of`).  A restart logs everybody out; that loses nothing.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ MOST_OF_ONE_PERSON = 10
 class Session:
     """One log-in of one person; `form_token` must come back with every form that changes something.
 
-    `how` they logged in is ``password``, ``sign-on`` or ``proxy``.
+    `how` they logged in is ``password``, ``sign-on`` or ``proxy``; `mark` is that of `daemon.people.Person` then.
     """
 
     person: str
@@ -29,6 +30,7 @@ class Session:
     begun: datetime
     used: datetime
     how: str = "password"
+    mark: str = ""
 
     def fits(self, form_token: str) -> bool:
         """Return whether a form bears the token of this session."""
@@ -45,7 +47,7 @@ class Sessions:
         self._lock = Lock()
         self._latest: datetime | None = None
 
-    def begin(self, person: str, now: datetime, how: str = "password") -> str:
+    def begin(self, person: str, now: datetime, how: str = "password", mark: str = "") -> str:
         """Return the token of a new session; the person's oldest ones end when there are too many."""
         token = self._tokens()
         with self._lock:
@@ -56,7 +58,7 @@ class Sessions:
             surplus += everybody[: max(0, len(everybody) + 1 - MOST_SESSIONS)]
             for _, key in surplus:
                 self._kept.pop(key, None)
-            self._kept[_key(token)] = Session(person, self._tokens(), now, now, how)
+            self._kept[_key(token)] = Session(person, self._tokens(), now, now, how, mark)
         return token
 
     def find(self, token: str, now: datetime) -> Session | None:

@@ -58,6 +58,6 @@ def answer(request: Request, state: str = "", code: str = "", error: str = "") -
         return login_page(request, "/", status=403, problem=str(refused))
     office.sessions.end(request.cookies.get(office.cookie, ""))
     done = page(request, "signed_on.html", now=now, name=person.name, to=to, waits=identity.roles - person.roles)
-    done.set_cookie(office.cookie, office.sessions.begin(person.name, now, "sign-on"), **cookie_rules(office))
+    done.set_cookie(office.cookie, office.begin(person, now, "sign-on"), **cookie_rules(office))
     done.delete_cookie(_cookie(office), path="/", secure=office.secure, httponly=True, samesite="lax")
     return done

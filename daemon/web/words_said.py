@@ -3,6 +3,8 @@
 It is shown to be theirs first, then handed to `daemon.decisions`, which asks the rules.
 """
 
+from datetime import datetime
+
 from daemon import decisions, rarer_decisions
 from daemon.lifecycle import Candidate
 from daemon.lifecycle import facts as f
@@ -20,12 +22,19 @@ def role_in(visitor: Visit, says: str, candidate_id: str, role: str) -> str:
     if role or says not in SIGNED:
         return role
     candidate, _ = read_candidate(visitor.office, candidate_id)
+    return roles_in(visitor, candidate)[says]
+
+
+def roles_in(visitor: Visit, candidate: Candidate) -> dict[str, str]:
+    """Return the role in which this person would say each word that can be signed; empty where they hold none."""
     held, policy = visitor.person.roles, visitor.office.policy
-    if says == "approve":
-        return decisions.role_for(candidate, held)
-    tier = policy.tiers.get(candidate.request.tier) if candidate.request else None
-    confirming = tier.confirm_roles if tier else ()
-    return next((one for one in (confirming if says == "confirm" else policy.glass_roles) if one in held), "")
+    allowed = {
+        "confirm": rarer_decisions.confirming(candidate, policy),
+        "break-glass": policy.glass_roles,
+        "waive": policy.waiver_roles,
+    }
+    first = {says: next((one for one in roles if one in held), "") for says, roles in allowed.items()}
+    return {"approve": decisions.role_for(candidate, held), **first}
 
 
 def approve(
@@ -38,11 +47,11 @@ def approve(
 
 
 def reject(
-    visitor: Visit, proof: Proof, candidate_id: str, request: str, role: str, klass: str, reason: str
+    visitor: Visit, proof: Proof, candidate_id: str, request: str, role: str, klass: str, code: str, reason: str
 ) -> Candidate:
     """Say no, with a class."""
     voice = _voice(visitor, proof, Word("reject", candidate_id, request, role, reason))
-    return decisions.reject(voice, request_id=request, role=role, klass=klass)
+    return decisions.reject(voice, request_id=request, role=role, klass=klass, code=code)
 
 
 def revoke(visitor: Visit, proof: Proof, candidate_id: str, request: str, reason: str) -> Candidate:
@@ -57,30 +66,38 @@ def roll_back(visitor: Visit, proof: Proof, candidate_id: str, reason: str) -> C
     return decisions.roll_back(_voice(visitor, proof, Word("rollback", candidate_id, "", "", reason)))
 
 
-def confirm(visitor: Visit, proof: Proof, candidate_id: str, request: str, reason: str) -> Candidate:
+def confirm(visitor: Visit, proof: Proof, candidate_id: str, request: str, code: str, reason: str) -> Candidate:
     """Say a second time that what is in shadow may go live."""
     role = role_in(visitor, "confirm", candidate_id, "")
     voice = _voice(visitor, proof, Word("confirm", candidate_id, request, role, reason))
-    return rarer_decisions.confirm(voice, request_id=request)
+    return rarer_decisions.confirm(voice, request_id=request, code=code)
 
 
-def break_glass(visitor: Visit, proof: Proof, candidate_id: str, request: str, reason: str) -> Candidate:
+def break_glass(visitor: Visit, proof: Proof, candidate_id: str, request: str, code: str, reason: str) -> Candidate:
     """Say that this request must be written now; it takes two people, and is reviewed."""
     role = role_in(visitor, "break-glass", candidate_id, "")
     voice = _voice(visitor, proof, Word("break-glass", candidate_id, request, role, reason))
-    return rarer_decisions.break_glass(voice, request_id=request)
+    return rarer_decisions.break_glass(voice, request_id=request, code=code)
 
 
 def waive(
-    visitor: Visit, proof: Proof, candidate_id: str, evidence: str, gate: str, hours: float, reason: str
+    visitor: Visit,
+    proof: Proof,
+    candidate_id: str,
+    evidence: str,
+    gate: str,
+    code: str,
+    hours: float,
+    reason: str,
+    until: datetime | None = None,
 ) -> Candidate:
     """Let one inconclusive gate of this very evidence count as passed for so many hours; it takes two people.
 
-    The time at which a waiver ends is not known before it is recorded, so that a passkey shows who is there and signs
-    no waiver: where the policy wants it signed, the command line does that.
+    What is signed says when the waiver ends: a key of the person's own signs that beforehand (`until`).  A passkey,
+    which is asked before that is known, shows who is there and signs no waiver.
     """
     voice = _voice(visitor, proof, Word("waive", candidate_id, evidence, "", reason))
-    return rarer_decisions.waive(voice, gate=gate, evidence_root=evidence, hours=hours)
+    return rarer_decisions.waive(voice, gate=gate, evidence_root=evidence, code=code, hours=hours, until=until)
 
 
 def review(visitor: Visit, proof: Proof, candidate_id: str, reason: str) -> Candidate:
@@ -119,5 +136,5 @@ def _voice(visitor: Visit, proof: Proof, word: Word) -> decisions.Voice:
         person=visitor.person.name,
         reason=one_form(word.reason),
         now=visitor.now,
-        sign=None if signature is None or word.says not in SIGNED else lambda _message: signature,
+        sign=None if signature is None else lambda _message: signature,
     )

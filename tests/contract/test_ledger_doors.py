@@ -7,7 +7,7 @@ import pytest
 
 from daemon.errors import LedgerError
 from daemon.ledger import Account
-from daemon.ledger.doors import ANSWERS_KEPT, Kept, Passkey, Reading
+from daemon.ledger.doors import ANSWERS_KEPT, UNDER_WAY, Kept, Passkey, Reading
 from daemon.lifecycle import facts as f
 from daemon.lifecycle.key_facts import IdentityLinked, SigningKeyAdded, SigningKeyRevoked
 from tests.unit.daemon.lifecycle_examples import NOON, sha
@@ -79,6 +79,15 @@ def test_an_answer_is_kept_for_its_person_until_it_is_forgotten(doors):
     doors.answered("timo", "k", None)
     assert doors.keep("timo", "k", "again", NOON) is None
     assert doors.keep("mila", "k", "asked", NOON + ANSWERS_KEPT + timedelta(seconds=1)) is None
+
+
+def test_an_answer_that_was_begun_and_never_came_is_begun_anew(doors):
+    doors.keep("mila", "k", "asked", NOON)
+    late = NOON + UNDER_WAY + timedelta(seconds=1)
+
+    assert doors.keep("mila", "k", "asked", NOON + UNDER_WAY) == Kept("asked", None, "")
+    assert doors.keep("mila", "k", "asked", late) is None
+    assert doors.keep("mila", "k", "asked", late + UNDER_WAY) == Kept("asked", None, "")
 
 
 def test_readings_come_back_in_order(doors):

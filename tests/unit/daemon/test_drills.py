@@ -127,6 +127,19 @@ def people_now(world):
     return people_figures(world.ledger, [[one.fact for one in world.ledger.facts(subject=name)] for name in subjects])
 
 
+def test_programs_and_the_history_do_not_give_a_drill_away_before_it_is_answered(world, source):
+    name, app = seed(world, source), application(world)
+    mila, carla = Browser(app, "mila"), Browser(app, "carla")
+    told = mila.get(f"/api/v1/candidates/{name}").json()
+    by_digest = mila.get(f"/api/v1/history?digest={told['bundle_digest']}")
+    by_seeder = [one.get("/api/v1/history?person=carla").json() for one in (mila, carla)]
+
+    assert "drill" not in str(told["story"])
+    assert by_digest.json() != []
+    assert "drill" not in by_digest.text
+    assert [[one["kind"] for one in rows if one["subject"] == "drills"] for rows in by_seeder] == [[], ["drill_seeded"]]
+
+
 def test_who_seeded_a_drill_catches_nothing_by_it(world, source):
     name = seed(world, source)
     Browser(application(world), "carla").send(name, "reject", klass="drill", reason="I made it")

@@ -128,6 +128,23 @@ def test_a_session_ends_when_it_is_not_used_and_when_the_account_is_closed(world
     assert mila.get("/").status_code == 303
 
 
+def test_a_new_password_ends_every_open_session_of_its_person_and_nobody_elses(world):
+    app = application(world)
+    mila, elsewhere, timo = Browser(app, "mila"), Browser(app, "mila"), Browser(app, "timo")
+    world.people.set_password("mila", PASSWORD, by="mila", now=NOON)
+
+    assert [mila.get("/").status_code, elsewhere.get("/api/v1/session").status_code] == [303, 401]
+    assert timo.get("/").status_code == 200
+    assert Browser(app, "mila").get("/").status_code == 200
+
+
+def test_new_roles_end_no_session(world):
+    mila = Browser(application(world), "mila")
+    world.people.set_roles("mila", ["viewer"], by="root", now=NOON)
+
+    assert mila.get("/api/v1/session").json()["roles"] == ["viewer"]
+
+
 def test_a_cookie_is_out_of_reach_of_scripts_and_other_sites(world):
     plain = Browser(application(world)).http.post("/login", data={"name": "mila", "password": PASSWORD})
     app = application(world, public_url="https://retrigger.example")

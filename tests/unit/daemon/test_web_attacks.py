@@ -6,9 +6,11 @@ from datetime import timedelta
 import pytest
 
 from daemon.decisions import code_of
+from daemon.ledger.doors import UNDER_WAY
 from daemon.lifecycle import Phase
 from daemon.people import FREE_FAILURES
 from daemon.web.sessions import IDLE
+from retrain.digest import digest_of
 from tests.unit.daemon.page_world import PASSWORD, PageWorld
 from tests.unit.daemon.web_visitors import Browser, application
 
@@ -26,8 +28,6 @@ def api(browser, world, name, verb="approve", key="", token=None, etag=None, **b
     token = browser.token() if token is None else token
     etag = etag or f'"{world.candidate(name).request.request_id}"'
     words = {"code": code_of(world.candidate(name)), "reason": "convincing", "password": PASSWORD}
-    if verb != "approve":
-        words.pop("code")
     headers = {"If-Match": etag, "X-Form-Token": token, **({"Idempotency-Key": key} if key else {})}
     return browser.http.post(f"/api/v1/candidates/{name}/{verb}", json={**words, **body}, headers=headers)
 
@@ -132,6 +132,36 @@ def test_a_wrong_password_under_a_key_may_be_mended_and_no_password_is_kept(worl
     assert api(mila, world, name, key="k-1").status_code == 200
     kept = world.ledger.doors.keep("mila", "k-1", "x", world.now)
     assert PASSWORD not in repr(kept)
+
+
+def test_what_the_rules_refused_for_now_is_asked_anew_under_the_same_key(world):
+    name, app = world.propose(), application(world)
+    mila = Browser(app, "mila")
+    before, world.certifier.word = world.certifier.word, "one run is being looked at"
+    refused = api(mila, world, name, key="k-1")
+    world.certifier.word = before
+
+    taken = api(mila, world, name, key="k-1")
+
+    assert refused.status_code == 409
+    assert "changed since it was proposed" in refused.json()["detail"]
+    assert taken.status_code == 200
+    assert "idempotent-replayed" not in taken.headers
+
+
+def test_an_answer_that_is_under_way_is_waited_for_and_one_that_was_cut_off_is_begun_anew(world):
+    name, app = world.propose(), application(world)
+    rows, body = world.ledger.doors, {"code": code_of(world.candidate(name)), "reason": "convincing", "role": ""}
+    what = f"approve {name} {world.candidate(name).request.request_id}"
+    rows.keep("mila", "k-1", digest_of([what, body]), world.now)
+
+    early = api(Browser(app, "mila"), world, name, key="k-1")
+    world.now += UNDER_WAY + timedelta(seconds=1)
+    late = api(Browser(app, "mila"), world, name, key="k-1")
+
+    assert (early.status_code, early.headers["retry-after"]) == (409, "1")
+    assert early.json()["title"] == "It is under way"
+    assert late.status_code == 200
 
 
 def test_a_word_that_was_recorded_cannot_be_sent_again(world):

@@ -61,6 +61,19 @@ def test_a_waiver_of_evidence_that_was_not_read_or_of_a_gate_that_passed_is_refu
     assert world.candidate(name).waivers == ()
 
 
+def test_a_form_that_bears_the_code_of_something_else_is_out_of_date(world):
+    name, gate = doubtful(world)
+    app, head = application(world), world.ledger.head()
+    mila, timo = Browser(app, "mila"), Browser(app, "timo")
+    waived = mila.send(name, "waive", gate=gate, hours=24, code=f"{name}-0000")
+    rejected = timo.send("c-0001", "reject", klass="rate", code=name)
+    broken = timo.send("c-0001", "break-glass", code="")
+
+    assert [one.status_code for one in (waived, rejected, broken)] == [412, 412, 412]
+    assert "this page was out of date" in waived.text
+    assert world.ledger.head() == head
+
+
 def test_two_people_break_the_glass_on_the_page_and_it_speaks_against_the_candidate(world):
     name, app = world.propose(), application(world)
     timo, carla = Browser(app, "timo"), Browser(app, "carla")

@@ -64,6 +64,12 @@ CLOSED = {
     ("POST", "/api/v1/passkey-options"): EVERYBODY,
     ("POST", "/api/v1/passkeys"): EVERYBODY,
     ("DELETE", "/api/v1/passkeys/{key_id}"): EVERYBODY,
+    ("GET", "/api/v1/status"): EVERYBODY,
+    ("GET", "/api/v1/history"): EVERYBODY,
+    ("POST", "/api/v1/training"): EVERYBODY,
+    ("POST", "/api/v1/daemon/{switch}"): REJECT,
+    ("POST", "/api/v1/alarms/{alarm_id}/acknowledge"): REJECT,
+    ("POST", "/api/v1/alarms/{alarm_id}/silence"): REJECT,
     ("POST", "/api/v1/candidates/{candidate_id}/approve"): APPROVE,
     ("POST", "/api/v1/candidates/{candidate_id}/reject"): REJECT,
     ("POST", "/api/v1/candidates/{candidate_id}/revoke"): APPROVE,
@@ -100,7 +106,12 @@ def registered(app):
 
 
 def path_of(route):
-    return route.replace("{candidate_id}", "c-0001").replace("{alarm_id}", "a-401002").replace("{key_id}", "k")
+    return (
+        route.replace("{candidate_id}", "c-0001")
+        .replace("{alarm_id}", "a-401002")
+        .replace("{key_id}", "k")
+        .replace("{switch}", "pause")
+    )
 
 
 def ask(browser, method, route, token):

@@ -1,0 +1,81 @@
+"""Verbs that list and show candidates, here or elsewhere."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daemon.cli import say
+from daemon.cli.app import app
+from daemon.cli.desk import PlainHttp, Server, desk
+from daemon.cli.identity import Me, PasswordStdin
+from daemon.cli.offline import ConfigFile, Json
+from daemon.cli.words import candidate_rows
+
+CandidateId = Annotated[str, typer.Argument(metavar="ID", help="A candidate, such as c-0042.")]
+
+
+@app.command()
+def candidates(
+    *,
+    config_file: ConfigFile = Path("retrigger.toml"),
+    server: Server = "",
+    plain_http: PlainHttp = False,
+    person: Me = "",
+    password_stdin: PasswordStdin = False,
+    json: Json = False,
+) -> None:
+    """List every candidate and its phase."""
+    with desk(config_file, server, plain_http=plain_http, person=person, password_stdin=password_stdin) as at:
+        found = at.rows()
+        if json:
+            for one in found:
+                say.machine(at.story(one.id))
+            return
+    if not found:
+        say.words("No candidate yet.  A real shift, the schedule, or `retrigger train` asks for one.")
+        return
+    say.table("candidates", ["id", "phase", "why", "bundle", "open"], candidate_rows(found))
+
+
+@app.command()
+def show(
+    candidate_id: CandidateId,
+    *,
+    config_file: ConfigFile = Path("retrigger.toml"),
+    server: Server = "",
+    plain_http: PlainHttp = False,
+    person: Me = "",
+    password_stdin: PasswordStdin = False,
+    json: Json = False,
+) -> None:
+    """Show one candidate: what speaks against it first, then what it rests on, and the code for a word about it."""
+    with desk(config_file, server, plain_http=plain_http, person=person, password_stdin=password_stdin) as at:
+        story = at.story(candidate_id)
+    if json:
+        say.machine(story)
+        return
+    say.words(f"{story['id']} for {story['slot']}: {story['phase']}.  {story['next']}")
+    for against in story["against"]:
+        say.words(f"  AGAINST  {against}")
+    say.words(f"  why      {story['trigger']}: {story['reason']}")
+    for gate in story["gates"]:
+        say.words(f"  gate {gate['number']:2d}  {gate['verdict']:12s} {gate['name']}: {gate['summary']}")
+    if story["bundle"]:
+        say.words(f"  bundle   {story['bundle']}")
+        say.words(f"  runs now {story['running'] or 'nothing readable'}")
+    for approval in story["approvals"]:
+        say.words(f"  yes      {approval['person']} as {approval['role']}: {approval['reason']}")
+    if story["code"]:
+        _what_to_say(story["id"], story["phase"], story["code"])
+
+
+def _what_to_say(name: str, phase: str, code: str) -> None:
+    """Say the code of what was just shown, and the verb that it is for."""
+    verbs = {"pending_approval": "approve", "needs_expert": "waive", "shadow": "confirm"}
+    verb = verbs.get(phase)
+    if verb is None:
+        say.words(f"  its code {code}")
+        return
+    gate = " --gate NAME" if verb == "waive" else ""
+    say.words(f'  to {verb}: retrigger {verb} {name} --code {code}{gate} --reason "…" --person you')
