@@ -10,14 +10,24 @@ from argon2 import PasswordHasher
 from daemon.candidates import Candidates
 from daemon.errors import DeployError
 from daemon.ledger import Ledger
-from daemon.lifecycle import Phase, Wait
+from daemon.lifecycle import Act, Phase, Wait, decide
 from daemon.lifecycle import facts as f
 from daemon.people import People
 from daemon.sight import Sight
 from daemon.targets.boards import BoardsTarget
 from daemon.targets.filesystem import FilesystemTarget
 from drift.conditions import BeamModeFeed
-from tests.unit.daemon.lifecycle_examples import NOON, OLD, POLICY, WATCHED_POLICY, Course, healthy, seen, sha
+from tests.unit.daemon.lifecycle_examples import (
+    NOON,
+    OLD,
+    POLICY,
+    WATCHED_POLICY,
+    Course,
+    healthy,
+    seen,
+    sha,
+    world_of,
+)
 from tests.unit.daemon.lifecycle_experiment import Experiment
 from tests.unit.daemon.lifecycle_people import a_quorum_approves
 from tests.unit.daemon.test_lifecycle_rarer import broken
@@ -70,6 +80,26 @@ def test_a_way_back_that_fails_unread_is_an_alarm_once_and_is_tried_with_growing
     assert pauses == sorted(pauses)
     assert pauses[0] < pauses[-1]
     assert course.candidate.phase is phase
+
+
+def test_a_way_back_from_bits_that_stay_is_an_alarm_after_the_attempts_of_the_policy_and_each_try_has_its_own_key():
+    course, now, keys = asked_back(Phase.LIVE), NOON, []
+    while not isinstance(decision := course.decide(now, running=OURS), Act) or decision.step == "roll_back":
+        if isinstance(decision, Wait):
+            now = decision.until
+            continue
+        keys.append(decision.key)
+        failed(course, now)
+
+    assert keys == [f"c-0001:roll_back:{NOON.isoformat()}:{attempt}" for attempt in range(1, POLICY.attempts + 1)]
+    assert decision.step == "alarm"
+
+
+def test_failures_of_its_training_hold_up_no_write():
+    course = Course().to(Phase.DEPLOYING)
+    once_failed = replace(course.candidate, last_failure_at=NOON, last_failure="killed while training")
+
+    assert decide(once_failed, world_of(once_failed), POLICY, NOON).step == "deploy"
 
 
 def test_a_write_that_failed_and_left_a_board_unread_goes_back_by_itself():
