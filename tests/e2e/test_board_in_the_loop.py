@@ -15,12 +15,12 @@ import pytest
 from daemon import config
 from daemon.assemble import parts
 from daemon.board_log import BoardLog
-from daemon.cli.words import candidate_story
 from daemon.demo.delivery import Delivery
 from daemon.demo.play import Daemon
 from daemon.demo.stage import PASSWORDS, Act, Scale, prepare
 from daemon.lifecycle.board_facts import BoardOutputDiffers, GuardTripped
 from daemon.shelf import champion_digest, whole_champion
+from daemon.stories import story
 from drift.simulate.writer import write_file
 from retrain.bundle import EMULATOR
 from tests.board_double import COLLECTION, STAMP, BoardDouble, read_columns
@@ -84,7 +84,8 @@ class Crate:
             time.sleep(0.2)
 
     def story(self, number):
-        found = [candidate_story(self.ready, one) for one in self.ready.sight.candidates()]
+        ready, now = self.ready, datetime.now(tz=UTC)
+        found = [story(ready.sight, ready.policy, one, now) for one in ready.sight.candidates()]
         return found[number - 1] if len(found) >= number else {"phase": "not asked for"}
 
     def in_phase(self, number, *phases):
