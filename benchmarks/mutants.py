@@ -54,9 +54,9 @@ FLIPPED: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
 EQUIVALENT: dict[str, str] = {
     "board.superseded: o.number > c.number: compare 0 GtE": "no other candidate of a slot has its number",
     "preparing._outranks: other.number > c.number: compare 0 GtE": "no other candidate of a slot has its number",
-    "preparing._doubts: c.gates.gates if c.gates else (): always": "what needs an expert has gates, to its type it may not",
+    "preparing._doubts: c.gates.gates if c.gates else (): always": "what needs an expert has gates",
     "preparing.after_stale: c.build is None or world.bundle_problem or world.bundle != c.build.bundle_digest: drop 0": (
-        "what went stale was built, to its type it may not have been"
+        "what went stale was built"
     ),
 }
 

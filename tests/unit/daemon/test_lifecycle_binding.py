@@ -7,13 +7,27 @@ import pytest
 
 from daemon.lifecycle import Phase
 from daemon.lifecycle.binding import changes, request_id
-from tests.unit.daemon.lifecycle_examples import POLICY, Course, world_of
+from tests.unit.daemon.lifecycle_examples import OLD, POLICY, Course, sha, world_of
 
 
 def test_a_candidate_without_gates_rests_on_nothing():
     candidate = Course().candidate
 
     assert changes(candidate, world_of(candidate), POLICY).changed == ("the gates: none were evaluated on this build",)
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"),
+    [
+        ({"running": sha("b")}, f"the running model: {OLD[:16]} in the record, {sha('b')[:16]} now"),
+        ({"running": ""}, f"the running model: {OLD[:16]} in the record, nothing now"),
+        ({"target": "crate-8"}, "the target: crate-7 in the record, crate-8 now"),
+    ],
+)
+def test_what_changed_is_told_by_the_name_or_the_first_of_its_digest_before_and_now(seen, told):
+    candidate = Course().to(Phase.PENDING_APPROVAL).candidate
+
+    assert changes(candidate, world_of(candidate, **seen), POLICY).changed == (told,)
 
 
 @pytest.mark.parametrize(
