@@ -129,7 +129,7 @@ preview: debian-test setup ## every dashboard drawn by Grafana's own components 
 	@cd build/preview && npm install --legacy-peer-deps --no-audit --no-fund --loglevel=error && npx vite build --logLevel error
 	@$(PY) -m benchmarks.dashboard_pictures
 
-alerts-week: debian-test setup ## a simulated week against a real Prometheus and Alertmanager: causes against alerts (half an hour)
+alerts-week: debian-test setup ## a simulated week against a real Prometheus and Alertmanager: causes against alerts (an hour and a half, mostly waiting)
 	@$(PY) -m benchmarks.alerts_week
 
 bench-scrape: setup ## how long a scrape of everything takes, and what it does to the loop

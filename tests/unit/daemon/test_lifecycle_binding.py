@@ -21,7 +21,7 @@ def test_a_candidate_without_gates_rests_on_nothing():
     [
         ({"running": sha("b")}, f"the running model: {OLD[:16]} in the record, {sha('b')[:16]} now"),
         ({"running": ""}, f"the running model: {OLD[:16]} in the record, nothing now"),
-        ({"target": "crate-8"}, "the target: crate-7 in the record, crate-8 now"),
+        ({"target": "the crate beside crate-7"}, "the target: crate-7 in the record, the crate beside crate-7 now"),
     ],
 )
 def test_what_changed_is_told_by_the_name_or_the_first_of_its_digest_before_and_now(seen, told):
