@@ -58,6 +58,7 @@ EQUIVALENT: dict[str, str] = {
     "preparing.after_stale: c.build is None or world.bundle_problem or world.bundle != c.build.bundle_digest: drop 0": (
         "what went stale was built"
     ),
+    "watching._first: return tripped: return nothing": "its callers return what tripped next",
 }
 
 

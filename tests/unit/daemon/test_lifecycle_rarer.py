@@ -154,6 +154,14 @@ def test_what_broke_the_glass_goes_back_after_its_hours_whatever_the_fill(fill):
     assert course.decide(NOON + 12 * HOUR, **ours).step == "trip"
 
 
+def test_glass_that_was_broken_in_an_unknown_fill_is_not_over_when_the_fill_becomes_known():
+    course = broken(fill=None)
+    waiting = course.decide(NOON + HOUR, running=course.candidate.bundle_digest, fill=9100)
+
+    assert waiting.for_what == "the end of the fill for which the glass was broken"
+    assert waiting.until == NOON + HOUR + POLICY.recheck
+
+
 def test_what_a_whole_quorum_approved_has_no_last_fill():
     assert Course().to(Phase.LIVE).candidate.deployed.last_fill is None
 

@@ -128,7 +128,7 @@ def test_a_guard_that_fails_trips_although_the_board_cannot_be_read(phase):
     course = Course(policy=WATCHED_POLICY).to(phase)
     calm = course.decide(running=None, observed=healthy())
     course.act("trip", running=None, observed=seen(mismatches=3))
-    course.act("roll_back", running=None)
+    course.act("roll_back", running=None, observed=seen(mismatches=3))
 
     assert isinstance(calm, Wait)
 

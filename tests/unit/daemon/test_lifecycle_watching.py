@@ -98,6 +98,7 @@ def test_what_is_watched_and_goes_wrong_goes_back_by_itself(phase, guard):
     one.act("confirm_rollback", running=OLD)
 
     assert (fact.guard, fact.actor) == (guard, "daemon")
+    assert BAD[guard].get("alarm", "") in fact.reason
     assert one.candidate.phase is Phase.ROLLED_BACK
     assert one.facts[-1].reason == fact.reason
     assert (one.facts[-1].by, one.facts[-1].to_digest) == ("daemon", OLD)
