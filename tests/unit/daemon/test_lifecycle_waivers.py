@@ -7,6 +7,7 @@ import pytest
 
 from daemon.errors import RefusedError
 from daemon.lifecycle import Phase, decide, waive
+from daemon.lifecycle.gating import passing
 from tests.unit.daemon.lifecycle_examples import (
     NOON,
     PEOPLE,
@@ -173,3 +174,7 @@ def test_a_waiver_that_is_not_in_the_request_makes_it_stale():
     changed = replace(course.candidate, waivers=course.candidate.waivers[:1])
 
     assert "the waivers" in decide(changed, world_of(changed), POLICY, NOON).why
+
+
+def test_before_its_gates_are_evaluated_none_has_passed():
+    assert passing(Course().candidate) == frozenset()
