@@ -42,3 +42,12 @@ def test_failures_that_were_of_something_else_hold_up_no_training():
 
 def test_a_paused_daemon_looks_again_after_the_policys_time():
     assert Course().decide(paused=True).until == NOON + POLICY.recheck
+
+
+@pytest.mark.parametrize("phase", [Phase.READY, Phase.PENDING_APPROVAL])
+def test_what_goes_stale_is_named_by_its_request_and_before_one_by_its_build(phase):
+    course = Course().to(phase)
+    one = course.candidate
+    about = one.request.request_id if one.request else f"{one.bundle_digest}:{one.stales}"
+
+    assert course.decide(evidence_root=sha("x")).key == f"c-0001:stale:{about}"
