@@ -260,9 +260,9 @@ class Intake:
             outcomes.append(self._outcome(events, at, contents, decision.state, decision.reason))
             if decision.alarm is not None:
                 facts += self._alarm_facts(decision.alarm, now)
-            differs = None if self._observing is None else self._observing.take(events, at, now)
-            if differs is not None:
-                facts.append((differs.slot, differs))
+            if self._observing is not None:
+                differs = self._observing.take(events, at, now, [fact for _, fact in facts])
+                facts += [] if differs is None else [(differs.slot, differs)]
         self.view.silent_scores = self._summarise.silent  # what scores events may have failed meanwhile
         file = FileTaken(
             path=delivered.origin,

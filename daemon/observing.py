@@ -6,7 +6,7 @@ counted.  Nothing here judges: `daemon.lifecycle` does, with the intervals that 
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -87,8 +87,17 @@ class Observing:
                         line.append(Tenure(digest, (run, lumisection)))
         return line
 
-    def take(self, events: LumisectionEvents, at: Conditions | None, now: datetime) -> b.BoardOutputDiffers | None:
-        """Compare one lumisection; return what has to be told when the digest on the board is not its emulator."""
+    def take(
+        self, events: LumisectionEvents, at: Conditions | None, now: datetime, owed: Iterable[f.Fact] = ()
+    ) -> b.BoardOutputDiffers | None:
+        """Compare one lumisection; return what has to be told when the digest on the board is not its emulator.
+
+        Args:
+            events: Of the lumisection, with what the board sent.
+            at: Its conditions, None when they are unknown.
+            now: The time.
+            owed: Facts of the same file that are not in the record yet; what they tell of a run is not told twice.
+        """
         if not self._enabled:
             return None
         place = (events.run, events.lumisection)
@@ -113,7 +122,7 @@ class Observing:
         self._log.add(tenure.digest, Line(*place, *counts, expected, deviation, rate, told), compared)
         if self._tally is not None and self._tally[0] == tenure:
             self._tally[1][place] = counts[:3]
-        return self._differs(tenure, compared, now)
+        return self._differs(tenure, compared, now, owed)
 
     def _known(self, digest: str) -> tuple[Champion, Forecast] | None:
         if digest not in self._bundles:
@@ -143,12 +152,15 @@ class Observing:
         compared = None if before is None else self._compared(past[-2].digest, before, events)
         return compared is not None and compared.events > 0 and compared.mismatches == 0
 
-    def _differs(self, tenure: Tenure, compared: Compared | None, now: datetime) -> b.BoardOutputDiffers | None:
+    def _differs(
+        self, tenure: Tenure, compared: Compared | None, now: datetime, owed: Iterable[f.Fact]
+    ) -> b.BoardOutputDiffers | None:
         """Return the alarm of a digest in this run, once."""
         if compared is None or not compared.mismatches:
             return None
         this = (tenure.digest, compared.run)
-        told = (one.fact for one in self._ledger.facts(subject=self._slot, kind=b.BoardOutputDiffers.kind))
+        stored = self._ledger.facts(subject=self._slot, kind=b.BoardOutputDiffers.kind)
+        told = (*owed, *(one.fact for one in stored))
         if any(isinstance(one, b.BoardOutputDiffers) and (one.digest, one.run) == this for one in told):
             return None
         return b.BoardOutputDiffers(

@@ -271,3 +271,17 @@ def test_a_board_that_gives_nothing_never_passes_and_goes_back_when_time_is_over
     (tripped,) = slot.facts(GuardTripped)
     assert tripped.guard == "doubt"
     assert slot.candidate.phase is Phase.ROLLED_BACK
+
+
+def test_a_file_of_many_wrong_lumisections_is_told_once_for_its_run(slot, library, threshold):
+    board, rng = BoardDouble(library, threshold, flipped=50), np.random.default_rng(7)
+    chosen = {number: rng.choice(len(slot.passing), EVENTS) for number in (1, 2, 3)}
+    replayed = {number: replay(slot.pool, events, RUN, number) for number, events in chosen.items()}
+    contents = slot.reader.read(board.write(slot.folder / "incoming", RUN, replayed)).contents
+    owed = []
+    for events in contents.lumisections:
+        differs = slot.observing.take(events, None, slot.world.now, owed)
+        owed += [] if differs is None else [differs]
+
+    assert [(one.run, one.lumisection) for one in owed] == [(RUN, 1)]
+    assert slot.observing.standing().lumisections == 3
