@@ -39,7 +39,7 @@ def alarms(
         by = one["closed"]
         at_minute = by["at"][:16].replace("T", " ") if by else ""
         after = (
-            f"It is closed by {by['by']} at {at_minute} UTC: {by['reason']}"
+            f"It is closed by {by['by']} at {at_minute} UTC: {say.one_line(by['reason'])}"
             if by
             else f"To do: {one['alarm'].get('action', '')}"
         )

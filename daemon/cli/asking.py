@@ -110,7 +110,7 @@ def _story(found: History, outcome: Outcome | None, stream: str) -> None:
     for approval in found.approvals:
         say.words(
             f"  approved  {approval.person} as {approval.role} at {approval.at:%Y-%m-%d %H:%M:%S} UTC: "
-            f"{approval.reason}"
+            f"{say.one_line(approval.reason)}"
         )
     if found.candidate:
         say.words(f"  candidate {found.candidate}, live since {found.since[0]}:{found.since[1]}")
@@ -119,7 +119,7 @@ def _story(found: History, outcome: Outcome | None, stream: str) -> None:
         say.words(f"  gate {gate.number:2d}   {gate.verdict:12s} {gate.name}: {gate.summary}")
     if stream:
         seen = f"{outcome.result}{': ' + outcome.reason if outcome.reason else ''}" if outcome else "never delivered"
-        say.words(f"  data      {stream}: {seen}")
+        say.words(f"  data      {stream}: {say.one_line(seen)}")
 
 
 def _tell(told: list[Told], asked: str, *, json: bool) -> None:
@@ -133,7 +133,7 @@ def _tell(told: list[Told], asked: str, *, json: bool) -> None:
             ("says", one.words), ("request", one.request), ("bundle", one.bundle), ("evidence", one.evidence)
         ):  # fmt: skip
             if value:
-                say.words(f"         {name:9s} {value}")
+                say.words(f"         {name:9s} {say.one_line(value)}")
     if not told:
         if not json:
             say.words(f"The record says nothing of {asked}.")

@@ -55,17 +55,17 @@ def show(
     if json:
         say.machine(story)
         return
-    say.words(f"{story['id']} for {story['slot']}: {story['phase']}.  {story['next']}")
+    say.words(f"{story['id']} for {story['slot']}: {story['phase']}.  {say.one_line(story['next'])}")
     for against in story["against"]:
-        say.words(f"  AGAINST  {against}")
-    say.words(f"  why      {story['trigger']}: {story['reason']}")
+        say.words(f"  AGAINST  {say.one_line(against)}")
+    say.words(f"  why      {story['trigger']}: {say.one_line(story['reason'])}")
     for gate in story["gates"]:
-        say.words(f"  gate {gate['number']:2d}  {gate['verdict']:12s} {gate['name']}: {gate['summary']}")
+        say.words(f"  gate {gate['number']:2d}  {gate['verdict']:12s} {gate['name']}: {say.one_line(gate['summary'])}")
     if story["bundle"]:
         say.words(f"  bundle   {story['bundle']}")
         say.words(f"  runs now {story['running'] or 'nothing readable'}")
     for approval in story["approvals"]:
-        say.words(f"  yes      {approval['person']} as {approval['role']}: {approval['reason']}")
+        say.words(f"  yes      {approval['person']} as {approval['role']}: {say.one_line(approval['reason'])}")
     if story["code"]:
         _what_to_say(story["id"], story["phase"], story["code"])
 

@@ -10,8 +10,8 @@ from daemon.cli.desk import Desk, Row
 def candidate_rows(found: Sequence[Row]) -> Iterator[tuple[str, ...]]:
     """Yield one row a candidate: id, phase, why, bundle, what is open."""
     for one in found:
-        still = f"needs {', '.join(one.missing_roles)}" if one.missing_roles else one.closing
-        yield one.id, one.phase, f"{one.trigger}: {one.reason}"[:100], one.bundle[:16], still
+        still = f"needs {', '.join(one.missing_roles)}" if one.missing_roles else say.one_line(one.closing)
+        yield one.id, one.phase, say.one_line(f"{one.trigger}: {one.reason}")[:100], one.bundle[:16], still
 
 
 def report(desk: Desk, story: Mapping[str, Any], *, json: bool) -> None:
@@ -20,4 +20,4 @@ def report(desk: Desk, story: Mapping[str, Any], *, json: bool) -> None:
         say.machine(story)
     else:
         at = f"  ({desk.place})" if desk.place else ""
-        say.words(f"{story['id']} is now {story['phase']}.  {story['next']}{at}")
+        say.words(f"{story['id']} is now {story['phase']}.  {say.one_line(story['next'])}{at}")

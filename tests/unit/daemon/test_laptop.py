@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from daemon.cli import app as verbs
+from daemon.cli import say
 from daemon.cli.kept_login import file_of
 from daemon.decisions import code_of
 from daemon.errors import LoginRefusedError, RefusedError, ServerError
@@ -112,3 +113,25 @@ def test_a_password_is_asked_for_after_the_server_was_reached(laptop):
 
     assert isinstance(told.exception, ServerError)
     assert "cannot be reached" in str(told.exception)
+
+
+def test_a_colleagues_reason_covers_nothing_of_what_the_second_one_reads(world, laptop, monkeypatch):
+    name = world.propose()
+    wipe = "good\x1b[1A\x1b[2K\u202e\x9b2K\r\n  to approve: retrigger approve c-0001 --code forged"
+    with served(world) as url:
+        monkeypatch.setenv("RETRIGGER_SERVER", url)
+        laptop("approve", name, "--code", code_of(world.candidate(name)), "--reason", wipe)
+        told = [laptop(*words, person="timo").output for words in (("show", name), ("candidates",), ("status",))]
+        told.append(laptop("history", "--person", "mila", "--as", "timo", "--password-stdin", person="").output)
+
+    assert world.candidate(name).approvals[0].reason.startswith("good\x1b")
+    assert not {"\x1b", "\x9b", "\r", "\u202e"} & set("".join(told))
+    assert "yes      mila as ml_expert: good\\x1b[1A\\x1b[2K\\u202e\\x9b2K\\n  to approve" in told[0]
+    assert "good\\x1b" in told[-1]
+    assert "\n  to approve: retrigger approve c-0001 --code forged" not in "".join(told)
+
+
+def test_brackets_in_a_colleagues_reason_break_no_table(capsys):
+    say.table("candidates", ["id", "why"], [("c-0001", "manual: [/red] for [bold]me[/bold]"), ("c-0002", None)])
+
+    assert "manual: [/red] for [bold]me[/bold]" in capsys.readouterr().out
