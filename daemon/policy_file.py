@@ -132,11 +132,15 @@ def _signers(policy: Policy, path: Path | None, keys: Path | None, *, unsigned: 
 
 
 def adopt(ledger: Ledger, found: InForce, now: datetime) -> None:
-    """Record under which rules the daemon works from now on, once each, and say it loudly if nobody signed them."""
+    """Record under which rules the daemon works from now on, once each, and say it loudly if nobody signed them.
+
+    The same rules are recorded again once root keys signed them: from then on nobody goes on without.
+    """
     if found.warning:
         log.warning("%s", found.warning)
     before = _adopted(ledger)
-    if before is None or (before.version, before.policy_id) != (found.policy.version, found.policy.id):
+    known = before is not None and (before.version, before.policy_id) == (found.policy.version, found.policy.id)
+    if before is None or not known or (found.signers and not before.signers):
         fact = PolicyAdopted(
             at=max(now, ledger.clock() or now),
             actor="daemon",

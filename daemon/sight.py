@@ -113,7 +113,7 @@ class Sight:
         self._observer = observer
         self._rehearsed_on = {target.name, crate}
         self._margin = margin
-        self._folded: tuple[int, dict[str, Any]] = (-1, {})
+        self._folded: tuple[str, dict[str, Any]] = ("", {})
         self.unread = ""
 
     def candidates(self) -> list[Candidate]:
@@ -128,11 +128,13 @@ class Sight:
         return sorted(found, key=lambda candidate: candidate.number)
 
     def _once(self, name: str, make: Callable[[], Found]) -> Found:
-        """Return what facts alone decide, made anew only when there are more of them.
+        """Return what facts alone decide, made anew only when they are others.
 
-        Each candidate is looked at beside all others in each turn, so the cost would grow with their square.
+        Each candidate is looked at beside all others in each turn, so the cost would grow with their square.  The hash
+        names them, the number does not: a record that was restored, or a database that failed over, may have lost its
+        last fact and have another one in its place.
         """
-        head = self._ledger.head().sequence
+        head = self._ledger.head().hash
         if self._folded[0] != head:
             self._folded = (head, {})
         known = self._folded[1]

@@ -122,6 +122,20 @@ def test_once_root_keys_signed_the_rules_nobody_goes_on_without_them(tmp_path, l
         in_force(ledger, None)
 
 
+def test_rules_that_began_unsigned_and_were_signed_as_they_are_do_not_go_on_without_either(
+    tmp_path, ledger, keys, secrets
+):
+    path = written(tmp_path)
+    adopt(ledger, in_force(ledger, path, unsigned=True), NOON)
+    signed_by(path, secrets, "ada", "bo", "cy")
+    adopt(ledger, in_force(ledger, path, keys), NOON)
+    mine = written(tmp_path, version=2, cooldown=13)
+
+    assert [one.fact.signers for one in ledger.facts(subject="policy")] == [(), ("ada", "bo", "cy")]
+    with pytest.raises(PolicyError, match=r"signed by ada, bo, cy; name the root keys"):
+        in_force(ledger, mine, unsigned=True)
+
+
 def test_other_rules_take_another_version_once_they_are_signed(tmp_path, ledger, keys, secrets):
     path = signed_by(written(tmp_path), secrets, "ada", "bo", "cy")
     adopt(ledger, in_force(ledger, path, keys), NOON)

@@ -1,5 +1,7 @@
 """What `Sight` gathers for the watched phases: keys, fill, what an observer saw, and the last rehearsal."""
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -199,3 +201,19 @@ def test_candidates_are_folded_again_only_when_there_are_more_facts_and_never_sh
     assert again[0] is first[0]
     assert first[0].phase is Phase.BUILDING
     assert eyes.candidates()[0].phase is Phase.FAILED
+
+
+def test_a_record_that_was_restored_and_grew_to_the_same_length_is_folded_again(ledger, people, tmp_path):
+    eyes, live, kept = sight(ledger, people, tmp_path), tmp_path / "ledger.sqlite", tmp_path / "kept.sqlite"
+    ledger.append("c-0001", [requested()])
+    with closing(sqlite3.connect(live)) as source, closing(sqlite3.connect(kept)) as backup:
+        source.backup(backup)
+    number = ledger.append("c-0001", [f.GivenUp(at=NOON, actor="daemon", reason="lost with the disk")])
+    lost = eyes.candidates()[0].phase
+    with closing(sqlite3.connect(kept)) as backup, closing(sqlite3.connect(live)) as target:
+        backup.backup(target)
+    again = ledger.append(STREAM, [f.Paused(at=NOON, actor="carla", reason="the disk was changed")])
+
+    assert again == number
+    assert lost is Phase.FAILED
+    assert eyes.candidates()[0].phase is Phase.BUILDING
