@@ -48,13 +48,18 @@ def silence(
         RefusedError: As for `acknowledge`, or the time is none, or longer than a weekend.
     """
     _check(ledger, policy, stream, alarm_id, person, reason)
-    if not 0 < hours <= LONGEST.total_seconds() / 3600:
-        raise RefusedError(f"quiet for {hours:g} hours cannot be asked for; say more than 0 and at most 72")
+    require_hours(hours)
     at = max(now, ledger.clock() or now)
     common = {"stream": stream, "alarm_id": alarm_id, "person": person.name, "reason": reason.strip()}
     fact = AlarmSilenced(at=at, actor=person.name, until=at + timedelta(hours=hours), **common)
     ledger.append(stream, (fact,))
     return fact
+
+
+def require_hours(hours: float) -> None:
+    """Refuse (RefusedError) a time for which nobody can ask for quiet."""
+    if not 0 < hours <= LONGEST.total_seconds() / 3600:
+        raise RefusedError(f"quiet for {hours:g} hours cannot be asked for; say more than 0 and at most 72")
 
 
 def _check(ledger: Ledger, policy: Policy, stream: str, alarm_id: str, person: Person, reason: str) -> None:

@@ -15,6 +15,8 @@ from daemon.lifecycle import review as may_review
 from daemon.lifecycle import waive as may_waive
 
 SKEW = timedelta(minutes=5)
+LONGEST_H = 24.0 * 366
+"""More than any policy allows (`waiver_days`), and little enough to be a time."""
 
 
 def waive(
@@ -34,6 +36,7 @@ def waive(
         StalePageError: The code is of other evidence.
         RefusedError: See `daemon.lifecycle.waive`; or the clock of whoever signed is off.
     """
+    require_hours(hours)
     if until is not None and abs(until - voice.now - timedelta(hours=hours)) > SKEW:
         raise RefusedError(
             f"the signed waiver ends at {until:%Y-%m-%d %H:%M} UTC, but {hours:g} h from now is "
@@ -62,6 +65,12 @@ def waive(
         return fact
 
     return voice.says(say)
+
+
+def require_hours(hours: float) -> None:
+    """Refuse (RefusedError) hours that are no time for which a waiver could stand, before they are reckoned with."""
+    if not 0 < hours <= LONGEST_H:
+        raise RefusedError(f"a waiver for {hours:g} hours cannot be; say how many hours it stands, such as --hours 24")
 
 
 def confirm(voice: Voice, *, request_id: str, code: str) -> Candidate:

@@ -26,8 +26,8 @@ PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 """Before each further try; what a server asks for instead counts up to `LONGEST_PAUSE_S`."""
 LONGEST_PAUSE_S = 10.0
 AGAIN = frozenset({429, 502, 503, 504})
-MAYBE_SAID = frozenset({502, 504})
-"""From a proxy that lost the answer: the word itself may have arrived."""
+MAYBE_SAID = frozenset({409, 502, 504})
+"""Among those that are asked again: a proxy lost the answer, or the first try is under way; it may be recorded."""
 
 
 @dataclass(frozen=True)
@@ -219,11 +219,11 @@ class Remote:
                 self._http.cookies.clear()
                 if not _again(answer):
                     return answer
-                if pause is None and method != "GET" and answer.status_code in MAYBE_SAID:
+                lost = lost or answer.status_code in MAYBE_SAID
+                if pause is None and method != "GET" and lost:
                     raise ServerError(self._unanswered(method, str(answer.status_code)))
                 if pause is None:
                     return answer
-                lost = lost or answer.status_code in MAYBE_SAID
                 self._sleep(min(_asked_pause(answer, pause), LONGEST_PAUSE_S))
                 continue
             self._sleep(pause)
@@ -274,7 +274,8 @@ class Remote:
             (409, ""): RefusedError(detail),
             (412, ""): StalePageError(detail),
             (422, ""): ServerError(
-                f"{self.url} cannot take this: {detail} (is it of another version than this command?)"
+                f"{self.url} cannot take this, and nothing was recorded: {detail}; mend that, or if it speaks of "
+                "nothing that you said, update this command or the server: they are of two versions"
             ),
             (429, ""): ServerError(f"{self.url} is asked too often: {detail}; try again in a minute"),
         }
@@ -326,7 +327,7 @@ def _again(answer: httpx.Response) -> bool:
 
 def _asked_pause(answer: httpx.Response, otherwise: float) -> float:
     text = answer.headers.get("retry-after", "")
-    return float(text) if text.isdigit() else otherwise
+    return float(text) if text.isascii() and text.isdigit() else otherwise
 
 
 def _unreached(url: str, error: Exception) -> str:

@@ -31,8 +31,10 @@ Me = Annotated[
 @app.command()
 def history(
     *,
-    run: Annotated[int | None, typer.Option("--run", min=1, help="With --lumisection: what ran there.")] = None,
-    lumisection: Annotated[int | None, typer.Option("--lumisection", min=1)] = None,
+    run: Annotated[
+        int | None, typer.Option("--run", min=1, max=2**31 - 1, help="With --lumisection: what ran there.")
+    ] = None,
+    lumisection: Annotated[int | None, typer.Option("--lumisection", min=1, max=2**31 - 1)] = None,
     digest: Annotated[str, typer.Option(help="Every fact that names this digest, or one that begins so.")] = "",
     person: Annotated[str, typer.Option(help="Everything that this person did or agreed to.")] = "",
     slot: Annotated[str, typer.Option(help="Which slot's model, when it is not the configured one.")] = "",

@@ -35,13 +35,13 @@ def keep(url: str, kept: Kept) -> Path:
     beside = path.with_suffix(f".{os.getpid()}")
     handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as out:
-        json.dump(asdict(kept), out)
+        json.dump({"server": url, **asdict(kept)}, out)
     beside.replace(path)
     return path
 
 
 def kept_at(url: str) -> Kept | None:
-    """Return the log-in at a server; None if none is kept, or its file is damaged.
+    """Return the log-in at a server; None if none is kept, or its file is damaged or of another server.
 
     Raises:
         ServerError: Others can read it.
@@ -50,8 +50,9 @@ def kept_at(url: str) -> Kept | None:
     try:
         if path.stat().st_mode & 0o077:
             raise ServerError(f"{path} can be read by others than its owner; remove it and log in again")
-        return Kept(**json.loads(path.read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):
+        told = json.loads(path.read_text(encoding="utf-8"))
+        return Kept(**told) if told.pop("server", "") == url else None  # two addresses may share one name of a file
+    except (FileNotFoundError, ValueError, TypeError, AttributeError):
         return None
 
 

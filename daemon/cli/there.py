@@ -10,16 +10,18 @@ from typing import Any, Literal
 
 import httpx
 
+from daemon import quieting
 from daemon.assemble import utc_now
 from daemon.cli import say
 from daemon.cli.desk import Desk, Row, Word
 from daemon.cli.identity import asked_password, signer
 from daemon.cli.kept_login import Kept, forget, kept_at
 from daemon.decisions import Signer
-from daemon.errors import RefusedError, RetriggerError, ServerError
+from daemon.errors import RefusedError, RetriggerError, ServerError, StalePageError
 from daemon.ledger import History, Outcome
 from daemon.lifecycle import signing
 from daemon.lifecycle.codec import build
+from daemon.rarer_decisions import require_hours
 from daemon.record.asked import Told
 from daemon.remote import Remote, Visitor, address_of
 from daemon.switches import Switch
@@ -158,6 +160,7 @@ class There:
 
     def silence(self, alarm_id: str, reason: str, hours: float) -> str:
         """See `Desk.silence`."""
+        quieting.require_hours(hours)
         self.enter(password=False)
         body = {"reason": reason, "hours": hours}
         return str(self._remote.say(f"/alarms/{_safe(alarm_id)}/silence", body)["until"])
@@ -200,6 +203,7 @@ def _body(word: Word, seen: Mapping[str, Any]) -> dict[str, Any]:
     if word.says == "reject":
         body["klass"] = word.klass
     if word.says == "waive":
+        require_hours(word.hours)
         body |= {"gate": word.gate, "hours": word.hours, "evidence_root": seen["story"]["evidence"]}
     return body
 
@@ -207,13 +211,23 @@ def _body(word: Word, seen: Mapping[str, Any]) -> dict[str, Any]:
 def _signed(word: Word, seen: Mapping[str, Any], me: Visitor, sign: Signer) -> dict[str, Any]:
     """Return the signature of the statement that the record will hold, made here, and what of it the server must know.
 
+    The code that they typed is held against what is signed, here, where the key is: a server that names another request
+    than they saw gets no signature of it.  (The code of what is in shadow is of its phase too; the server checks it.)
+
     Raises:
         RefusedError: They hold no role for it.
+        StalePageError: The code is of something else than what the server names.
     """
     role = word.role or str(seen["roles"].get(word.says, ""))
     if not role:
         raise RefusedError(f"{me.name} holds no role in which to {word.says} {word.candidate} now; nothing was said")
     reason, story = _one_form(word.reason), seen["story"]
+    about = str(story["evidence" if word.says == "waive" else "request"])
+    if word.says != "confirm" and word.code.strip().lower() != f"{word.candidate}-{about[:4]}".lower():
+        raise StalePageError(
+            f"{word.candidate}: the code {word.code!r} is not that of {about[:16] or 'what is open'}, which the server "
+            f"names now; nothing was signed.  Look at it again: retrigger show {word.candidate}"
+        )
     if word.says == "waive":
         until = utc_now() + timedelta(hours=word.hours)
         made = sign(signing.waiver(word.candidate, story["evidence"], word.gate, me.name, role, reason, until))

@@ -20,8 +20,9 @@ from daemon.web.problems import problem, refusal
 from daemon.web.proof import Proof, Word, one_form, prove
 
 router = APIRouter(prefix=PREFIX, tags=["daemon"], responses=TROUBLES)
+LARGEST = 2**31 - 1  # of a run or lumisection: what the record can hold
 OVERSEERS = frozenset({"coordinator", "root"})
-Number = Annotated[int | None, Query(ge=1)]
+Number = Annotated[int | None, Query(ge=1, le=LARGEST)]
 Text = Annotated[str, Query(max_length=200)]
 
 

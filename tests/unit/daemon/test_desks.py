@@ -203,6 +203,18 @@ def test_a_signed_waiver_holds_the_evidence_and_its_end(world, desk_of):
     assert abs(said.expires_at - world.now - timedelta(hours=6)) < timedelta(minutes=5)
 
 
+@pytest.mark.parametrize("hours", [float("nan"), float("inf"), 1e12])
+def test_hours_that_are_no_time_are_refused_in_words(world, desk_of, hours):
+    name, gate = doubtful(world)
+    code, at = code_of(world.candidate(name)), desk_of("mila")
+    for key in (None, key_of(world, "mila")):
+        word = Word(says="waive", candidate=name, reason="a short fill", code=code, gate=gate, hours=hours, key=key)
+        with pytest.raises(RefusedError, match=r"a waiver for (nan|inf|1e\+12) hours cannot be"):
+            at.say(word)
+    with pytest.raises(RefusedError, match=r"quiet for .* cannot be asked for"):
+        desk_of("timo").silence("a-401002", "until later", hours)
+
+
 def test_who_confirms_has_looked_at_it_in_shadow(world, desk_of):
     tiers = {**world.policy.tiers, "T1": replace(world.policy.tiers["T1"], confirm_roles=("coordinator",))}
     world.policy = replace(world.policy, shadow_lumisections=5, tiers=tiers)

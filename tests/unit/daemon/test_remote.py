@@ -129,6 +129,24 @@ def test_a_page_behind_https_keeps_its_session_in_a_cookie_of_this_host_alone(wo
     assert len(world.candidate(name).approvals) == 1
 
 
+class Down(httpx.BaseTransport):
+    """A page that went down behind its proxy."""
+
+    def handle_request(self, request):
+        return httpx.Response(503, text="no page", request=request)
+
+
+def test_a_word_whose_answer_was_lost_by_a_page_that_then_went_down_is_not_said_to_be_unsaid(world):
+    name, line = world.propose(), Line(application(world), lose_answers=1)
+    line.pages.append(Down())
+    with closing(remote(line)) as far:
+        far.log_in("mila", PASSWORD)
+        with pytest.raises(ServerError, match="whether this was recorded is not known: look first"):
+            approve(far, world, name)
+
+    assert len(world.candidate(name).approvals) == 1
+
+
 def test_two_words_have_two_keys(world):
     line = Line(application(world))
     with closing(remote(line)) as far:

@@ -2,6 +2,7 @@
 
 import json
 import ssl
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from daemon.errors import ServerError
-from daemon.remote import address_of
+from daemon.remote import Remote, address_of
 from tests.unit.daemon.foreign_server import GOOD, HTML, PROBLEM, foreign, look
 from tests.unit.daemon.test_desks import free_port
 
@@ -50,6 +51,26 @@ def test_a_server_that_asks_for_a_pause_gets_it_and_is_asked_again():
 
     assert found.name == "mila"
     assert waits == [3.0, 10.0]
+
+
+def test_a_word_that_a_killed_page_left_under_way_is_neither_refused_nor_done():
+    detail = b'{"title": "It is under way", "detail": "the first request is not answered yet"}'
+    under_way, waits = (409, {"Retry-After": "1", **PROBLEM}, detail), []
+    with foreign(under_way) as (where, kind), closing(Remote(f"http://{where}", keys=str, sleep=waits.append)) as far:
+        with pytest.raises(ServerError, match="whether this was recorded is not known: look first"):
+            far.say("/daemon/pause", {"reason": "the rate", "password": "x"})
+
+        assert kind.asked == 5
+    assert waits == [1.0] * 4
+
+
+def test_a_pause_that_is_no_number_is_not_taken_for_one():
+    waits = []
+    with foreign((503, {"Retry-After": "\u00b2", **HTML}, b""), GOOD) as (where, _):
+        found = look(f"http://{where}", waits)
+
+    assert found.name == "mila"
+    assert waits == [0.5]
 
 
 def test_a_port_where_nobody_listens_is_said_at_once():

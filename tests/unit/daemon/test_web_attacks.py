@@ -282,3 +282,10 @@ def test_who_asks_is_never_taken_from_a_header_that_nobody_configured(world):
     assert browser.get("/").status_code == 303
     assert browser.get("/api/v1/session").status_code == 401
     assert not re.search("mila", browser.get("/login").text)
+
+
+def test_a_run_that_no_record_can_hold_is_refused_and_breaks_nothing(world):
+    answer = Browser(application(world), "vera").get(f"/api/v1/history?run={10**20}&lumisection=1")
+
+    assert answer.status_code == 422, answer.text
+    assert "query.run" in answer.json()["detail"]
