@@ -10,6 +10,7 @@ References:
 """
 
 import json
+import logging
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -17,10 +18,12 @@ from fastapi import Header
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 
+from daemon.errors import LedgerError
 from daemon.web.doors import Visit
 from daemon.web.problems import problem
 from retrain.digest import digest_of
 
+log = logging.getLogger("retrigger.web")
 KeyHeader = Annotated[str, Header(alias="Idempotency-Key", max_length=200)]
 PROOFS = frozenset({"password", "assertion", "credential", "signature", "expires_at"})
 """What shows who speaks, and the end of a signed waiver, which is that of its hours."""
@@ -60,7 +63,10 @@ def once(visitor: Visit, key: str, what: str, body: BaseModel | None, do: Callab
         if status is None:
             rows.answered(person, key, None)
     if status is not None:
-        rows.answered(person, key, status, _kept(answer))
+        try:
+            rows.answered(person, key, status, _kept(answer))
+        except LedgerError as error:  # what was recorded is told all the same
+            log.warning("the answer to %s of %s is told, and not kept: %s", what, person, error)
     return answer
 
 

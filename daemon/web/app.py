@@ -25,7 +25,7 @@ from daemon.web import account, api, api_daemon, api_keys, api_words, doors, fat
 from daemon.web.access import NotAllowedError, may_pass
 from daemon.web.challenges import Challenges
 from daemon.web.doors import NotLoggedInError, WrongFormError
-from daemon.web.guard import Guard
+from daemon.web.guard import SAFE_METHODS, Guard
 from daemon.web.office import Office, Proxy
 from daemon.web.problems import problem, status_of, wants_json
 from daemon.web.render import trouble
@@ -152,7 +152,7 @@ def _cannot(request: Request, error: Exception) -> Response:
     if wants_json(request):
         return problem(503, "The record cannot be read or written", str(error))
     remedy = (
-        "Nothing was recorded, and what runs goes on running. Reload in a minute. If it stays, call the ML expert on "
+        f"{_recorded(request)}, and what runs goes on running. Reload in a minute. If it stays, call the ML expert on "
         "call; `retrigger doctor` on the host says what is wrong. Approving by command line works without this page."
     )
     return trouble(request, 503, "The record cannot be read or written", str(error), remedy)
@@ -176,12 +176,19 @@ def _http(request: Request, error: Exception) -> Response:
     return trouble(request, error.status_code, str(error.detail), f"{request.method} {request.url.path}", remedy)
 
 
+def _recorded(request: Request) -> str:
+    """Say what became of a request that broke: a word may have been recorded before its answer broke."""
+    if request.method in SAFE_METHODS:
+        return "Nothing was recorded"
+    return "It is not known whether this was recorded (look before you say it again)"
+
+
 def _broken(request: Request, error: Exception) -> Response:
     log.error("the page broke at %s: %r", request.url.path, error)  # the server logs the traceback
     if wants_json(request):
-        return problem(500, "The page broke", "nothing was recorded; the log of retrigger-web has the details")
+        return problem(500, "The page broke", f"{_recorded(request)}; the log of retrigger-web has the details")
     remedy = (
-        "Nothing was recorded, and what runs goes on running. Reload; if it breaks again, use the command line "
+        f"{_recorded(request)}, and what runs goes on running. Reload; if it breaks again, use the command line "
         "(`retrigger candidates`, `retrigger show ID`) and send the ML expert the time shown here."
     )
     what = f"an error of ours, at {request.url.path}"
