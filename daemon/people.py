@@ -158,7 +158,7 @@ class People:
             LockedOutError: The account waits after too many wrong passwords; says the same as the next.
             LoginRefusedError: Unknown name, closed account or wrong password.
         """
-        account = next(iter(self._ledger.accounts(name)), None)
+        account = self._account(name)
         right = self._matches(account.password_hash if account else self._nobodys_hash, password)
         if account is None or account.revoked_at is not None:
             raise LoginRefusedError(REFUSAL)
@@ -174,7 +174,7 @@ class People:
 
     def find(self, name: str) -> Person | None:
         """Return who has the open account of this name, None if nobody has."""
-        account = next(iter(self._ledger.accounts(name)), None)
+        account = self._account(name)
         return None if account is None or account.revoked_at is not None else person_of(account)
 
     def everybody(self) -> list[Person]:
@@ -276,8 +276,12 @@ class People:
         if "root" in account.roles and not any("root" in one.roles for one in others):
             raise PeopleError(f"{account.person} is the only root; give the role to somebody else first")
 
+    def _account(self, name: str) -> Account | None:
+        """Return the account of this name; what is no name is not looked for: no database holds every text."""
+        return next(iter(self._ledger.accounts(name)), None) if NAME.fullmatch(name) else None
+
     def _open_account(self, name: str) -> Account:
-        account = next(iter(self._ledger.accounts(name)), None)
+        account = self._account(name)
         if account is None or account.revoked_at is not None:
             raise PeopleError(f"{name} has no open account; add one first")
         return account

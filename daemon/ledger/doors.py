@@ -132,15 +132,27 @@ class DoorRows:
     def keep(self, person: str, key: str, asked: str, now: datetime) -> Kept | None:
         """Begin to work out an answer under this key; returns what is kept under it already, None if nothing was.
 
-        An answer that was begun long ago and never came was cut off with its process, and is begun anew.
+        An answer that was begun long ago and never came was cut off with its process, and is begun anew.  Of several
+        that come at once, one begins.
         """
+        try:
+            return self._keep(person, key, asked, now)
+        except LedgerError as error:
+            if isinstance(error.__cause__, IntegrityError):  # PostgreSQL: another began it since we looked
+                return self._keep(person, key, asked, now)
+            raise
+
+    def _keep(self, person: str, key: str, asked: str, now: datetime) -> Kept | None:
         mine = (t.answers.c.person == person) & (t.answers.c.key == key)
         with writing(self._engine) as connection:
             connection.execute(delete(t.answers).where(t.answers.c.at < time_text(now - ANSWERS_KEPT)))
             row = connection.execute(select(t.answers).where(mine)).one_or_none()
             if row is not None and (row.status is not None or row.at >= time_text(now - UNDER_WAY)):
                 return Kept(row.asked, row.status, row.body)
-            connection.execute(delete(t.answers).where(mine))
+            if row is not None:  # that very row: another may have begun since, and is not to be forgotten
+                connection.execute(
+                    delete(t.answers).where(mine, t.answers.c.at == row.at, t.answers.c.status.is_(None))
+                )
             values = {"person": person, "key": key, "asked": asked, "status": None, "body": "", "at": time_text(now)}
             connection.execute(insert(t.answers).values(**values))
             return None
@@ -150,7 +162,7 @@ class DoorRows:
         mine = (t.answers.c.person == person) & (t.answers.c.key == key)
         with writing(self._engine) as connection:
             if status is None:
-                connection.execute(delete(t.answers).where(mine))
+                connection.execute(delete(t.answers).where(mine, t.answers.c.status.is_(None)))
             else:
                 connection.execute(update(t.answers).where(mine).values(status=status, body=body))
 
