@@ -11,6 +11,7 @@ from daemon.cli.desk import PlainHttp, Server, desk
 from daemon.cli.identity import Me, PasswordStdin
 from daemon.cli.offline import ConfigFile, Json
 from daemon.cli.service import Reason
+from daemon.cli.words import where
 from daemon.errors import RefusedError
 
 AlarmId = Annotated[str, typer.Argument(metavar="ALARM", help="Its name, as `retrigger alarms` lists it.")]
@@ -34,7 +35,9 @@ def alarms(
             say.machine(one)
         return
     if not raised:
-        say.words("No alarm was raised.")
+        say.words(f"No alarm was raised{where(at)}.")
+    elif at.place:
+        say.words(f"alarms{where(at)}")
     for one in raised:
         by = one["closed"]
         at_minute = by["at"][:16].replace("T", " ") if by else ""

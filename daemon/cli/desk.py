@@ -136,9 +136,10 @@ def desk(
     Raises:
         RefusedError: Both a server and a configuration were named.
     """
-    if server and config_file != HERE:
+    here_meant = config_file != HERE  # `daemon.cli.offline.ConfigFile` makes one that was typed another one
+    if server and here_meant:
         raise RefusedError(f"say --server {server} or --config {config_file}, not both: each is a record of its own")
-    named = server or (os.environ.get(SERVER_VARIABLE, "") if config_file == HERE else "")
+    named = server or ("" if here_meant else os.environ.get(SERVER_VARIABLE, ""))
     if named:
         from daemon.cli.there import there  # noqa: PLC0415 the client is paid for by those who are elsewhere
 

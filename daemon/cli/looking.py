@@ -10,7 +10,7 @@ from daemon.cli.app import app
 from daemon.cli.desk import PlainHttp, Server, desk
 from daemon.cli.identity import Me, PasswordStdin
 from daemon.cli.offline import ConfigFile, Json
-from daemon.cli.words import candidate_rows
+from daemon.cli.words import candidate_rows, where
 
 CandidateId = Annotated[str, typer.Argument(metavar="ID", help="A candidate, such as c-0042.")]
 
@@ -33,9 +33,9 @@ def candidates(
                 say.machine(at.story(one.id))
             return
     if not found:
-        say.words("No candidate yet.  A real shift, the schedule, or `retrigger train` asks for one.")
+        say.words(f"No candidate yet{where(at)}.  A real shift, the schedule, or `retrigger train` asks for one.")
         return
-    say.table("candidates", ["id", "phase", "why", "bundle", "open"], candidate_rows(found))
+    say.table(f"candidates{where(at)}", ["id", "phase", "why", "bundle", "open"], candidate_rows(found))
 
 
 @app.command()
@@ -55,7 +55,7 @@ def show(
     if json:
         say.machine(story)
         return
-    say.words(f"{story['id']} for {story['slot']}: {story['phase']}.  {say.one_line(story['next'])}")
+    say.words(f"{story['id']} for {story['slot']}{where(at)}: {story['phase']}.  {say.one_line(story['next'])}")
     for against in story["against"]:
         say.words(f"  AGAINST  {say.one_line(against)}")
     say.words(f"  why      {story['trigger']}: {say.one_line(story['reason'])}")

@@ -15,7 +15,16 @@ from daemon.errors import SetupError
 from daemon.output import folder_writable, named, writing
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
-ConfigFile = Annotated[Path, typer.Option("--config", help="The configuration file (TOML).")]
+
+
+def _typed(context: typer.Context, value: Path) -> Path:
+    """Return the configuration; one that was typed by its usual name, whole, so that it is no mere default."""
+    source = context.get_parameter_source("config_file")
+    typed = source is not None and source.name == "COMMANDLINE"
+    return value.absolute() if typed and value == Path("retrigger.toml") else value
+
+
+ConfigFile = Annotated[Path, typer.Option("--config", callback=_typed, help="The configuration file (TOML).")]
 RunFiles = Annotated[list[Path], typer.Argument(metavar="PATH...", help="Run files, or folders of them.")]
 ReferenceFile = Annotated[Path, typer.Option(help="A reference made by `retrigger reference fit`.")]
 ConditionsFolder = Annotated[Path | None, typer.Option(help="Conditions folder, when it is not the configured one.")]

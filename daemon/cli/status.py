@@ -30,6 +30,8 @@ def status(
     if json:
         say.machine(tree)
     else:
+        if at.place:
+            say.words(f"server       {at.place}")
         _status_words(tree, str(tree["stream"]), str(tree["slot"]))
     if troubled(tree):
         raise typer.Exit(say.BAD_VERDICT)

@@ -11,6 +11,7 @@ from daemon.cli.desk import Desk, PlainHttp, Server, desk
 from daemon.cli.identity import Me, PasswordStdin
 from daemon.cli.offline import ConfigFile, Json
 from daemon.cli.service import Reason
+from daemon.cli.words import where
 from daemon.switches import Switch
 
 
@@ -35,7 +36,7 @@ def train(
     if json:
         say.machine({"type": "asked", "by": by, "reason": reason, "action": action})
     else:
-        say.words("Asked.  The daemon answers in its next turn: retrigger candidates")
+        say.words(f"Asked{where(at)}.  The daemon answers in its next turn: retrigger candidates")
 
 
 @app.command()
@@ -107,4 +108,4 @@ def _turn(at: Desk, what: Switch, reason: str, *, json: bool) -> None:
     if json:
         say.machine({"type": kind, "by": by})
     else:
-        say.words(f"{kind} by {by}{f' at {at.place}' if at.place else ''}.")
+        say.words(f"{kind} by {by}{where(at)}.")

@@ -14,6 +14,11 @@ def candidate_rows(found: Sequence[Row]) -> Iterator[tuple[str, ...]]:
         yield one.id, one.phase, say.one_line(f"{one.trigger}: {one.reason}")[:100], one.bundle[:16], still
 
 
+def where(desk: Desk) -> str:
+    """Return where something was read or said, for a sentence: nothing on this host, so that elsewhere is noticed."""
+    return f" at {desk.place}" if desk.place else ""
+
+
 def report(desk: Desk, story: Mapping[str, Any], *, json: bool) -> None:
     """Say how a candidate stands after a word about it."""
     if json:

@@ -93,10 +93,25 @@ def test_a_server_and_a_configuration_are_not_both_meant(world, laptop, monkeypa
     both = laptop("status", "--server", "https://a", "--config", "b.toml")
     monkeypatch.setenv("RETRIGGER_SERVER", "https://a.invalid")
     own = laptop("status", "--config", "b.toml")
+    usual = laptop("status", "--config", "retrigger.toml")
 
     assert isinstance(both.exception, RefusedError)
     assert "not both" in str(both.exception)
     assert "b.toml" in str(own.exception)
+    assert "retrigger.toml" in str(usual.exception)
+
+
+def test_what_is_read_elsewhere_says_where_so_that_a_forgotten_variable_is_noticed(world, laptop, monkeypatch):
+    name = world.propose()
+    with served(world) as url:
+        monkeypatch.setenv("RETRIGGER_SERVER", url)
+        laptop("login")
+        told = [
+            laptop(*words, person="").output for words in (("show", name), ("candidates",), ("status",), ("alarms",))
+        ]
+        asked = laptop("train", "--reason", "a new menu").output
+
+    assert [url in one.splitlines()[0] for one in (*told, asked)] == [True] * 5
 
 
 def test_who_waits_for_a_busy_server_is_told_so(laptop):
@@ -104,7 +119,7 @@ def test_who_waits_for_a_busy_server_is_told_so(laptop):
     with foreign(busy, busy, GOOD, (200, {"Content-Type": "application/json"}, b"[]")) as (where, _):
         told = laptop("alarms", "--server", f"http://{where}", person="")
 
-    assert told.stdout == "No alarm was raised.\n"
+    assert told.stdout.startswith(f"No alarm was raised at http://{where}.")
     assert told.stderr.count("does not answer yet; asked again in 0 s") == 2
 
 
