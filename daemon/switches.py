@@ -29,13 +29,25 @@ def switch(ledger: Ledger, policy: Policy, what: Switch, *, person: Person, reas
 
 
 def ask_training(
-    ledger: Ledger, *, person: Person, reason: str, action: Literal["weights", "threshold"], now: datetime
+    ledger: Ledger,
+    policy: Policy,
+    *,
+    person: Person,
+    reason: str,
+    action: Literal["weights", "threshold"],
+    now: datetime,
 ) -> None:
     """Ask for a candidate; the running daemon trains it in its next turn, or says why it does not.
 
+    It takes hours of a machine and the time of those who must answer, so that watching alone is no right to ask.
+
     Raises:
-        RefusedError: The reason is missing.
+        RefusedError: The person holds no role for it, or the reason is missing.
     """
+    if not person.roles & set(policy.reject_roles):
+        raise RefusedError(
+            f"{person.name} may not ask for a candidate; it takes one of {', '.join(policy.reject_roles)}"
+        )
     if not reason.strip():
         raise RefusedError("to ask for a candidate, say why in one sentence; it goes into the record")
     asked = {"trigger": "manual", "initiator": person.name, "reason": reason.strip(), "action": action}

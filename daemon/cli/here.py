@@ -136,7 +136,9 @@ class Here:
     def train(self, reason: str, action: Literal["weights", "threshold"]) -> str:
         """See `Desk.train`."""
         me = self._who()
-        switches.ask_training(self._ready.ledger, person=me, reason=reason, action=action, now=utc_now())
+        switches.ask_training(
+            self._ready.ledger, self._ready.policy, person=me, reason=reason, action=action, now=utc_now()
+        )
         return me.name
 
     def switch(self, what: switches.Switch, reason: str) -> tuple[str, str]:

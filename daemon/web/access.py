@@ -74,7 +74,7 @@ TABLE: dict[tuple[str, str], Who] = {
     ("DELETE", f"{API}/passkeys/{{key_id}}"): Who.PERSON,
     ("GET", f"{API}/status"): Who.PERSON,
     ("GET", f"{API}/history"): Who.PERSON,
-    ("POST", f"{API}/training"): Who.PERSON,
+    ("POST", f"{API}/training"): Who.REJECTER,
     ("POST", f"{API}/daemon/{{switch}}"): Who.REJECTER,
     ("POST", f"{API}/alarms/{{alarm_id}}/acknowledge"): Who.REJECTER,
     ("POST", f"{API}/alarms/{{alarm_id}}/silence"): Who.REJECTER,

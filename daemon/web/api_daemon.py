@@ -108,6 +108,7 @@ def train(body: Training, visitor: Writer, key: KeyHeader = "") -> Response:
             prove(visitor, Proof(body.password, body.assertion), Word("train", body.action, "", "", body.reason))
             switches.ask_training(
                 visitor.office.ledger,
+                visitor.office.policy,
                 person=visitor.person,
                 reason=one_form(body.reason),
                 action=body.action,

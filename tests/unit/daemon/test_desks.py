@@ -292,6 +292,8 @@ def test_the_daemon_is_paused_frozen_and_asked_to_train(world, desk_of):
         timo.switch("pause", " ")
     with pytest.raises(RefusedError, match="vera"):
         desk_of("vera").switch("pause", "because")
+    with pytest.raises(RefusedError, match="vera"):
+        desk_of("vera").train("because", "weights")
 
     asked = world.ledger.claim_work(world.now + timedelta(minutes=5), 60.0, "test", ["train"])
     assert asked.payload == {"trigger": "manual", "initiator": "mila", "reason": "a new menu", "action": "threshold"}

@@ -66,7 +66,7 @@ CLOSED = {
     ("DELETE", "/api/v1/passkeys/{key_id}"): EVERYBODY,
     ("GET", "/api/v1/status"): EVERYBODY,
     ("GET", "/api/v1/history"): EVERYBODY,
-    ("POST", "/api/v1/training"): EVERYBODY,
+    ("POST", "/api/v1/training"): REJECT,
     ("POST", "/api/v1/daemon/{switch}"): REJECT,
     ("POST", "/api/v1/alarms/{alarm_id}/acknowledge"): REJECT,
     ("POST", "/api/v1/alarms/{alarm_id}/silence"): REJECT,
