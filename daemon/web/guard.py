@@ -71,7 +71,7 @@ class Guard:
     def _foreign(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
         """A form that another site sends with our cookie is refused before any route sees it."""
         if "\0" in scope["path"]:
-            return 400, "no path holds a zero byte"
+            return 404, "there is no such thing: no path holds a zero byte"
         if scope["path"] != PROBE and headers.get("host", "") not in self._hosts:
             return 421, f"this page answers as {self._public} only; open that address"
         if scope["method"] in SAFE_METHODS:

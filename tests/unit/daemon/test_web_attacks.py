@@ -289,9 +289,3 @@ def test_a_run_that_no_record_can_hold_is_refused_and_breaks_nothing(world):
 
     assert answer.status_code == 422, answer.text
     assert "query.run" in answer.json()["detail"]
-
-
-def test_a_zero_byte_in_a_path_reaches_no_record(world):
-    vera = Browser(application(world), "vera")
-
-    assert [vera.get(path).status_code for path in ("/candidates/c%00", "/api/v1/candidates/c%00")] == [400, 400]
