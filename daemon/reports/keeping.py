@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ TRIES, EDITIONS = 3, 5
 APART = timedelta(minutes=10)
 """Between the first two editions; it doubles, so that five of them see what comes hours after the dump."""
 FOREVER_S = 3e9
+NEVER = datetime.max.replace(tzinfo=UTC)
 OVER = ("BEAM DUMP", "RAMP DOWN", "CYCLING", "NO BEAM", "SETUP")
 """Modes in which the fill that the machine names has no collisions any more."""
 CHILD = ("-m", "daemon.reports")
@@ -60,6 +61,7 @@ class FillReports:
         self._beam = BeamModeFeed(settings.conditions.folder / "beam_mode.jsonl", FOREVER_S)
         self._making: _Making | None = None
         self._looked: tuple[object, ...] = ()
+        self._again_at = NEVER
         shutil.rmtree(self._work, ignore_errors=True)  # what a killed daemon left half made
 
     @property
@@ -98,7 +100,7 @@ class FillReports:
         dumped = beam.fill if beam is not None and beam.mode in OVER and not waiting else None
         later = beam.fill if beam is not None else None
         seen = (self._ledger.latest(self._stream), self._ledger.figures().files, dumped, later)
-        if seen == self._looked:
+        if seen == self._looked and now < self._again_at:
             return None
         spans = self._ledger.fills(self._stream, RUNS_BACK)[-FILLS_BACK - 1 :]
         over = list(spans[:-1])
@@ -109,8 +111,9 @@ class FillReports:
         for span, at in due_at.items():
             if at is not None and at <= now:
                 return span
-        if not any(due_at.values()):
-            self._looked = seen
+        later_on = [at for at in due_at.values() if at is not None]
+        self._looked, self._again_at = seen, min(later_on, default=NEVER)
+        if not later_on:
             self._forget_trails(over, told)
         return None
 
