@@ -1,15 +1,13 @@
 """Verbs about alarms that were raised, here or elsewhere: list them, take one on, ask for quiet, close one."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from daemon.cli import say
 from daemon.cli.app import app
-from daemon.cli.desk import PlainHttp, Server, desk
-from daemon.cli.identity import Me, PasswordStdin
-from daemon.cli.offline import ConfigFile, Json
+from daemon.cli.desk import Desk, at_a_desk
+from daemon.cli.offline import Json
 from daemon.cli.service import Reason
 from daemon.cli.words import where
 from daemon.errors import RefusedError
@@ -18,18 +16,14 @@ AlarmId = Annotated[str, typer.Argument(metavar="ALARM", help="Its name, as `ret
 
 
 @app.command()
+@at_a_desk
 def alarms(
+    at: Desk,
     *,
-    config_file: ConfigFile = Path("retrigger.toml"),
-    server: Server = "",
-    plain_http: PlainHttp = False,
-    person: Me = "",
-    password_stdin: PasswordStdin = False,
     json: Json = False,
 ) -> None:
     """List every alarm that was raised, oldest first, and whether it is closed."""
-    with desk(config_file, server, plain_http=plain_http, person=person, password_stdin=password_stdin) as at:
-        raised = at.alarms()
+    raised = at.alarms()
     if json:
         for one in raised:
             say.machine(one)
@@ -50,20 +44,16 @@ def alarms(
 
 
 @app.command()
+@at_a_desk
 def acknowledge(
+    at: Desk,
     alarm: AlarmId,
     *,
     reason: Reason,
-    config_file: ConfigFile = Path("retrigger.toml"),
-    server: Server = "",
-    plain_http: PlainHttp = False,
-    person: Me = "",
-    password_stdin: PasswordStdin = False,
     json: Json = False,
 ) -> None:
     """Take an alarm on: who is in the record, and Alertmanager is quiet about it for a shift."""
-    with desk(config_file, server, plain_http=plain_http, person=person, password_stdin=password_stdin) as at:
-        by = at.acknowledge(alarm, reason)
+    by = at.acknowledge(alarm, reason)
     if json:
         say.machine({"type": "alarm_acknowledged", "id": alarm, "by": by})
     else:
@@ -71,21 +61,17 @@ def acknowledge(
 
 
 @app.command()
+@at_a_desk
 def silence(
+    at: Desk,
     alarm: AlarmId,
     *,
     hours: Annotated[float, typer.Option(help="For how many hours.")],
     reason: Reason,
-    config_file: ConfigFile = Path("retrigger.toml"),
-    server: Server = "",
-    plain_http: PlainHttp = False,
-    person: Me = "",
-    password_stdin: PasswordStdin = False,
     json: Json = False,
 ) -> None:
     """Ask for no messages about an alarm for some hours, 72 at most; the watch goes on."""
-    with desk(config_file, server, plain_http=plain_http, person=person, password_stdin=password_stdin) as at:
-        until = at.silence(alarm, reason, hours)
+    until = at.silence(alarm, reason, hours)
     if json:
         say.machine({"type": "alarm_silenced", "id": alarm, "until": until})
     else:
@@ -93,24 +79,20 @@ def silence(
 
 
 @app.command()
+@at_a_desk
 def faults(
+    at: Desk,
     *,
-    config_file: ConfigFile = Path("retrigger.toml"),
-    server: Server = "",
-    plain_http: PlainHttp = False,
     close: Annotated[str, typer.Option(help="Close this alarm (its id, see `retrigger alarms`).")] = "",
     reason: Annotated[str, typer.Option(help="What it was, in one sentence.")] = "",
-    person: Me = "",
-    password_stdin: PasswordStdin = False,
     json: Json = False,
 ) -> None:
     """List open detector faults, or close an alarm: retraining is blocked while a fault is open."""
     if close and not reason.strip():
         raise RefusedError(f'to close an alarm, say what it was: retrigger faults --close {close} --reason "…"')
-    with desk(config_file, server, plain_http=plain_http, person=person, password_stdin=password_stdin) as at:
-        if close:
-            at.close_alarm(close, reason)
-        standing = [one for one in at.alarms() if one["fault"]]
+    if close:
+        at.close_alarm(close, reason)
+    standing = [one for one in at.alarms() if one["fault"]]
     if json:
         say.machine({"type": "faults", "open": [{"id": one["id"], "alarm": one["alarm"]} for one in standing]})
         return

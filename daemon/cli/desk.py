@@ -3,15 +3,19 @@
 A verb is written once, for a `Desk`; `daemon.cli.here` and `daemon.cli.there` are the two.
 """
 
+import inspect
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import update_wrapper
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
 import typer
 
+from daemon.cli.identity import Me, PasswordStdin
+from daemon.cli.offline import ConfigFile
 from daemon.errors import RefusedError
 from daemon.ledger import History, Outcome
 from daemon.record.asked import Told
@@ -150,3 +154,25 @@ def desk(
 
     with here(config_file, person=person, password_stdin=password_stdin) as near:
         yield near
+
+
+def at_a_desk(verb: Callable[..., None]) -> Callable[..., None]:
+    """Open the desk for a verb whose first argument it is, and give it the options that say where, and by whom."""
+
+    def heard(
+        *,
+        config_file: ConfigFile = HERE,
+        server: Server = "",
+        plain_http: PlainHttp = False,
+        person: Me = "",
+        password_stdin: PasswordStdin = False,
+        **asked: Any,
+    ) -> None:
+        with desk(config_file, server, plain_http=plain_http, person=person, password_stdin=password_stdin) as at:
+            verb(at, **asked)
+
+    own, (*where, _) = inspect.signature(verb), inspect.signature(heard).parameters.values()
+    _, *of_the_verb, json = own.parameters.values()
+    update_wrapper(heard, verb)
+    heard.__signature__ = own.replace(parameters=[*of_the_verb, *where, json])  # type: ignore[attr-defined]  # typer's
+    return heard

@@ -1,37 +1,31 @@
 """Verbs that list and show candidates, here or elsewhere."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from daemon.cli import say
 from daemon.cli.app import app
-from daemon.cli.desk import PlainHttp, Server, desk
-from daemon.cli.identity import Me, PasswordStdin
-from daemon.cli.offline import ConfigFile, Json
+from daemon.cli.desk import Desk, at_a_desk
+from daemon.cli.offline import Json
 from daemon.cli.words import candidate_rows, where
 
 CandidateId = Annotated[str, typer.Argument(metavar="ID", help="A candidate, such as c-0042.")]
 
 
 @app.command()
+@at_a_desk
 def candidates(
+    at: Desk,
     *,
-    config_file: ConfigFile = Path("retrigger.toml"),
-    server: Server = "",
-    plain_http: PlainHttp = False,
-    person: Me = "",
-    password_stdin: PasswordStdin = False,
     json: Json = False,
 ) -> None:
     """List every candidate and its phase."""
-    with desk(config_file, server, plain_http=plain_http, person=person, password_stdin=password_stdin) as at:
-        found = at.rows()
-        if json:
-            for one in found:
-                say.machine(at.story(one.id))
-            return
+    found = at.rows()
+    if json:
+        for one in found:
+            say.machine(at.story(one.id))
+        return
     if not found:
         say.words(f"No candidate yet{where(at)}.  A real shift, the schedule, or `retrigger train` asks for one.")
         return
@@ -39,19 +33,15 @@ def candidates(
 
 
 @app.command()
+@at_a_desk
 def show(
+    at: Desk,
     candidate_id: CandidateId,
     *,
-    config_file: ConfigFile = Path("retrigger.toml"),
-    server: Server = "",
-    plain_http: PlainHttp = False,
-    person: Me = "",
-    password_stdin: PasswordStdin = False,
     json: Json = False,
 ) -> None:
     """Show one candidate: what speaks against it first, then what it rests on, and the code for a word about it."""
-    with desk(config_file, server, plain_http=plain_http, person=person, password_stdin=password_stdin) as at:
-        story = at.story(candidate_id)
+    story = at.story(candidate_id)
     if json:
         say.machine(story)
         return

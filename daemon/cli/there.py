@@ -26,7 +26,6 @@ from daemon.record.asked import Told
 from daemon.remote import Remote, Visitor, address_of
 from daemon.switches import Switch
 
-OF_A_REQUEST = {"approve": signing.approval, "confirm": signing.confirmation, "break-glass": signing.glass}
 CODED = frozenset({"approve", "reject", "confirm", "break-glass", "waive"})
 
 
@@ -195,7 +194,7 @@ class There:
 
 def _body(word: Word, seen: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a word says, without what shows who says it."""
-    body: dict[str, Any] = {"reason": _one_form(word.reason)}
+    body: dict[str, Any] = {"reason": signing.one_form(word.reason)}
     if word.says in CODED:
         body["code"] = word.code
     if word.role:
@@ -221,7 +220,7 @@ def _signed(word: Word, seen: Mapping[str, Any], me: Visitor, sign: Signer) -> d
     role = word.role or str(seen["roles"].get(word.says, ""))
     if not role:
         raise RefusedError(f"{me.name} holds no role in which to {word.says} {word.candidate} now; nothing was said")
-    reason, story = _one_form(word.reason), seen["story"]
+    reason, story = signing.one_form(word.reason), seen["story"]
     about = str(story["evidence" if word.says == "waive" else "request"])
     if word.says != "confirm" and word.code.strip().lower() != f"{word.candidate}-{about[:4]}".lower():
         raise StalePageError(
@@ -233,13 +232,9 @@ def _signed(word: Word, seen: Mapping[str, Any], me: Visitor, sign: Signer) -> d
         made = sign(signing.waiver(word.candidate, story["evidence"], word.gate, me.name, role, reason, until))
         more = {"expires_at": until.isoformat()}
     else:
-        made = sign(OF_A_REQUEST[word.says](word.candidate, story["request"], me.name, role, reason))
+        made = sign(signing.OF_A_REQUEST[word.says](word.candidate, story["request"], me.name, role, reason))
         more = {"role": role} if word.says == "approve" else {}
     return {"signature": {"key_id": made.key_id, "value": made.value}, **more}
-
-
-def _one_form(reason: str) -> str:
-    return reason.replace("\r\n", "\n").strip()
 
 
 def _safe(name: str) -> str:
