@@ -19,10 +19,7 @@ def switch(ledger: Ledger, policy: Policy, what: Switch, *, person: Person, reas
     Raises:
         RefusedError: The person holds no role for it, or the reason is missing.
     """
-    if not person.roles & set(policy.reject_roles):
-        raise RefusedError(f"{person.name} may not do this; it takes one of {', '.join(policy.reject_roles)}")
-    if not reason.strip():
-        raise RefusedError(f"to {what}, say why in one sentence; it goes into the record")
+    _may(policy, person, what, reason)
     fact = FACTS[what](at=max(now, ledger.clock() or now), actor=person.name, reason=reason.strip())
     ledger.append("daemon", (fact,))
     return fact
@@ -44,11 +41,13 @@ def ask_training(
     Raises:
         RefusedError: The person holds no role for it, or the reason is missing.
     """
-    if not person.roles & set(policy.reject_roles):
-        raise RefusedError(
-            f"{person.name} may not ask for a candidate; it takes one of {', '.join(policy.reject_roles)}"
-        )
-    if not reason.strip():
-        raise RefusedError("to ask for a candidate, say why in one sentence; it goes into the record")
+    _may(policy, person, "ask for a candidate", reason)
     asked = {"trigger": "manual", "initiator": person.name, "reason": reason.strip(), "action": action}
     ledger.add_work("train", now, asked)
+
+
+def _may(policy: Policy, person: Person, what: str, reason: str) -> None:
+    if not person.roles & set(policy.reject_roles):
+        raise RefusedError(f"{person.name} may not {what}; it takes one of {', '.join(policy.reject_roles)}")
+    if not reason.strip():
+        raise RefusedError(f"to {what}, say why in one sentence; it goes into the record")

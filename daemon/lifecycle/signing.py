@@ -60,6 +60,15 @@ def glass(candidate: str, request_id: str, person: str, role: str, reason: str) 
     return _statement("break glass", candidate, request_id, person, role, reason)
 
 
+OF_A_REQUEST = {"approve": approval, "confirm": confirmation, "break-glass": glass}
+"""What says each verb whose signature stands in the record beside its request."""
+
+
+def one_form(reason: str) -> str:
+    """Return a reason as it is signed and recorded: one kind of line end, nothing around it."""
+    return reason.replace("\r\n", "\n").strip()
+
+
 def waiver(
     candidate: str, evidence_root: str, gate: str, person: str, role: str, reason: str, expires_at: datetime
 ) -> bytes:

@@ -10,6 +10,7 @@ from daemon.drills import SUBJECT
 from daemon.errors import LoginRefusedError, RefusedError
 from daemon.ledger import history_of
 from daemon.lifecycle.codec import plain
+from daemon.lifecycle.signing import one_form
 from daemon.record.asked import by_digest, by_person
 from daemon.standing import standing
 from daemon.web.answers import KeyHeader, once
@@ -17,7 +18,7 @@ from daemon.web.api import PREFIX, TROUBLES, Writer
 from daemon.web.bodies import Quiet, Said, Silence, Training
 from daemon.web.doors import Visitor
 from daemon.web.problems import problem, refusal
-from daemon.web.proof import Proof, Word, one_form, prove
+from daemon.web.proof import Proof, Word, prove
 
 router = APIRouter(prefix=PREFIX, tags=["daemon"], responses=TROUBLES)
 LARGEST = 2**31 - 1  # of a run or lumisection: what the record can hold

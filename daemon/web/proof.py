@@ -39,10 +39,9 @@ class Word:
 
     def message(self, person: str) -> bytes:
         """Return the bytes that say so."""
-        reason = one_form(self.reason)
-        recorded = {"approve": signing.approval, "confirm": signing.confirmation, "break-glass": signing.glass}
-        if self.says in recorded:
-            return recorded[self.says](self.subject, self.about, person, self.role, reason)
+        reason = signing.one_form(self.reason)
+        if self.says in signing.OF_A_REQUEST:
+            return signing.OF_A_REQUEST[self.says](self.subject, self.about, person, self.role, reason)
         return signing.word(self.says, self.subject, self.about, person, reason)
 
 
@@ -56,11 +55,6 @@ class Proof:
     password: str = ""
     assertion: Mapping[str, Any] | None = None
     signature: Signature | None = None
-
-
-def one_form(reason: str) -> str:
-    """Return a reason as it is signed and recorded: one kind of line end, nothing around it."""
-    return reason.replace("\r\n", "\n").strip()
 
 
 def ask(visitor: Visit, word: Word) -> dict[str, Any]:

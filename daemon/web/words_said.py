@@ -8,9 +8,10 @@ from datetime import datetime
 from daemon import decisions, rarer_decisions
 from daemon.lifecycle import Candidate
 from daemon.lifecycle import facts as f
+from daemon.lifecycle.signing import one_form
 from daemon.web.doors import Visit
 from daemon.web.pages import read_candidate
-from daemon.web.proof import SIGNED, Proof, Word, one_form, prove
+from daemon.web.proof import SIGNED, Proof, Word, prove
 
 
 def role_in(visitor: Visit, says: str, candidate_id: str, role: str) -> str:
