@@ -81,7 +81,7 @@ def certification_digest(table: ConditionsTable, spans: Iterable[LumisectionRang
 
 
 class Sight:
-    """Looks at the world from one candidate's place.  Nothing is remembered between two looks.
+    """Looks at the world from one candidate's place.  Only what the record says is remembered, until it says more.
 
     Attributes:
         unread: Why the board could not be read when it was last looked at; empty when it could.
