@@ -4,6 +4,7 @@ A file is written beside its place under the name ``PATH.part``, flushed, and re
 away again and what was there before stays.  Folders that are missing are made at the moment of writing, never before.
 """
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -92,9 +93,12 @@ def writing(path: Path, what: str) -> Iterator[BinaryIO]:
 
 def flush_folder(folder: Path) -> None:
     """Make a rename in a folder last through a loss of power."""
-    handle = os.open(folder, os.O_RDONLY)
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network filesystems cannot sync a folder
+            raise
     finally:
         os.close(handle)
 

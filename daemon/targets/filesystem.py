@@ -11,7 +11,8 @@ from pathlib import Path
 
 from daemon.deploy import Verify, bundle_digest, speaking, step_back, well_formed, whole
 from daemon.errors import DeployError
-from daemon.targets.locking import locked, sync, write_text
+from daemon.output import flush_folder
+from daemon.targets.locking import locked, write_text
 
 
 class FilesystemTarget:
@@ -120,7 +121,7 @@ class FilesystemTarget:
         taken = len(list(releases.glob(f"{digest}*")))  # altered copies keep their names, `current` may point there
         release = releases / (f"{digest}.{taken}" if taken else digest)
         incoming.rename(release)
-        sync(releases)
+        flush_folder(releases)
         return release
 
     def _replaced_by(self, digest: str) -> Path | None:
@@ -134,7 +135,7 @@ class FilesystemTarget:
         fresh.unlink(missing_ok=True)
         fresh.symlink_to(Path("releases") / release.name, target_is_directory=True)
         fresh.replace(self.current)
-        sync(self._folder)
+        flush_folder(self._folder)
 
 
 def _digest_of(release: str) -> str:
@@ -155,4 +156,4 @@ def _copy(source: Path, goal: Path) -> None:
             to.flush()
             os.fsync(to.fileno())
         shutil.copymode(entry, goal / entry.name)
-    sync(goal)
+    flush_folder(goal)

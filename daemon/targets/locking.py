@@ -3,7 +3,6 @@
 Nothing here knows what is in the folder.
 """
 
-import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from daemon.deploy import fence, speaking
+from daemon.output import flush_folder
 
 
 @contextmanager
@@ -49,16 +49,4 @@ def write_bytes(path: Path, body: bytes) -> None:
         out.flush()
         os.fsync(out.fileno())
     partial.replace(path)
-    sync(path.parent)
-
-
-def sync(folder: Path) -> None:
-    """Push the names in a folder to the disk."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # some network filesystems cannot sync a folder
-            raise
-    finally:
-        os.close(handle)
+    flush_folder(path.parent)
